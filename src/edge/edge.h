@@ -1,0 +1,92 @@
+/* edge/edge.h - where clients come in: REST, WebSocket and the page, on one loop.
+ *
+ * Inside   rest.h answers HTTP, protocol.h reads what WebSocket clients say, hub.h brings the logs to them, page.h holds the
+ *          built files of console/. This header puts them together; lane `edge` hosts one kt_edge on its loop.
+ * Reads    the logs it is given (market, house, keep and the lane's own) through kt_reader, up to `written`: what clients
+ *          hear is news, not a promise. The edge keeps nothing that can not be read again: it has no snapshot.
+ * Writes   nothing. What needs another lane (the store) goes through `ask`, and comes back through kt_edge_answer().
+ * Bounds   clients (edge.client_max), bytes a client (edge.client_buffer_bytes), silence (edge.silence_ms), open questions
+ *          (KT_EDGE_ASK_MAX), work a loop turn (hub.h).
+ * Address  127.0.0.1 only: other addresses are refused until clients have an identity.
+ */
+#ifndef KT_EDGE_EDGE_H
+#define KT_EDGE_EDGE_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "net/loop.h"
+#include "schema/config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KT_EDGE_SOURCE_MAX 8      /* logs that one edge reads */
+#define KT_EDGE_ASK_MAX 256       /* questions to other lanes that are open at once; beyond that: 503 */
+#define KT_EDGE_ASK_MS 2000       /* an unanswered question is answered with 503 after this time */
+#define KT_EDGE_MESSAGE_MAX 65536 /* bytes of one message of a client; longer ones close the connection (1009) */
+
+typedef struct kt_edge kt_edge;
+
+/* One log to read. `name` is the log's name ("market"), `dir` its folder; a folder that does not exist yet is looked for
+ * again while running, so lanes may start in any order. */
+typedef struct kt_edge_source {
+    const char *name;
+    const char *dir;
+} kt_edge_source;
+
+/* Carry a question to another lane; must not block. `lane` is "keep", `action` for instance "vwap.historical", `params` a
+ * JSON object. Everything is borrowed for the call only. The answer is given later, or from within the call, through
+ * kt_edge_answer() with the same id. Any code but KT_OK means: not sent, nothing will come (KT_BUSY: full, KT_NOENT: the
+ * lane is not running). */
+typedef kt_code (*kt_edge_ask)(void *ctx, uint64_t ask_id, const char *lane, kt_text action, kt_text params);
+
+typedef struct kt_edge_options {
+    kt_loop *loop;                 /* borrowed; outlives the edge */
+    const kt_config *config;       /* borrowed; edge.*, vwap.interval_ms, vwap.composites, compat.* */
+    const kt_edge_source *sources; /* copied */
+    uint32_t source_count;
+    kt_edge_ask ask; /* NULL: /historical answers 503 */
+    void *ask_ctx;
+    /* UTC now in ns; for ages and headers only, no figure depends on it. NULL: the system's clock. */
+    int64_t (*clock_ns)(void *ctx);
+    void *clock_ctx;
+} kt_edge_options;
+
+/* Listen on edge.host:edge.port (port 0: any) and start reading. KT_ARG: an address other than 127.0.0.1, a bad option.
+ * KT_SYS: the port is taken (the message names it and says what to change). KT_LIMIT: too many sources.
+ * A damaged source is no reason to fail: it is reported on /health and tried again. */
+kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err *err);
+
+/* Says good-bye to every client (close 1001), ends all readers. NULL is fine. */
+void kt_edge_close(kt_edge *edge);
+
+/* The port that is listened on, for port 0. */
+uint16_t kt_edge_port(const kt_edge *edge);
+
+/* A source's log has grown: read on at the loop's next publish phase. Cheap; called by whoever owns the wake slots. The edge
+ * also looks at every turn of the loop by itself. */
+void kt_edge_wake(kt_edge *edge);
+
+/* True when a source has records that no client has heard of yet, or a replay is under way: the loop must not sleep.
+ * Asked by the lane after it has set its asleep flags ("set asleep, then look again"). */
+bool kt_edge_pending(const kt_edge *edge);
+
+/* The answer to a question: KT_OK with a JSON body, or a code with NULL-length text. KT_EMPTY and KT_NOENT: nothing stored
+ * for it. KT_BUSY, KT_UNKNOWN and KT_TIMEOUT: 503. An id that is not open any more is ignored. */
+void kt_edge_answer(kt_edge *edge, uint64_t ask_id, kt_code code, kt_text body);
+
+/* What /health and tests look at. */
+typedef struct kt_edge_counts {
+    uint32_t clients;        /* WebSocket connections open now */
+    uint32_t subscriptions;  /* of all clients */
+    uint64_t events_read;    /* records taken from all sources */
+    uint64_t messages_sent;  /* messages queued to clients, answers included */
+    uint64_t events_skipped; /* events that conflation left out */
+    uint64_t replays;        /* subscriptions served from the log instead of the live stream, slow ones included */
+    uint64_t silent_closed;  /* clients cut off by the silence rule */
+    uint64_t slow_closed;    /* clients with "conflate": false cut off because the log no longer had their next event */
+} kt_edge_counts;
+
+void kt_edge_count(const kt_edge *edge, kt_edge_counts *out_counts);
+
+#endif
