@@ -55,8 +55,10 @@ kt_code kt_text_hex64(kt_text text, uint64_t *out_number);
  * rest->s not NULL. */
 bool kt_text_cut(kt_text *rest, char separator, kt_text *out_part);
 
-/* True when the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
+/* UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF): is all of it well-formed? And the bytes, 1 to 4, of
+ * the character at the start of `n` bytes; 0 when none is there whole. */
 bool kt_utf8_valid(kt_text text);
+size_t kt_utf8_first(const char *s, size_t n);
 
 /* ---- subjects ----
  *
