@@ -61,24 +61,17 @@ typedef struct kt_venue_answer {
     char error[160];        /* the venue's own words, "-1121: Invalid symbol."; empty when it answered with rows */
 } kt_venue_answer;
 
-typedef struct kt_venue_decoder kt_venue_decoder;
-
-/* One format. `can` has a bit 1 << what for each kind of request that the venue answers. */
+/* One format. */
 typedef struct kt_venue_format {
-    const char *name;       /* as in the configuration: "generic", "binance" */
-    uint32_t can;           /* bits 1 << KT_WHAT_... */
-    uint32_t row_max;       /* trades of one answer, at most */
-    bool numbered;          /* trades have numbers 1, 2, 3 ... without gaps, per symbol; otherwise order is by time */
-    bool open;              /* symbols that nobody asked for come too, and are accepted */
-    void (*decode_message)(kt_venue_decoder *decoder, kt_text bytes, int64_t receive_time_ns, const kt_venue_sink *sink);
-    void (*decode_answer)(kt_venue_decoder *decoder, const kt_ev_request *request, uint16_t status, kt_text body,
-        int64_t receive_time_ns, const kt_venue_sink *sink, kt_venue_answer *answer);
-    kt_code (*stream_url)(const kt_venue_decoder *decoder, const char *ws_url, char *out, size_t size, kt_err *err);
-    kt_code (*subscribe)(
-        const kt_venue_decoder *decoder, uint64_t message_id, kt_text symbol, char *out, size_t size, kt_err *err);
-    kt_code (*rest_url)(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request, char *out,
-        size_t size, kt_err *err);
+    const char *name; /* as in the configuration: "generic", "binance" */
+    uint32_t can;     /* a bit 1 << KT_WHAT_... for each kind of request that the venue answers */
+    uint32_t row_max; /* trades of one answer, at most */
+    bool numbered;    /* trades have numbers without gaps, per symbol; otherwise their order is by time */
+    bool open;        /* symbols that nobody asked for come too, and are accepted */
+    const struct kt_venue_codec *codec; /* its functions: venue/decoder.h */
 } kt_venue_format;
+
+typedef struct kt_venue_decoder kt_venue_decoder;
 
 /* The format of that name, or NULL. `kt_venue_formats` lists them all. */
 const kt_venue_format *kt_venue_format_of(kt_text name);
@@ -116,8 +109,9 @@ const kt_row_instrument *kt_venue_symbol_at(const kt_venue_decoder *decoder, uin
 void kt_venue_decode_message(
     kt_venue_decoder *decoder, kt_text bytes, int64_t receive_time_ns, const kt_venue_sink *sink);
 
-/* Decode the answer to `request` (what, symbol and limit are read): rows go to the sink in the order of the body, *out_answer sums them up. Status 0 means
- * that nothing came (no connection). Instruments are learned by the decoder itself before the sink hears of them. */
+/* Decode the answer to `request` (what, symbol and limit are read): rows go to the sink in the order of the body, *out_answer
+ * sums them up. Status 0 means that nothing came (no connection). Instruments are learned by the decoder itself before the
+ * sink hears of them; of those that are not known already only when none is. */
 void kt_venue_decode_answer(kt_venue_decoder *decoder, const kt_ev_request *request, uint16_t status, kt_text body,
     int64_t receive_time_ns, const kt_venue_sink *sink, kt_venue_answer *out_answer);
 
@@ -130,7 +124,8 @@ kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url,
 kt_code kt_venue_subscribe(
     const kt_venue_decoder *decoder, uint64_t message_id, kt_text symbol, char *out, size_t size, kt_err *err);
 
-/* The URL of a request (limit 0, or more than row_max: row_max). `rest_url`: generic: the address of the trades (http://host/trades); binance: the host
+/* The URL of a request (limit 0, or more than row_max: row_max; instruments without a symbol: of all that are known, or of the
+ * whole venue when none is). `rest_url`: generic: the address of the trades (http://host/trades); binance: the host
  * (https://api.binance.com). KT_ARG: the format can not answer this; KT_NOENT: unknown symbol; KT_FULL. */
 kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request, char *out,
     size_t size, kt_err *err);

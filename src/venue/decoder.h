@@ -1,0 +1,79 @@
+/* venue/decoder.h - what the formats share: the decoder's insides and the helpers of every format file. Callers of
+ * decoders need venue/venue.h only.
+ */
+#ifndef KT_VENUE_DECODER_H
+#define KT_VENUE_DECODER_H
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "venue/venue.h"
+
+/* A known symbol; its row points into its own texts. */
+typedef struct kt_venue_symbol {
+    kt_row_instrument row;
+    char text[4][KT_VENUE_SYMBOL_SIZE];
+} kt_venue_symbol;
+
+struct kt_venue_decoder {
+    const kt_venue_format *format;
+    uint8_t price_scale;
+    uint8_t quantity_scale;
+    kt_json_node *nodes;
+    uint32_t node_max;
+    kt_arena arena; /* texts of one message whose escapes had to be undone */
+    kt_venue_symbol *symbols;
+    uint32_t symbol_count;
+    uint32_t symbol_max;
+    kt_map_text by_symbol; /* index into symbols */
+    kt_map_text by_venue;
+    void *map_mem[2];
+};
+
+/* What is being decoded: passed down so that a refusal can say which bytes it is about. */
+typedef struct kt_venue_input {
+    kt_venue_decoder *decoder;
+    const kt_venue_sink *sink;
+    const kt_json_doc *doc;
+    kt_text bytes; /* the message, or the row of an answer */
+    int64_t receive_time_ns;
+} kt_venue_input;
+
+/* The functions of one format. decode_message gets a whole JSON document; decode_answer one with status 200 to 299 (the
+ * errors of others are the venue's own words, which `error_text` finds). */
+typedef struct kt_venue_codec {
+    void (*decode_message)(const kt_venue_input *input);
+    void (*decode_answer)(const kt_venue_input *input, const kt_ev_request *request, kt_venue_answer *answer);
+    void (*error_text)(const kt_venue_input *input, kt_builder *out);
+    kt_code (*venue_symbol)(kt_text symbol, kt_builder *out, kt_text *out_base, kt_text *out_quote, kt_err *err);
+    void (*stream_url)(const kt_venue_decoder *decoder, kt_text ws_url, kt_builder *out);
+    void (*subscribe)(uint64_t message_id, const kt_row_instrument *instrument, kt_builder *out); /* NULL: none */
+    void (*rest_url)(const kt_venue_decoder *decoder, kt_text rest_url, const kt_ev_request *request,
+        const kt_row_instrument *instrument, uint32_t limit, kt_builder *out);
+} kt_venue_codec;
+
+extern const kt_venue_format kt_venue_generic;
+extern const kt_venue_format kt_venue_binance;
+
+/* Tell the sink that the input is refused. */
+void kt_venue_refuse(const kt_venue_input *input, kt_invalid reason, kt_text field);
+
+/* The same for a failed kt_json_fields. */
+void kt_venue_refuse_code(const kt_venue_input *input, kt_code code, const kt_json_found *found);
+
+/* Check what every trade must fulfil: positive, fitting its instrument's scales (NULL: the decoder's own), a text id. True
+ * when it does; otherwise the input was refused. `names` are the venue's names of time, price, quantity and id. */
+typedef struct kt_venue_names {
+    kt_text time, price, quantity, id;
+} kt_venue_names;
+bool kt_venue_trade_check(
+    const kt_venue_input *input, const kt_row_trade *trade, const kt_row_instrument *instrument, const kt_venue_names *names);
+
+/* Tell the sink about a trade of the stream. */
+void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_trade *trade);
+
+/* Append `text` as a part of a URL's query: everything but letters, digits and -._~ becomes %XX. */
+void kt_venue_url_encode(kt_builder *out, kt_text text);
+
+#endif
