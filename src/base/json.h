@@ -118,7 +118,8 @@ bool kt_json_text_is(const kt_json_doc *doc, uint32_t node, kt_text text);
 
 kt_code kt_json_bool(const kt_json_doc *doc, uint32_t node, bool *out_value);
 
-/* A number whose value is an integer, "1.0" and "1e3" too. KT_RANGE: not an integer, or not within 64 bits. */
+/* A number whose value is an integer; "1.0" and "1e3" are (written so, they must fit 63 bits). KT_RANGE: not an integer, or
+ * not within 64 bits. */
 kt_code kt_json_i64(const kt_json_doc *doc, uint32_t node, int64_t *out_value);
 kt_code kt_json_u64(const kt_json_doc *doc, uint32_t node, uint64_t *out_value);
 
@@ -127,9 +128,6 @@ kt_code kt_json_decimal(const kt_json_doc *doc, uint32_t node, kt_decimal *out_v
 
 /* A string that holds a decimal, as most venues send prices. KT_TYPE: not a string, or its text is no decimal. */
 kt_code kt_json_decimal_text(const kt_json_doc *doc, uint32_t node, kt_decimal *out_value);
-
-/* A number as the nearest double, for statistics only: never a price or a quantity. KT_RANGE: beyond double. */
-kt_code kt_json_double(const kt_json_doc *doc, uint32_t node, double *out_value);
 
 /* ---- known fields by table ---- */
 
@@ -227,7 +225,6 @@ void kt_json_put_decimal(kt_json_writer *writer, kt_decimal value);
 void kt_json_put_decimal_number(kt_json_writer *writer, kt_decimal value);
 void kt_json_put_i128(kt_json_writer *writer, kt_i128 m, uint32_t scale); /* a string */
 void kt_json_put_time(kt_json_writer *writer, int64_t time_ns);           /* ISO 8601, a string */
-void kt_json_put_double(kt_json_writer *writer, double value); /* 17 digits; what is not finite becomes null */
 
 /* JSON text that is known to be one well-formed value, as it is. */
 void kt_json_put_raw(kt_json_writer *writer, kt_text json);
