@@ -1,8 +1,8 @@
 /* schema/config.h - the configuration, every key said once.
  *
  * A value comes from, the first that says it wins: a flag (--edge.port 3000 or --edge.port=3000), the environment
- * (KONTOR_EDGE_PORT, and the original's names such as PORT), the YAML file (--config FILE or KONTOR_CONFIG), the default. In YAML
- * the part of a key before the dot is a section:
+ * (KONTOR_EDGE_PORT, and the original's names such as PORT), the YAML file (--config FILE or KONTOR_CONFIG), the
+ * default. In YAML the part of a key before the dot is a section:
  *
  *     data: ./data
  *     edge:
@@ -13,14 +13,15 @@
  *         - ticker: BTC
  *           members: [{venue: binance, symbol: BTC/USDT}, {venue: market, symbol: BTC}]
  *     venues:
- *       - {name: market, format: generic, ws_url: "ws://127.0.0.1:8080/stream", rest_url: "http://127.0.0.1:8080/trades"}
+ *       - {name: market, format: generic, ws_url: "ws://127.0.0.1:8080/stream", rest_url:
+ *       "http://127.0.0.1:8080/trades"}
  *     compat:
  *       tickers:
  *         - {ticker: BTC, venue: binance, symbol: BTC/USDT}
  *
- * In flags and environment a list of words is written with commas; lists of venues, composites and tickers only in YAML.
- * Each error names file and line, flag or variable, the key, what was wrong and what is allowed. A key given twice in one place
- * is an error; so is an unknown key, and the nearest known one is named.
+ * In flags and environment a list of words is written with commas; lists of venues, composites and tickers only in
+ * YAML. Each error names file and line, flag or variable, the key, what was wrong and what is allowed. A key given
+ * twice in one place is an error; so is an unknown key, and the nearest known one is named.
  */
 #ifndef KT_SCHEMA_CONFIG_H
 #define KT_SCHEMA_CONFIG_H
@@ -46,9 +47,9 @@ enum {
     KT_CONFIG_TEXT_MAX = 60000    /* canonical form; leaves room in an event */
 };
 
-/* K(TYPE, member, key, flag, variable, min, max, default, text). TYPE: TEXT (const char *), U32, U64, BOOL, WORDS (kt_words; min
- * and max are their number), WINDOWS (WORDS, each like 30s, 1m, 1h). flag: one more name of the flag; variable: one more name in
- * the environment; "" where there is none. min and max of TEXT: bytes. */
+/* K(TYPE, member, key, flag, variable, min, max, default, text). TYPE: TEXT (const char *), U32, U64, BOOL, WORDS
+ * (kt_words; min and max are their number), WINDOWS (WORDS, each like 30s, 1m, 1h). flag: one more name of the flag;
+ * variable: one more name in the environment; "" where there is none. min and max of TEXT: bytes. */
 #define KT_CONFIG_MAP(K)                                                                                               \
     K(TEXT, data, "data", "d", "", 1, 1000, "./data", "folder of logs, store and cursors")                             \
     K(WORDS, lanes, "lanes", "", "", 1, 8, "market,keep,edge", "which lanes to run: market, keep, edge")               \
@@ -94,11 +95,11 @@ typedef struct kt_words {
     uint32_t count;
 } kt_words;
 
-typedef enum kt_venue_format { KT_VENUE_GENERIC, KT_VENUE_BINANCE } kt_venue_format;
+typedef enum kt_config_format { KT_CONFIG_GENERIC, KT_CONFIG_BINANCE } kt_config_format; /* names as in venue/venue.h */
 
 typedef struct kt_config_venue {
     const char *name; /* [a-z0-9_-]+, at most 32 bytes: a token of subjects */
-    kt_venue_format format;
+    kt_config_format format;
     const char *ws_url;
     const char *rest_url; /* "": REST is not asked */
     kt_words symbols;     /* empty: all that come (generic only) */
@@ -160,16 +161,17 @@ typedef struct kt_config {
 
 typedef enum kt_config_from { KT_FROM_DEFAULT, KT_FROM_FILE, KT_FROM_ENVIRONMENT, KT_FROM_FLAG } kt_config_from;
 
-/* argv: the words behind the subcommand, without it. env: NULL-ended "NAME=value" list; environ in the program. KT_ARG: a flag or a
- * variable is wrong; KT_SYS, KT_SYNTAX, KT_TYPE, KT_RANGE, KT_NOENT: the file or a value in it is. */
+/* argv: the words behind the subcommand, without it. env: NULL-ended "NAME=value" list; environ in the program. KT_ARG:
+ * a flag or a variable is wrong; KT_SYS, KT_SYNTAX, KT_TYPE, KT_RANGE, KT_NOENT: the file or a value in it is. */
 kt_code kt_config_load(int argc, char *const *argv, char *const *env, kt_config **out_config, kt_err *err);
 
 /* From YAML text alone, named `name` in errors: what a lane.start record holds. Neither flags nor environment. */
 kt_code kt_config_parse(const char *name, const char *yaml, size_t size, kt_config **out_config, kt_err *err);
 void kt_config_free(kt_config *config);
 
-/* Canonical form: YAML with every key, in the order of the table, whatever its origin; kt_config_parse() of it gives an equal
- * configuration and its canonical form is the same text. KT_FULL: more than `size` bytes, the closing NUL included. */
+/* Canonical form: YAML with every key, in the order of the table, whatever its origin; kt_config_parse() of it gives an
+ * equal configuration and its canonical form is the same text. KT_FULL: more than `size` bytes, the closing NUL
+ * included. */
 kt_code kt_config_text(const kt_config *config, char *buf, size_t size, size_t *out_length);
 
 /* One line a key: key, value, origin (default, FILE:LINE, environment NAME, flag --NAME). For `kontor config`. */
@@ -182,15 +184,16 @@ kt_config_from kt_config_origin(const kt_config *config, const char *key); /* as
 
 const kt_config_venue *kt_config_venue_of(const kt_config *config, kt_text name); /* NULL: none */
 
-/* The one venue and symbol that a ticker of the compatible API and tables stands for: as compat.tickers says, else the first venue
- * in order that lists a symbol of this name or takes all symbols. KT_NOENT: there is none. */
+/* The one venue and symbol that a ticker of the compatible API and tables stands for: as compat.tickers says, else the
+ * first venue in order that lists a symbol of this name or takes all symbols. KT_NOENT: there is none. */
 kt_code kt_config_ticker_of(const kt_config *config, kt_text ticker, kt_text *out_venue, kt_text *out_symbol);
 
 /* "1m" -> 60e9 ns. Whole seconds from 1s to 24h, units s, m, h. KT_SYNTAX, KT_RANGE. */
 kt_code kt_window_parse(kt_text text, int64_t *out_ns);
 
 enum { KT_WINDOW_NAME_MAX = 16 };
-/* The longest unit that divides it: 60 s is "1m", 90 s is "90s". `ns` is a whole number of seconds. Returns the length. */
+/* The longest unit that divides it: 60 s is "1m", 90 s is "90s". `ns` is a whole number of seconds. Returns the length.
+ * */
 size_t kt_window_format(int64_t ns, char buf[KT_WINDOW_NAME_MAX]);
 
 #endif

@@ -1,8 +1,8 @@
 /* schema/events.h - every kind of event, said once.
  *
- * A kind is a number that is never reused, and a table of fields (schema/table.h says what a line of it means). Kinds 1 to 99 are
- * what services say to each other and to clients; from 100 on they are the house's own (lanes, logs, the supervisor).
- * For kind `tick` there are: KT_EV_TICK (its number), kt_ev_tick (its struct), and its row in kt_events[].
+ * A kind is a number that is never reused, and a table of fields (schema/table.h says what a line of it means). Kinds 1
+ * to 99 are what services say to each other and to clients; from 100 on they are the house's own (lanes, logs, the
+ * supervisor). For kind `tick` there are: KT_EV_TICK (its number), kt_ev_tick (its struct), and its row in kt_events[].
  *
  *     kt_ev_tick tick;
  *     kt_code code = kt_event_decode(KT_EV_TICK, payload, size, &tick);  // texts are borrowed from the payload
@@ -16,7 +16,8 @@
 
 #include "schema/table.h"
 
-/* Enumerations: E(number, C name, name in JSON). Numbers are never reused; 0 is what a newer program's number reads as. */
+/* Enumerations: E(number, C name, name in JSON). Numbers are never reused; 0 is what a newer program's number reads as.
+ * */
 
 #define KT_SIDE_MAP(E)               \
     E(0, KT_SIDE_UNKNOWN, "unknown") \
@@ -88,23 +89,23 @@
 
 /* Rows inside events */
 
-#define KT_ROW_trade(F)                                                                         \
-    F(1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it happened") \
-    F(2, DEC, none, price, "quote", 1, INT64_MAX, 0, "price")                                   \
-    F(3, DEC, none, quantity, "base", 1, INT64_MAX, 0, "quantity")                              \
-    F(4, ENUM, side, side, "", 0, 2, 0, "what the taker did")                                   \
-    F(5, TEXT, none, trade_id, "", 1, 128, 0, "the venue's id of the trade, as text")           \
-    F(6, U64, none, trade_number, "", 0, UINT64_MAX, 0, "the id as a number; 0: the venue's ids are not numbers")
+#define KT_ROW_trade(F, T)                                                                         \
+    F(T, 1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it happened") \
+    F(T, 2, DEC, none, price, "quote", 1, INT64_MAX, 0, "price")                                   \
+    F(T, 3, DEC, none, quantity, "base", 1, INT64_MAX, 0, "quantity")                              \
+    F(T, 4, ENUM, side, side, "", 0, 2, 0, "what the taker did")                                   \
+    F(T, 5, TEXT, none, trade_id, "", 1, 128, 0, "the venue's id of the trade, as text")           \
+    F(T, 6, U64, none, trade_number, "", 0, UINT64_MAX, 0, "the id as a number; 0: the venue's ids are not numbers")
 
-#define KT_ROW_instrument(F)                                                                    \
-    F(1, TEXT, none, symbol, "", 1, 128, 0, "spelled as ccxt does: BTC/USDT")                   \
-    F(2, TEXT, none, venue_symbol, "", 1, 128, 0, "as the venue spells it")                     \
-    F(3, TEXT, none, base, "", 0, 64, 0, "what is traded")                                      \
-    F(4, TEXT, none, quote, "", 0, 64, 0, "what it is paid in")                                 \
-    F(5, U8, none, price_scale, "digits", 0, 18, 8, "digits behind the point of a price")       \
-    F(6, U8, none, quantity_scale, "digits", 0, 18, 8, "digits behind the point of a quantity") \
-    F(7, DEC, none, tick, "quote", 0, INT64_MAX, 0, "smallest step of a price; 0: not known")   \
-    F(8, DEC, none, lot, "base", 0, INT64_MAX, 0, "smallest step of a quantity; 0: not known")
+#define KT_ROW_instrument(F, T)                                                                    \
+    F(T, 1, TEXT, none, symbol, "", 1, 128, 0, "spelled as ccxt does: BTC/USDT")                   \
+    F(T, 2, TEXT, none, venue_symbol, "", 1, 128, 0, "as the venue spells it")                     \
+    F(T, 3, TEXT, none, base, "", 0, 64, 0, "what is traded")                                      \
+    F(T, 4, TEXT, none, quote, "", 0, 64, 0, "what it is paid in")                                 \
+    F(T, 5, U8, none, price_scale, "digits", 0, 18, 8, "digits behind the point of a price")       \
+    F(T, 6, U8, none, quantity_scale, "digits", 0, 18, 8, "digits behind the point of a quantity") \
+    F(T, 7, DEC, none, tick, "quote", 0, INT64_MAX, 0, "smallest step of a price; 0: not known")   \
+    F(T, 8, DEC, none, lot, "base", 0, INT64_MAX, 0, "smallest step of a quantity; 0: not known")
 
 #define KT_ROW_MAP(R)                   \
     R(trade, "a trade as REST gave it") \
@@ -112,191 +113,202 @@
 
 /* Events */
 
-#define KT_FIELDS_tick(F)                                                                       \
-    F(1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it happened") \
-    F(2, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when its message reached us")        \
-    F(3, DEC, none, price, "quote", 1, INT64_MAX, 0, "price")                                   \
-    F(4, DEC, none, quantity, "base", 1, INT64_MAX, 0, "quantity")                              \
-    F(5, ENUM, side, side, "", 0, 2, 0, "what the taker did")                                   \
-    F(6, TEXT, none, trade_id, "", 1, 128, 0, "the venue's id of the trade, as text")           \
-    F(7, U64, none, trade_number, "", 0, UINT64_MAX, 0, "the id as a number; 0: the venue's ids are not numbers")
+#define KT_FIELDS_tick(F, T)                                                                       \
+    F(T, 1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it happened") \
+    F(T, 2, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when its message reached us")        \
+    F(T, 3, DEC, none, price, "quote", 1, INT64_MAX, 0, "price")                                   \
+    F(T, 4, DEC, none, quantity, "base", 1, INT64_MAX, 0, "quantity")                              \
+    F(T, 5, ENUM, side, side, "", 0, 2, 0, "what the taker did")                                   \
+    F(T, 6, TEXT, none, trade_id, "", 1, 128, 0, "the venue's id of the trade, as text")           \
+    F(T, 7, U64, none, trade_number, "", 0, UINT64_MAX, 0, "the id as a number; 0: the venue's ids are not numbers")
 
-#define KT_FIELDS_invalid(F)                                                                                        \
-    F(1, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when the message reached us")                            \
-    F(2, ENUM, invalid, reason, "", 0, 8, 0, "what was wrong")                                                      \
-    F(3, TEXT, none, field, "", 0, 64, 0, "the field that was wrong, or empty")                                     \
-    F(4, TEXT, none, excerpt, "", 0, 200, 0, "the start of the message, control bytes and bad UTF-8 replaced by ?") \
-    F(5, U64, none, size, "bytes", 0, UINT64_MAX, 0, "size of the whole message")
+#define KT_FIELDS_invalid(F, T)                                                                                        \
+    F(T, 1, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when the message reached us")                            \
+    F(T, 2, ENUM, invalid, reason, "", 0, 8, 0, "what was wrong")                                                      \
+    F(T, 3, TEXT, none, field, "", 0, 64, 0, "the field that was wrong, or empty")                                     \
+    F(T, 4, TEXT, none, excerpt, "", 0, 200, 0, "the start of the message, control bytes and bad UTF-8 replaced by ?") \
+    F(T, 5, U64, none, size, "bytes", 0, UINT64_MAX, 0, "size of the whole message")
 
-#define KT_FIELDS_link(F)                                                                  \
-    F(1, ENUM, link, state, "", 0, 4, 0, "what happened to the connection")                \
-    F(2, TEXT, none, reason, "", 0, 256, 0, "why")                                         \
-    F(3, U32, none, attempt, "", 0, UINT32_MAX, 0, "attempts since it was last connected") \
-    F(4, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when we saw it")
+#define KT_FIELDS_link(F, T)                                                                  \
+    F(T, 1, ENUM, link, state, "", 0, 4, 0, "what happened to the connection")                \
+    F(T, 2, TEXT, none, reason, "", 0, 256, 0, "why")                                         \
+    F(T, 3, U32, none, attempt, "", 0, UINT32_MAX, 0, "attempts since it was last connected") \
+    F(T, 4, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when we saw it")
 
-#define KT_FIELDS_instrument(F)                                                                 \
-    F(1, TEXT, none, venue_symbol, "", 1, 128, 0, "as the venue spells it")                     \
-    F(2, TEXT, none, base, "", 0, 64, 0, "what is traded")                                      \
-    F(3, TEXT, none, quote, "", 0, 64, 0, "what it is paid in")                                 \
-    F(4, U8, none, price_scale, "digits", 0, 18, 8, "digits behind the point of a price")       \
-    F(5, U8, none, quantity_scale, "digits", 0, 18, 8, "digits behind the point of a quantity") \
-    F(6, DEC, none, tick, "quote", 0, INT64_MAX, 0, "smallest step of a price; 0: not known")   \
-    F(7, DEC, none, lot, "base", 0, INT64_MAX, 0, "smallest step of a quantity; 0: not known")  \
-    F(8, U32, none, version, "", 1, UINT32_MAX, 1, "grows when anything of it changes, before its first use")
+#define KT_FIELDS_instrument(F, T)                                                                 \
+    F(T, 1, TEXT, none, venue_symbol, "", 1, 128, 0, "as the venue spells it")                     \
+    F(T, 2, TEXT, none, base, "", 0, 64, 0, "what is traded")                                      \
+    F(T, 3, TEXT, none, quote, "", 0, 64, 0, "what it is paid in")                                 \
+    F(T, 4, U8, none, price_scale, "digits", 0, 18, 8, "digits behind the point of a price")       \
+    F(T, 5, U8, none, quantity_scale, "digits", 0, 18, 8, "digits behind the point of a quantity") \
+    F(T, 6, DEC, none, tick, "quote", 0, INT64_MAX, 0, "smallest step of a price; 0: not known")   \
+    F(T, 7, DEC, none, lot, "base", 0, INT64_MAX, 0, "smallest step of a quantity; 0: not known")  \
+    F(T, 8, U32, none, version, "", 1, UINT32_MAX, 1, "grows when anything of it changes, before its first use")
 
-#define KT_FIELDS_request(F)                                                                                \
-    F(1, U64, none, request_id, "", 1, UINT64_MAX, 0, "names the request: the same id is the same request") \
-    F(2, TEXT, none, symbol, "", 0, 128, 0, "whose trades, or empty")                                       \
-    F(3, ENUM, what, what, "", 0, 4, 0, "what is asked for")                                                \
-    F(4, TIME, none, from_time, "ns", 0, INT64_MAX, 0, "trades by time: from here, inclusive")              \
-    F(5, U64, none, from_id, "", 0, UINT64_MAX, 0, "trades by id: from here, inclusive")                    \
-    F(6, U32, none, limit, "rows", 0, 10000, 0, "at most so many; 0: as many as the venue gives")
+#define KT_FIELDS_request(F, T)                                                                                \
+    F(T, 1, U64, none, request_id, "", 1, UINT64_MAX, 0, "names the request: the same id is the same request") \
+    F(T, 2, TEXT, none, symbol, "", 0, 128, 0, "whose trades, or empty")                                       \
+    F(T, 3, ENUM, what, what, "", 0, 4, 0, "what is asked for")                                                \
+    F(T, 4, TIME, none, from_time, "ns", 0, INT64_MAX, 0, "trades by time: from here, inclusive")              \
+    F(T, 5, U64, none, from_id, "", 0, UINT64_MAX, 0, "trades by id: from here, inclusive")                    \
+    F(T, 6, U32, none, limit, "rows", 0, 10000, 0, "at most so many; 0: as many as the venue gives")
 
-#define KT_FIELDS_answer(F)                                                                                  \
-    F(1, U64, none, request_id, "", 1, UINT64_MAX, 0, "of the request that this answers")                    \
-    F(2, U16, none, status, "", 0, 999, 0, "HTTP status; 0: no answer came")                                 \
-    F(3, TEXT, none, error, "", 0, 256, 0, "what went wrong, or empty")                                      \
-    F(4, TEXT, none, symbol, "", 0, 128, 0, "whose trades, or empty")                                        \
-    F(5, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when the answer was whole")                       \
-    F(6, ROWS, trade, rows, "", 0, 10000, 0, "the trades")                                                   \
-    F(7, U32, none, row_count, "", 0, 10000, 0, "rows that the venue sent, valid or not")                    \
-    F(8, U32, none, invalid_count, "", 0, 10000, 0, "rows among them that were not valid and were left out") \
-    F(9, I64, none, retry_after, "ns", 0, INT64_MAX, 0, "do not ask again before; 0: not said")              \
-    F(10, ENUM, what, what, "", 0, 4, 0, "what was asked for")                                               \
-    F(11, ROWS, instrument, instruments, "", 0, 10000, 0, "the instruments")
+#define KT_FIELDS_answer(F, T)                                                                                  \
+    F(T, 1, U64, none, request_id, "", 1, UINT64_MAX, 0, "of the request that this answers")                    \
+    F(T, 2, U16, none, status, "", 0, 999, 0, "HTTP status; 0: no answer came")                                 \
+    F(T, 3, TEXT, none, error, "", 0, 256, 0, "what went wrong, or empty")                                      \
+    F(T, 4, TEXT, none, symbol, "", 0, 128, 0, "whose trades, or empty")                                        \
+    F(T, 5, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when the answer was whole")                       \
+    F(T, 6, ROWS, trade, rows, "", 0, 10000, 0, "the trades")                                                   \
+    F(T, 7, U32, none, row_count, "", 0, 10000, 0, "rows that the venue sent, valid or not")                    \
+    F(T, 8, U32, none, invalid_count, "", 0, 10000, 0, "rows among them that were not valid and were left out") \
+    F(T, 9, I64, none, retry_after, "ns", 0, INT64_MAX, 0, "do not ask again before; 0: not said")              \
+    F(T, 10, ENUM, what, what, "", 0, 4, 0, "what was asked for")                                               \
+    F(T, 11, ROWS, instrument, instruments, "", 0, 10000, 0, "the instruments")
 
-#define KT_FIELDS_timer(F)                                                            \
-    F(1, TEXT, none, service, "", 1, 64, 0, "whose timer")                            \
-    F(2, U64, none, timer_id, "", 0, UINT64_MAX, 0, "the service's own number of it") \
-    F(3, TIME, none, due, "ns", 0, INT64_MAX, 0, "when it was due")
+#define KT_FIELDS_timer(F, T)                                                            \
+    F(T, 1, TEXT, none, service, "", 1, 64, 0, "whose timer")                            \
+    F(T, 2, U64, none, timer_id, "", 0, UINT64_MAX, 0, "the service's own number of it") \
+    F(T, 3, TIME, none, due, "ns", 0, INT64_MAX, 0, "when it was due")
 
-#define KT_FIELDS_trade(F)                                                                                        \
-    F(1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it happened")                   \
-    F(2, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when it first reached us")                             \
-    F(3, DEC, none, price, "quote", 1, INT64_MAX, 0, "price")                                                     \
-    F(4, DEC, none, quantity, "base", 1, INT64_MAX, 0, "quantity")                                                \
-    F(5, ENUM, side, side, "", 0, 2, 0, "what the taker did")                                                     \
-    F(6, TEXT, none, trade_id, "", 1, 128, 0, "the venue's id of the trade, as text")                             \
-    F(7, U64, none, trade_number, "", 0, UINT64_MAX, 0, "the id as a number; 0: the venue's ids are not numbers") \
-    F(8, BOOL, none, validated, "", 0, 1, 0, "REST has confirmed it")                                             \
-    F(9, BOOL, none, suspect, "", 0, 1, 0, "too far from the median to count before REST confirms it")            \
-    F(10, ENUM, source, source, "", 0, 2, 0, "where these values come from")                                      \
-    F(11, U32, none, revision, "", 1, UINT32_MAX, 1, "2 and more: values changed since it was first published")
+#define KT_FIELDS_trade(F, T)                                                                                        \
+    F(T, 1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it happened")                   \
+    F(T, 2, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when it first reached us")                             \
+    F(T, 3, DEC, none, price, "quote", 1, INT64_MAX, 0, "price")                                                     \
+    F(T, 4, DEC, none, quantity, "base", 1, INT64_MAX, 0, "quantity")                                                \
+    F(T, 5, ENUM, side, side, "", 0, 2, 0, "what the taker did")                                                     \
+    F(T, 6, TEXT, none, trade_id, "", 1, 128, 0, "the venue's id of the trade, as text")                             \
+    F(T, 7, U64, none, trade_number, "", 0, UINT64_MAX, 0, "the id as a number; 0: the venue's ids are not numbers") \
+    F(T, 8, BOOL, none, validated, "", 0, 1, 0, "REST has confirmed it")                                             \
+    F(T, 9, BOOL, none, suspect, "", 0, 1, 0, "too far from the median to count before REST confirms it")            \
+    F(T, 10, ENUM, source, source, "", 0, 2, 0, "where these values come from")                                      \
+    F(T, 11, U32, none, revision, "", 1, UINT32_MAX, 1, "2 and more: values changed since it was first published")
 
-#define KT_FIELDS_watermark(F)                                                                                         \
-    F(1, TIME, none, validated_until, "ns", 0, INT64_MAX, 0, "REST has given everything up to here")                   \
-    F(2, TIME, none, covered_from, "ns", 0, INT64_MAX, 0, "and everything from here")                                  \
-    F(3, U32, none, confirmed, "trades", 0, UINT32_MAX, 0, "by this step: as the stream gave them")                    \
-    F(4, U32, none, repaired, "trades", 0, UINT32_MAX, 0, "by this step: the stream had not given them")               \
-    F(5, U32, none, changed, "trades", 0, UINT32_MAX, 0, "by this step: the stream gave other values")                 \
-    F(6, U32, none, lost, "trades", 0, UINT32_MAX, 0, "by this step: known to exist, and REST can not give them")      \
-    F(7, U32, none, full_ms, "ms", 0, UINT32_MAX, 0, "by this step: milliseconds with more trades than REST can give") \
-    F(8, TIME, none, market_time, "ns", 0, INT64_MAX, 0, "greatest accepted venue time")
+#define KT_FIELDS_watermark(F, T)                                                                                    \
+    F(T, 1, TIME, none, validated_until, "ns", 0, INT64_MAX, 0, "REST has given everything up to here")              \
+    F(T, 2, TIME, none, covered_from, "ns", 0, INT64_MAX, 0, "and everything from here")                             \
+    F(T, 3, U32, none, confirmed, "trades", 0, UINT32_MAX, 0, "by this step: as the stream gave them")               \
+    F(T, 4, U32, none, repaired, "trades", 0, UINT32_MAX, 0, "by this step: the stream had not given them")          \
+    F(T, 5, U32, none, changed, "trades", 0, UINT32_MAX, 0, "by this step: the stream gave other values")            \
+    F(T, 6, U32, none, lost, "trades", 0, UINT32_MAX, 0, "by this step: known to exist, and REST can not give them") \
+    F(T, 7, U32, none, full_ms, "ms", 0, UINT32_MAX, 0,                                                              \
+        "by this step: milliseconds with more trades than REST can give")                                            \
+    F(T, 8, TIME, none, market_time, "ns", 0, INT64_MAX, 0, "greatest accepted venue time")
 
-#define KT_FIELDS_vwap(F)                                                                                            \
-    F(1, TIME, none, mark, "ns", 0, INT64_MAX, 0, "whole second; the window is [mark - window, mark], both ends in") \
-    F(2, I64, none, window, "ns", 1, INT64_MAX, 0, "length of the window")                                           \
-    F(3, DEC, none, price, "quote", 1, INT64_MAX, 0, "sum_pq / sum_q at the instrument's scale + 2, half to even")   \
-    F(4, SUM, none, sum_pq, "quote", 0, INT64_MAX, 0, "sum of price x quantity, exact")                              \
-    F(5, SUM, none, sum_q, "base", 0, INT64_MAX, 0, "sum of quantity, exact")                                        \
-    F(6, U64, none, trades, "trades", 1, UINT64_MAX, 0, "trades in the window")                                      \
-    F(7, BOOL, none, validated, "", 0, 1, 0, "false: provisional")                                                   \
-    F(8, BOOL, none, complete, "", 0, 1, 0, "nothing in the window is known to be missing")                          \
-    F(9, U32, none, revision, "", 1, UINT32_MAX, 1, "1: first value of this mark and window")
+#define KT_FIELDS_vwap(F, T)                                                                                          \
+    F(T, 1, TIME, none, mark, "ns", 0, INT64_MAX, 0,                                                                  \
+        "whole second; the window is [mark - window, mark], both ends in")                                            \
+    F(T, 2, I64, none, window, "ns", 1, INT64_MAX, 0, "length of the window")                                         \
+    F(T, 3, DEC, none, price, "quote", 1, INT64_MAX, 0, "sum_pq / sum_q at the instrument's scale + 2, half to even") \
+    F(T, 4, SUM, none, sum_pq, "quote", 0, INT64_MAX, 0, "sum of price x quantity, exact")                            \
+    F(T, 5, SUM, none, sum_q, "base", 0, INT64_MAX, 0, "sum of quantity, exact")                                      \
+    F(T, 6, U64, none, trades, "trades", 1, UINT64_MAX, 0, "trades in the window")                                    \
+    F(T, 7, BOOL, none, validated, "", 0, 1, 0, "false: provisional")                                                 \
+    F(T, 8, BOOL, none, complete, "", 0, 1, 0, "nothing in the window is known to be missing")                        \
+    F(T, 9, U32, none, revision, "", 1, UINT32_MAX, 1, "1: first value of this mark and window")
 
-#define KT_FIELDS_correction(F)                                                                                       \
-    F(1, TIME, none, mark_from, "ns", 0, INT64_MAX, 0, "first mark that changes")                                     \
-    F(2, TIME, none, mark_to, "ns", 0, INT64_MAX, 0, "last mark that changes; the same for a single mark")            \
-    F(3, I64, none, window, "ns", 1, INT64_MAX, 0, "length of the window")                                            \
-    F(4, U32, none, revision, "", 0, UINT32_MAX, 0, "single mark: the new one; range: 0, each mark's own grows by 1") \
-    F(5, DEC, none, old_price, "quote", 0, INT64_MAX, 0, "single mark: before")                                       \
-    F(6, SUM, none, old_sum_pq, "quote", 0, INT64_MAX, 0, "single mark: before")                                      \
-    F(7, SUM, none, old_sum_q, "base", 0, INT64_MAX, 0, "single mark: before")                                        \
-    F(8, U64, none, old_trades, "trades", 0, UINT64_MAX, 0, "single mark: before")                                    \
-    F(9, DEC, none, new_price, "quote", 0, INT64_MAX, 0, "single mark: after")                                        \
-    F(10, SUM, none, new_sum_pq, "quote", 0, INT64_MAX, 0, "single mark: after")                                      \
-    F(11, SUM, none, new_sum_q, "base", 0, INT64_MAX, 0, "single mark: after")                                        \
-    F(12, U64, none, new_trades, "trades", 0, UINT64_MAX, 0, "single mark: after")                                    \
-    F(13, SUM, none, delta_pq, "quote", INT64_MIN, INT64_MAX, 0, "range: to be added to each mark's sum_pq")          \
-    F(14, SUM, none, delta_q, "base", INT64_MIN, INT64_MAX, 0, "range: to be added to each mark's sum_q")             \
-    F(15, I64, none, delta_trades, "trades", INT64_MIN, INT64_MAX, 0, "range: to be added to each mark's trades")     \
-    F(16, ENUM, cause, cause, "", 0, 7, 0, "why")                                                                     \
-    F(17, TEXTS, none, trade_ids, "", 0, 16, 0, "ids of trades behind it, the first 16")                              \
-    F(18, U32, none, trade_count, "trades", 0, UINT32_MAX, 0, "how many trades are behind it")                        \
-    F(19, BOOL, none, complete, "", 0, 1, 0, "after: nothing in the window is known to be missing")                   \
-    F(20, U8, none, price_scale, "digits", 0, 20, 0, "range: scale of the new prices, rounded half to even")
+#define KT_FIELDS_correction(F, T)                                                                                   \
+    F(T, 1, TIME, none, mark_from, "ns", 0, INT64_MAX, 0, "first mark that changes")                                 \
+    F(T, 2, TIME, none, mark_to, "ns", 0, INT64_MAX, 0, "last mark that changes; the same for a single mark")        \
+    F(T, 3, I64, none, window, "ns", 1, INT64_MAX, 0, "length of the window")                                        \
+    F(T, 4, U32, none, revision, "", 0, UINT32_MAX, 0,                                                               \
+        "single mark: the new one; range: 0, each mark's own grows by 1")                                            \
+    F(T, 5, DEC, none, old_price, "quote", 0, INT64_MAX, 0, "single mark: before")                                   \
+    F(T, 6, SUM, none, old_sum_pq, "quote", 0, INT64_MAX, 0, "single mark: before")                                  \
+    F(T, 7, SUM, none, old_sum_q, "base", 0, INT64_MAX, 0, "single mark: before")                                    \
+    F(T, 8, U64, none, old_trades, "trades", 0, UINT64_MAX, 0, "single mark: before")                                \
+    F(T, 9, DEC, none, new_price, "quote", 0, INT64_MAX, 0, "single mark: after")                                    \
+    F(T, 10, SUM, none, new_sum_pq, "quote", 0, INT64_MAX, 0, "single mark: after")                                  \
+    F(T, 11, SUM, none, new_sum_q, "base", 0, INT64_MAX, 0, "single mark: after")                                    \
+    F(T, 12, U64, none, new_trades, "trades", 0, UINT64_MAX, 0, "single mark: after")                                \
+    F(T, 13, SUM, none, delta_pq, "quote", INT64_MIN, INT64_MAX, 0, "range: to be added to each mark's sum_pq")      \
+    F(T, 14, SUM, none, delta_q, "base", INT64_MIN, INT64_MAX, 0, "range: to be added to each mark's sum_q")         \
+    F(T, 15, I64, none, delta_trades, "trades", INT64_MIN, INT64_MAX, 0, "range: to be added to each mark's trades") \
+    F(T, 16, ENUM, cause, cause, "", 0, 7, 0, "why")                                                                 \
+    F(T, 17, TEXTS, none, trade_ids, "", 0, 16, 0, "ids of trades behind it, the first 16")                          \
+    F(T, 18, U32, none, trade_count, "trades", 0, UINT32_MAX, 0, "how many trades are behind it")                    \
+    F(T, 19, BOOL, none, complete, "", 0, 1, 0, "after: nothing in the window is known to be missing")               \
+    F(T, 20, U8, none, price_scale, "digits", 0, 20, 0, "range: scale of the new prices, rounded half to even")
 
-#define KT_FIELDS_feed_stats(F)                                                                                       \
-    F(1, U64, none, received, "messages", 0, UINT64_MAX, 0, "trades received from the stream")                        \
-    F(2, U64, none, invalid, "messages", 0, UINT64_MAX, 0,                                                            \
-        "refused; counted for the venue where no symbol could be read")                                               \
-    F(3, U64, none, repeated, "messages", 0, UINT64_MAX, 0, "trades that came again")                                 \
-    F(4, U64, none, reordered, "messages", 0, UINT64_MAX, 0, "trades that came after a later one")                    \
-    F(5, U64, none, missing, "trades", 0, UINT64_MAX, 0, "trades that the stream never gave")                         \
-    F(6, U64, none, repaired, "trades", 0, UINT64_MAX, 0, "of these, given by REST")                                  \
-    F(7, U64, none, suspect, "trades", 0, UINT64_MAX, 0, "trades held back as suspect")                               \
-    F(8, U64, none, corrected, "trades", 0, UINT64_MAX, 0, "trades to which REST gave other values")                  \
-    F(9, I64, none, skew_min, "ns", INT64_MIN, INT64_MAX, 0, "least receive time - venue time; negative is no error") \
-    F(10, I64, none, skew_max, "ns", INT64_MIN, INT64_MAX, 0, "greatest receive time - venue time")                   \
-    F(11, TIME, none, market_time, "ns", 0, INT64_MAX, 0, "greatest accepted venue time")                             \
-    F(12, TIME, none, validated_until, "ns", 0, INT64_MAX, 0, "REST has given everything up to here")                 \
-    F(13, U64, none, lost, "trades", 0, UINT64_MAX, 0, "known to exist, and REST can not give them")                  \
-    F(14, U64, none, full_ms, "ms", 0, UINT64_MAX, 0, "milliseconds with more trades than REST can give")
+#define KT_FIELDS_feed_stats(F, T)                                                                       \
+    F(T, 1, U64, none, received, "messages", 0, UINT64_MAX, 0, "trades received from the stream")        \
+    F(T, 2, U64, none, invalid, "messages", 0, UINT64_MAX, 0,                                            \
+        "refused; counted for the venue where no symbol could be read")                                  \
+    F(T, 3, U64, none, repeated, "messages", 0, UINT64_MAX, 0, "trades that came again")                 \
+    F(T, 4, U64, none, reordered, "messages", 0, UINT64_MAX, 0, "trades that came after a later one")    \
+    F(T, 5, U64, none, missing, "trades", 0, UINT64_MAX, 0, "trades that the stream never gave")         \
+    F(T, 6, U64, none, repaired, "trades", 0, UINT64_MAX, 0, "of these, given by REST")                  \
+    F(T, 7, U64, none, suspect, "trades", 0, UINT64_MAX, 0, "trades held back as suspect")               \
+    F(T, 8, U64, none, corrected, "trades", 0, UINT64_MAX, 0, "trades to which REST gave other values")  \
+    F(T, 9, I64, none, skew_min, "ns", INT64_MIN, INT64_MAX, 0,                                          \
+        "least receive time - venue time; negative is no error")                                         \
+    F(T, 10, I64, none, skew_max, "ns", INT64_MIN, INT64_MAX, 0, "greatest receive time - venue time")   \
+    F(T, 11, TIME, none, market_time, "ns", 0, INT64_MAX, 0, "greatest accepted venue time")             \
+    F(T, 12, TIME, none, validated_until, "ns", 0, INT64_MAX, 0, "REST has given everything up to here") \
+    F(T, 13, U64, none, lost, "trades", 0, UINT64_MAX, 0, "known to exist, and REST can not give them")  \
+    F(T, 14, U64, none, full_ms, "ms", 0, UINT64_MAX, 0, "milliseconds with more trades than REST can give")
 
-#define KT_FIELDS_lane_start(F)                                                                                \
-    F(1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                                         \
-    F(2, U64, none, generation, "", 1, UINT64_MAX, 1, "1 for the first start on this log, then one more each") \
-    F(3, U32, none, logic, "", 0, UINT32_MAX, 0,                                                               \
-        "version of the services' logic: outputs of another are not compared")                                 \
-    F(4, U64, none, seed, "", 0, UINT64_MAX, 0, "of the randomness of this run")                               \
-    F(5, U64, none, schema_hash, "", 0, UINT64_MAX, 0, "of the program's tables")                              \
-    F(6, TEXT, none, config, "", 0, 65535, 0, "the configuration in its canonical form")                       \
-    F(7, TEXT, none, version, "", 0, 64, 0, "of the program")
+#define KT_FIELDS_lane_start(F, T)                                                                                \
+    F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                                         \
+    F(T, 2, U64, none, generation, "", 1, UINT64_MAX, 1, "1 for the first start on this log, then one more each") \
+    F(T, 3, U32, none, logic, "", 0, UINT32_MAX, 0,                                                               \
+        "version of the services' logic: outputs of another are not compared")                                    \
+    F(T, 4, U64, none, seed, "", 0, UINT64_MAX, 0, "of the randomness of this run")                               \
+    F(T, 5, U64, none, schema_hash, "", 0, UINT64_MAX, 0, "of the program's tables")                              \
+    F(T, 6, TEXT, none, config, "", 0, 65535, 0, "the configuration in its canonical form")                       \
+    F(T, 7, TEXT, none, version, "", 0, 64, 0, "of the program")
 
-#define KT_FIELDS_admit(F)                                    \
-    F(1, TEXT, none, log, "", 1, 64, 0, "which log")          \
-    F(2, U64, none, epoch, "", 0, UINT64_MAX, 0, "its epoch") \
-    F(3, U64, none, up_to, "", 0, UINT64_MAX, 0, "its records up to this seq apply now")
+#define KT_FIELDS_admit(F, T)                                    \
+    F(T, 1, TEXT, none, log, "", 1, 64, 0, "which log")          \
+    F(T, 2, U64, none, epoch, "", 0, UINT64_MAX, 0, "its epoch") \
+    F(T, 3, U64, none, up_to, "", 0, UINT64_MAX, 0, "its records up to this seq apply now")
 
-#define KT_FIELDS_set_aside(F)                                                            \
-    F(1, TEXT, none, log, "", 1, 64, 0, "which log")                                      \
-    F(2, U64, none, seq, "", 1, UINT64_MAX, 0, "the record that is not applied any more") \
-    F(3, TEXT, none, reason, "", 0, 256, 0, "why")                                        \
-    F(4, TEXT, none, lane, "", 0, 64, 0, "which lane it killed")                          \
-    F(5, U32, none, deaths, "", 0, UINT32_MAX, 0, "how often")
+#define KT_FIELDS_set_aside(F, T)                                                            \
+    F(T, 1, TEXT, none, log, "", 0, 64, 0, "which log; empty: a raw message, see hash")      \
+    F(T, 2, U64, none, seq, "", 0, UINT64_MAX, 0, "the record that is not applied any more") \
+    F(T, 3, TEXT, none, reason, "", 0, 256, 0, "why")                                        \
+    F(T, 4, TEXT, none, lane, "", 0, 64, 0, "which lane it killed")                          \
+    F(T, 5, U32, none, deaths, "", 0, UINT32_MAX, 0, "how often")                            \
+    F(T, 6, U64, none, hash, "", 0, UINT64_MAX, 0, "a raw message with this hash is not decoded any more")
 
-#define KT_FIELDS_divergence(F)                                                                          \
-    F(1, U64, none, input_seq, "", 0, UINT64_MAX, 0, "the input whose outputs differ")                   \
-    F(2, U64, none, output_seq, "", 0, UINT64_MAX, 0, "the output that stands in the log; 0: none does") \
-    F(3, TEXT, none, expected, "", 0, 512, 0, "what stands in the log")                                  \
-    F(4, TEXT, none, made, "", 0, 512, 0, "what was made when the input was applied again")              \
-    F(5, TEXT, none, lane, "", 0, 64, 0, "which lane")
+#define KT_FIELDS_divergence(F, T)                                                                          \
+    F(T, 1, U64, none, input_seq, "", 0, UINT64_MAX, 0, "the input whose outputs differ")                   \
+    F(T, 2, U64, none, output_seq, "", 0, UINT64_MAX, 0, "the output that stands in the log; 0: none does") \
+    F(T, 3, TEXT, none, expected, "", 0, 512, 0, "what stands in the log")                                  \
+    F(T, 4, TEXT, none, made, "", 0, 512, 0, "what was made when the input was applied again")              \
+    F(T, 5, TEXT, none, lane, "", 0, 64, 0, "which lane")
 
-#define KT_FIELDS_lost(F)                                                           \
-    F(1, TEXT, none, log, "", 1, 64, 0, "which log")                                \
-    F(2, U64, none, from_seq, "", 0, UINT64_MAX, 0, "first record lost")            \
-    F(3, U64, none, to_seq, "", 0, UINT64_MAX, 0, "last record lost; 0: not known") \
-    F(4, TEXT, none, reason, "", 0, 256, 0, "why")                                  \
-    F(5, TEXT, none, reader, "", 0, 64, 0, "whose cursor was cut off, or empty: everybody's loss")
+#define KT_FIELDS_lost(F, T)                                                           \
+    F(T, 1, TEXT, none, log, "", 1, 64, 0, "which log")                                \
+    F(T, 2, U64, none, from_seq, "", 0, UINT64_MAX, 0, "first record lost")            \
+    F(T, 3, U64, none, to_seq, "", 0, UINT64_MAX, 0, "last record lost; 0: not known") \
+    F(T, 4, TEXT, none, reason, "", 0, 256, 0, "why")                                  \
+    F(T, 5, TEXT, none, reader, "", 0, 64, 0, "whose cursor was cut off, or empty: everybody's loss")
 
-#define KT_FIELDS_kv(F)                                                                                     \
-    F(1, TEXT, none, key, "", 1, 255, 0, "key")                                                             \
-    F(2, BYTES, none, value, "", 0, 65535, 0, "value")                                                      \
-    F(3, U64, none, revision, "", 1, UINT64_MAX, 1, "1 for the first value of the key, then one more each") \
-    F(4, BOOL, none, removed, "", 0, 1, 0, "the key is gone")
+#define KT_FIELDS_kv(F, T)                                                                                     \
+    F(T, 1, TEXT, none, key, "", 1, 255, 0, "key")                                                             \
+    F(T, 2, BYTES, none, value, "", 0, 65535, 0, "value")                                                      \
+    F(T, 3, U64, none, revision, "", 1, UINT64_MAX, 1, "1 for the first value of the key, then one more each") \
+    F(T, 4, BOOL, none, removed, "", 0, 1, 0, "the key is gone")
 
-#define KT_FIELDS_lane_state(F)                                                       \
-    F(1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                \
-    F(2, ENUM, lane_state, state, "", 0, 5, 0, "what became of it")                   \
-    F(3, U32, none, pid, "", 0, UINT32_MAX, 0, "its process")                         \
-    F(4, U32, none, restarts, "", 0, UINT32_MAX, 0, "how often it was started again") \
-    F(5, TEXT, none, reason, "", 0, 256, 0, "why")                                    \
-    F(6, U64, none, progress, "", 0, UINT64_MAX, 0, "inputs that it had applied")
+#define KT_FIELDS_lane_state(F, T)                                                       \
+    F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                \
+    F(T, 2, ENUM, lane_state, state, "", 0, 5, 0, "what became of it")                   \
+    F(T, 3, U32, none, pid, "", 0, UINT32_MAX, 0, "its process")                         \
+    F(T, 4, U32, none, restarts, "", 0, UINT32_MAX, 0, "how often it was started again") \
+    F(T, 5, TEXT, none, reason, "", 0, 256, 0, "why")                                    \
+    F(T, 6, U64, none, progress, "", 0, UINT64_MAX, 0, "inputs that it had applied")
 
-#define KT_FIELDS_alert(F)                                       \
-    F(1, ENUM, level, level, "", 0, 2, 0, "how bad")             \
-    F(2, TEXT, none, subject, "", 0, 255, 0, "what it is about") \
-    F(3, TEXT, none, text, "", 1, 512, 0, "what happened and what to do")
+#define KT_FIELDS_alert(F, T)                                       \
+    F(T, 1, ENUM, level, level, "", 0, 2, 0, "how bad")             \
+    F(T, 2, TEXT, none, subject, "", 0, 255, 0, "what it is about") \
+    F(T, 3, TEXT, none, text, "", 1, 512, 0, "what happened and what to do")
+
+#define KT_FIELDS_call(F, T)                                                                 \
+    F(T, 1, TEXT, none, action, "", 1, 64, 0, "what is to be done")                          \
+    F(T, 2, TEXT, none, caller, "", 0, 64, 0, "the lane that asks")                          \
+    F(T, 3, U64, none, call_id, "", 0, UINT64_MAX, 0, "a repeated call has the same one")    \
+    F(T, 4, BYTES, none, params, "", 0, 65535, 0, "parameters, JSON")
 
 /* E(kind, NAME, name, subject, text) */
 #define KT_EVENT_MAP(E)                                                                                              \
@@ -322,7 +334,8 @@
     E(104, LOST, lost, "house.lost", "records are lost")                                                             \
     E(105, KV, kv, "kv.{key}", "a key of the key-value store changed")                                               \
     E(106, LANE_STATE, lane_state, "house.lane.{lane}", "a lane started, ended, died or was parked")                 \
-    E(107, ALERT, alert, "house.alert", "somebody should look")
+    E(107, ALERT, alert, "house.alert", "somebody should look")                                                           \
+    E(108, CALL, call, "call.{action}", "a command that was accepted: applied in the order of the lane's log")
 
 /* What the lists above make */
 
@@ -334,10 +347,10 @@ KT_ENUM_MAP(KT_ENUM_TYPE)
 KT_ENUM_MAP(KT_ENUM_DECLARE)
 #undef KT_ENUM_DECLARE
 
-#define KT_ROW_STRUCT(name, text)      \
-    typedef struct kt_row_##name {     \
-        KT_ROW_##name(KT_FIELD_MEMBER) \
-    } kt_row_##name;                   \
+#define KT_ROW_STRUCT(name, text)        \
+    typedef struct kt_row_##name {       \
+        KT_ROW_##name(KT_FIELD_MEMBER, ) \
+    } kt_row_##name;                     \
     extern const kt_table kt_row_table_##name;
 KT_ROW_MAP(KT_ROW_STRUCT)
 #undef KT_ROW_STRUCT
@@ -348,7 +361,7 @@ typedef enum kt_event_kind { KT_EVENT_MAP(KT_EVENT_KIND) } kt_event_kind;
 
 #define KT_EVENT_STRUCT(kind, NAME, name, subject, text) \
     typedef struct kt_ev_##name {                        \
-        KT_FIELDS_##name(KT_FIELD_MEMBER)                \
+        KT_FIELDS_##name(KT_FIELD_MEMBER, )              \
     } kt_ev_##name;
 KT_EVENT_MAP(KT_EVENT_STRUCT)
 #undef KT_EVENT_STRUCT
@@ -377,7 +390,8 @@ void kt_event_init(uint16_t kind, void *out_event);
 kt_code kt_event_encode(uint16_t kind, const void *event, void *buf, uint32_t size, uint32_t *out_size);
 kt_code kt_event_decode(uint16_t kind, const void *payload, uint32_t size, void *out_event);
 
-/* Hash of all tables of events and rows (numbers, names, types): each segment carries it, so that one can see which program wrote. */
+/* Hash of all tables of events and rows (numbers, names, types): each segment carries it, so that one can see which
+ * program wrote. */
 uint64_t kt_schema_hash(void);
 
 #endif
