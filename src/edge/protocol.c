@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "net/websocket.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -341,19 +342,17 @@ void kt_message_begin(kt_message *message, void *mem, uint32_t mem_size, const c
 kt_code kt_message_end(kt_message *message)
 {
     kt_text body;
+    uint8_t header[KT_WS_HEADER_MAX];
     uint8_t *head;
 
     kt_json_close_object(&message->json);
     kt_code code = kt_json_writer_done(&message->json, &body);
     if (code != KT_OK)
         return code;
-    /* RFC 6455 section 5.2: the length in 7, 16 or 64 bits, whichever is the shortest. */
-    message->body_at = body.n < 126 ? 2 : body.n < 65536 ? 4 : 10;
+    message->body_at = (uint32_t)kt_ws_header(header, KT_WS_TEXT, true, body.n, NULL);
+    kt_assert(message->body_at <= KT_FRAME_HEAD_MAX);
     head = message->mem + KT_FRAME_HEAD_MAX - message->body_at;
-    head[0] = 0x81; /* FIN, text */
-    head[1] = message->body_at == 2 ? (uint8_t)body.n : message->body_at == 4 ? 126 : 127;
-    for (uint32_t i = 2; i < message->body_at; i++)
-        head[i] = (uint8_t)((uint64_t)body.n >> (8 * (message->body_at - 1 - i)));
+    memcpy(head, header, message->body_at);
     message->frame = head;
     message->size = message->body_at + (uint32_t)body.n;
     return KT_OK;
@@ -387,7 +386,8 @@ void kt_message_put_id(kt_message *message, const kt_op *op)
         kt_json_member_i64(&message->json, "id", op->id);
 }
 
-kt_code kt_message_error(kt_message *message, void *mem, uint32_t mem_size, const kt_op *op, const kt_op_error *error)
+void kt_message_begin_error(
+    kt_message *message, void *mem, uint32_t mem_size, const kt_op *op, const kt_op_error *error)
 {
     kt_message_begin(message, mem, mem_size, "error", false);
     kt_message_put_id(message, op);
@@ -395,5 +395,4 @@ kt_code kt_message_error(kt_message *message, void *mem, uint32_t mem_size, cons
     if (error->field[0] != '\0')
         kt_json_member_text(&message->json, "field", kt_text_of(error->field));
     kt_json_member_text(&message->json, "message", kt_text_of(error->message));
-    return kt_message_end(message);
 }

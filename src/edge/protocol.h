@@ -138,8 +138,8 @@ kt_code kt_message_end(kt_message *message);
 void kt_message_patch_seq(uint8_t *body, uint64_t seq);
 void kt_message_patch_skipped(uint8_t *body, uint64_t skipped);
 
-/* The answers that need nothing but the op. */
-kt_code kt_message_error(
+/* Begin and fill the answer to a message that is refused; to be ended. */
+void kt_message_begin_error(
     kt_message *message, void *mem, uint32_t mem_size, const kt_op *op, const kt_op_error *error);
 void kt_message_put_id(kt_message *message, const kt_op *op); /* "id":7, or nothing */
 

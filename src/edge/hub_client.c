@@ -1,0 +1,545 @@
+#include "edge/hub_parts.h"
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "base/time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- sending ---- */
+
+static kt_code put(kt_hub_client *client, const uint8_t *frame, uint32_t size, uint32_t body_at, uint8_t **out_body)
+{
+    uint8_t *copy;
+    kt_code code = kt_ws_send_frame(client->conn, frame, size, &copy);
+
+    if (code != KT_OK)
+        return code;
+    *out_body = copy + body_at;
+    kt_message_patch_seq(*out_body, ++client->seq);
+    client->hub->counts.messages_sent++;
+    return KT_OK;
+}
+
+kt_code kt_client_put(kt_hub_client *client, const uint8_t *frame, uint32_t size, uint32_t body_at, uint64_t skipped)
+{
+    uint8_t *body;
+    kt_code code;
+
+    if (!kt_ws_is_open(client->conn))
+        return KT_NOENT;
+    if (kt_ws_room(client->conn) < size + client->hub->answer_reserve)
+        return KT_FULL;
+    code = put(client, frame, size, body_at, &body);
+    if (code != KT_OK)
+        return code;
+    kt_message_patch_skipped(body, skipped);
+    client->hub->counts.events_skipped += skipped;
+    return KT_OK;
+}
+
+/* What is no event may use the whole buffer; a client that does not even read its answers is let go. */
+static void say(kt_hub_client *client, kt_message *message)
+{
+    uint8_t *body;
+
+    if (kt_message_end(message) != KT_OK ||
+        put(client, message->frame, message->size, message->body_at, &body) == KT_FULL)
+        kt_ws_close(client->conn, KT_WS_CLOSE_POLICY, KT_TEXT("the client does not read what it asks for"));
+}
+
+static void begin(kt_hub_client *client, kt_message *message, const char *type)
+{
+    kt_message_begin(message, client->hub->scratch, KT_HUB_EVENT_MAX, type, false);
+}
+
+static void put_epoch(kt_message *message, const char *name, uint64_t epoch)
+{
+    char hex[17];
+
+    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)epoch);
+    kt_json_member_text(&message->json, name, kt_text_of(hex));
+}
+
+static void put_number(kt_message *message, const char *name, uint64_t number) /* 0: not known */
+{
+    kt_json_name(&message->json, name);
+    if (number != 0)
+        kt_json_put_u64(&message->json, number);
+    else
+        kt_json_put_null(&message->json);
+}
+
+static void put_lost(kt_message *message, uint64_t from, uint64_t to)
+{
+    kt_json_name(&message->json, "lost");
+    kt_json_open_object(&message->json);
+    put_number(message, "from", from);
+    put_number(message, "to", to);
+    kt_json_close_object(&message->json);
+}
+
+/* ---- subscriptions ---- */
+
+static void clean(kt_sub *sub)
+{
+    kt_hub_subject *subject = sub->subject;
+
+    if (!sub->dirty)
+        return;
+    sub->dirty = false;
+    sub->client->dirty_count--;
+    if (--subject->dirty_count != 0)
+        return;
+    free(subject->kept);
+    subject->kept = NULL;
+    subject->kept_room = 0;
+    subject->kept_offset = 0;
+}
+
+kt_code kt_sub_offer(kt_sub *sub, const kt_message *message, uint64_t offset, bool may_skip)
+{
+    kt_hub *hub = sub->client->hub;
+    kt_code code;
+
+    kt_assert(offset > sub->last_offset);
+    kt_assert(may_skip || offset == sub->last_offset + 1);
+    if (message->size + hub->answer_reserve > hub->buffer_bytes) {
+        kt_sub_tell_gap(sub, sub->subject->epoch, sub->last_offset + 1, offset,
+            "the event is larger than edge.client_buffer_bytes allows");
+        return KT_LIMIT;
+    }
+    code = kt_client_put(sub->client, message->frame, message->size, message->body_at, offset - sub->last_offset - 1);
+    if (code != KT_OK)
+        return code;
+    sub->last_offset = offset;
+    clean(sub);
+    return KT_OK;
+}
+
+void kt_sub_tell_gap(kt_sub *sub, uint64_t epoch, uint64_t from, uint64_t to, const char *reason)
+{
+    kt_message message;
+
+    if (to != 0)
+        sub->last_offset = to;
+    clean(sub);
+    /* The frame of an event may stand in the scratch: this one is small and has its own room. */
+    uint8_t room[1024];
+    kt_message_begin(&message, room, sizeof room, "gap", false);
+    kt_json_member_text(&message.json, "channel", sub->subject->name);
+    put_epoch(&message, "epoch", epoch);
+    put_lost(&message, from, to);
+    kt_json_member_text(&message.json, "reason", kt_text_of(reason));
+    say(sub->client, &message);
+}
+
+void kt_sub_tell_epoch(kt_sub *sub, uint64_t before, uint64_t epoch, uint64_t first_offset)
+{
+    kt_message message;
+    bool lost = sub->last_offset >= first_offset;
+
+    begin(sub->client, &message, "epoch");
+    kt_json_member_text(&message.json, "channel", sub->subject->name);
+    put_epoch(&message, "epoch", epoch);
+    put_epoch(&message, "before", before);
+    kt_json_member_u64(&message.json, "first_offset", first_offset);
+    if (lost) /* what the client heard behind the cut is not in the log any more, and nobody knows how much there was */
+        put_lost(&message, first_offset, 0);
+    if (lost)
+        sub->last_offset = first_offset - 1;
+    say(sub->client, &message);
+}
+
+void kt_sub_answer(kt_sub *sub, bool has_id, int64_t id, uint64_t epoch, const kt_lost *lost, const char *reason)
+{
+    kt_message message;
+    kt_op op = { .has_id = has_id, .id = id };
+
+    begin(sub->client, &message, "answer");
+    kt_message_put_id(&message, &op);
+    kt_json_member_text(&message.json, "op", kt_text_of(kt_op_name(KT_OP_SUBSCRIBE)));
+    kt_json_member_text(&message.json, "channel", (kt_text){ sub->name, sub->name_size });
+    kt_json_member_bool(&message.json, "exists", sub->subject != NULL);
+    if (sub->subject != NULL) {
+        put_epoch(&message, "epoch", epoch);
+    } else {
+        kt_json_name(&message.json, "epoch");
+        kt_json_put_null(&message.json);
+    }
+    kt_json_member_u64(&message.json, "offset", sub->last_offset);
+    kt_json_member_bool(&message.json, "recovered", reason == NULL);
+    if (reason != NULL && lost != NULL)
+        put_lost(&message, lost->from, lost->to);
+    if (reason != NULL)
+        kt_json_member_text(&message.json, "reason", kt_text_of(reason));
+    say(sub->client, &message);
+}
+
+void kt_sub_go_live(kt_sub *sub)
+{
+    kt_hub_subject *subject = sub->subject;
+
+    if (sub->last_offset < subject->last_offset)
+        kt_sub_tell_gap(sub, subject->epoch, sub->last_offset + 1, subject->last_offset, "the log can not be read there");
+    sub->thin = sub->slow = false;
+    sub->state = KT_SUB_LIVE;
+    kt_link_push(&subject->live, &sub->link);
+}
+
+void kt_sub_free(kt_hub *hub, kt_sub *sub)
+{
+    if (sub->state == KT_SUB_REPLAY || sub->state == KT_SUB_BLOCKED)
+        kt_replay_leave(sub);
+    kt_link_remove(&sub->link);
+    if (sub->client != NULL) {
+        clean(sub);
+        kt_link_remove(&sub->client_link);
+        sub->client->sub_count--;
+        hub->counts.subscriptions--;
+    } else {
+        hub->watch_open--;
+    }
+    free(sub);
+}
+
+static kt_sub *sub_find(kt_hub_client *client, kt_text channel)
+{
+    for (kt_link_node *node = client->subs.next; node != &client->subs; node = node->next) {
+        kt_sub *sub = KT_SUB_OF_CLIENT(node);
+
+        if (kt_text_equal((kt_text){ sub->name, sub->name_size }, channel))
+            return sub;
+    }
+    return NULL;
+}
+
+static kt_sub *sub_new(kt_hub_client *client, const kt_op *op)
+{
+    kt_sub *sub = calloc(1, sizeof *sub + op->channel.n);
+
+    if (sub == NULL)
+        return NULL;
+    sub->client = client;
+    sub->conflate = op->conflate;
+    sub->has_id = op->has_id;
+    sub->id = op->id;
+    sub->name_size = (uint16_t)op->channel.n;
+    memcpy(sub->name, op->channel.s, op->channel.n);
+    kt_link_push(&client->subs, &sub->client_link);
+    client->sub_count++;
+    client->hub->counts.subscriptions++;
+    return sub;
+}
+
+/* ---- ops ---- */
+
+static void answer_error(kt_hub_client *client, const kt_op *op, kt_op_fault fault, const char *field, const char *text)
+{
+    kt_message message;
+
+    begin(client, &message, "error");
+    kt_message_put_id(&message, op);
+    kt_json_member_text(&message.json, "code", kt_text_of(kt_op_fault_name(fault)));
+    if (field[0] != '\0')
+        kt_json_member_text(&message.json, "field", kt_text_of(field));
+    kt_json_member_text(&message.json, "message", kt_text_of(text));
+    say(client, &message);
+}
+
+static void begin_answer(kt_hub_client *client, kt_message *message, const kt_op *op)
+{
+    begin(client, message, "answer");
+    kt_message_put_id(message, op);
+    kt_json_member_text(&message->json, "op", kt_text_of(kt_op_name(op->kind)));
+}
+
+static void do_auth(kt_hub_client *client, const kt_op *op)
+{
+    answer_error(client, op, KT_FAULT_NO_IDENTITY, "",
+        "no identity is configured in this house: everything it has is open to this machine, go on without auth");
+}
+
+static void subscribe_waiting(kt_hub_client *client, kt_sub *sub, const kt_op *op)
+{
+    kt_lost lost = { .from = op->from.offset + 1, .to = 0 };
+    bool resumes = op->from.kind == KT_FROM_OFFSET && op->from.offset != 0;
+
+    kt_link_push(&client->hub->waiting, &sub->link);
+    kt_sub_answer(sub, op->has_id, op->id, 0, &lost, resumes ? "there is no such channel (yet)" : NULL);
+}
+
+static void subscribe_offset(kt_hub_client *client, kt_sub *sub, const kt_op *op)
+{
+    kt_resume resume;
+    kt_err err = { 0 };
+    kt_code code = kt_replay_after(client->hub, sub, op->from.epoch, op->from.offset, &resume, &err);
+    const char *reason = code == KT_OK      ? NULL
+                         : code == KT_EPOCH ? "that epoch is not known, or its end was lost; going on with what there is"
+                         : code == KT_GONE  ? "the log no longer has them"
+                                            : "that offset is beyond the end of the channel";
+
+    if (code == KT_OK || code == KT_EPOCH || code == KT_GONE || code == KT_SEQ) {
+        kt_sub_answer(sub, op->has_id, op->id, resume.epoch, code == KT_SEQ ? NULL : &resume.lost, reason);
+        return;
+    }
+    answer_error(client, op, KT_FAULT_UNAVAILABLE, "from", err.msg);
+    kt_sub_free(client->hub, sub);
+}
+
+static void do_subscribe(kt_hub_client *client, const kt_op *op)
+{
+    kt_hub *hub = client->hub;
+    kt_sub *sub;
+
+    if (sub_find(client, op->channel) != NULL) {
+        answer_error(client, op, KT_FAULT_ALREADY, "channel", "this connection hears that channel already; unsubscribe first");
+        return;
+    }
+    if (client->sub_count == KT_HUB_SUBSCRIPTION_MAX || (sub = sub_new(client, op)) == NULL) {
+        answer_error(client, op, KT_FAULT_LIMIT, "channel", "a connection hears at most 1024 channels; unsubscribe from one first");
+        return;
+    }
+    sub->subject = kt_hub_find(hub, op->channel);
+    if (sub->subject == NULL) {
+        subscribe_waiting(client, sub, op);
+        return;
+    }
+    sub->last_offset = sub->subject->last_offset;
+    switch (op->from.kind) {
+    case KT_FROM_LIVE:
+        kt_sub_answer(sub, op->has_id, op->id, sub->subject->epoch, NULL, NULL);
+        kt_sub_go_live(sub);
+        break;
+    case KT_FROM_SNAPSHOT:
+        if (sub->last_offset == 0 || kt_replay_after(hub, sub, 0, sub->last_offset - 1, NULL, NULL) != KT_OK) {
+            if (sub->state == KT_SUB_REPLAY)
+                kt_replay_leave(sub);
+            sub->last_offset = sub->subject->last_offset;
+            kt_sub_answer(sub, op->has_id, op->id, sub->subject->epoch, NULL, NULL);
+            kt_sub_go_live(sub);
+            break;
+        }
+        kt_sub_answer(sub, op->has_id, op->id, sub->subject->epoch, NULL, NULL);
+        break;
+    case KT_FROM_OFFSET:
+        subscribe_offset(client, sub, op);
+        break;
+    case KT_FROM_TIME:
+        sub->last_offset = 0;
+        sub->time_ns = op->from.time_ns;
+        kt_replay_by_time(hub, sub);
+        break;
+    }
+}
+
+static void do_unsubscribe(kt_hub_client *client, const kt_op *op)
+{
+    kt_sub *sub = sub_find(client, op->channel);
+    kt_message message;
+
+    if (sub == NULL) {
+        answer_error(client, op, KT_FAULT_NOT_SUBSCRIBED, "channel", "this connection does not hear that channel");
+        return;
+    }
+    begin_answer(client, &message, op);
+    kt_json_member_text(&message.json, "channel", op->channel);
+    kt_json_member_u64(&message.json, "offset", sub->last_offset);
+    say(client, &message);
+    kt_sub_free(client->hub, sub);
+}
+
+static bool list_channels(kt_hub *hub, kt_text pattern, kt_message *message)
+{
+    uint32_t count = 0;
+    size_t begin_at = message->json.n;
+
+    for (uint32_t i = 0; i < hub->source_count; i++) {
+        for (uint32_t id = 1; id < hub->sources[i].subject_count; id++) {
+            const kt_hub_subject *subject = hub->sources[i].subjects[id];
+
+            if (subject == NULL || !kt_subject_match(pattern, subject->name))
+                continue;
+            if (++count > KT_HUB_CHANNELS_MAX || message->json.n - begin_at > KT_HUB_CHANNELS_BYTES)
+                return false;
+            kt_json_open_object(&message->json);
+            kt_json_member_text(&message->json, "channel", subject->name);
+            kt_json_member_text(&message->json, "log", kt_text_of(hub->sources[i].name));
+            put_epoch(message, "epoch", subject->epoch);
+            kt_json_member_u64(&message->json, "offset", subject->last_offset);
+            kt_json_close_object(&message->json);
+        }
+    }
+    return true;
+}
+
+static void do_channels(kt_hub_client *client, const kt_op *op)
+{
+    kt_message message;
+    bool complete;
+
+    begin_answer(client, &message, op);
+    kt_json_member_text(&message.json, "pattern", op->pattern);
+    kt_json_name(&message.json, "channels");
+    kt_json_open_array(&message.json);
+    complete = list_channels(client->hub, op->pattern, &message);
+    kt_json_close_array(&message.json);
+    kt_json_member_bool(&message.json, "complete", complete); /* false: ask with a narrower pattern */
+    say(client, &message);
+}
+
+static void do_ping(kt_hub_client *client, const kt_op *op)
+{
+    kt_message message;
+
+    begin(client, &message, "pong");
+    kt_message_put_id(&message, op);
+    say(client, &message);
+}
+
+static void (*const ops[KT_OP_COUNT])(kt_hub_client *client, const kt_op *op) = {
+    [KT_OP_AUTH] = do_auth,
+    [KT_OP_SUBSCRIBE] = do_subscribe,
+    [KT_OP_UNSUBSCRIBE] = do_unsubscribe,
+    [KT_OP_CHANNELS] = do_channels,
+    [KT_OP_PING] = do_ping,
+};
+
+static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
+{
+    kt_hub_client *client = ctx;
+    kt_hub *hub = client->hub;
+    kt_op op = { 0 };
+    kt_op_error error;
+    kt_message message;
+
+    if (opcode != KT_WS_TEXT) {
+        answer_error(client, &op, KT_FAULT_MALFORMED, "", "a message is JSON in a text frame; this was a binary one");
+    } else if (kt_op_parse((kt_text){ (const char *)payload, size }, &hub->op_scratch, &op, &error)) {
+        ops[op.kind](client, &op);
+    } else {
+        kt_message_begin_error(&message, hub->scratch, KT_HUB_EVENT_MAX, &op, &error);
+        say(client, &message);
+    }
+}
+
+/* ---- room again ---- */
+
+static void send_newest(kt_hub *hub, kt_sub *sub)
+{
+    kt_hub_subject *subject = sub->subject;
+    uint64_t last_offset = sub->last_offset;
+    kt_message message = { .frame = subject->kept, .size = subject->kept_size, .body_at = subject->kept_body_at };
+
+    if (subject->kept_offset == subject->last_offset) {
+        if (kt_sub_offer(sub, &message, subject->last_offset, true) == KT_FULL)
+            kt_ws_drain_mark(sub->client->conn, hub->buffer_bytes / 2);
+        return;
+    }
+    /* Its frame was not kept (memory): the log has it. */
+    clean(sub);
+    kt_link_remove(&sub->link);
+    if (kt_replay_after(hub, sub, 0, subject->last_offset - 1, NULL, NULL) != KT_OK) {
+        kt_link_remove(&sub->link);
+        sub->last_offset = last_offset;
+        kt_sub_go_live(sub);
+        return;
+    }
+    sub->last_offset = last_offset;
+    sub->thin = true;
+}
+
+static void on_drain(void *ctx, kt_ws_conn *conn)
+{
+    kt_hub_client *client = ctx;
+
+    if (!kt_ws_is_open(conn))
+        return;
+    for (kt_link_node *node = client->subs.next; node != &client->subs; node = node->next) {
+        kt_sub *sub = KT_SUB_OF_CLIENT(node);
+
+        if (sub->state == KT_SUB_BLOCKED)
+            kt_replay_unblock(client->hub, sub);
+        else if (sub->dirty)
+            send_newest(client->hub, sub);
+    }
+}
+
+/* ---- life of a client ---- */
+
+void kt_client_free(kt_hub_client *client)
+{
+    while (!kt_link_empty(&client->subs))
+        kt_sub_free(client->hub, KT_SUB_OF_CLIENT(client->subs.next));
+    kt_timer_cancel(client->hub->loop, &client->silence);
+    client->hub->counts.clients--;
+    free(client);
+}
+
+static void on_close(void *ctx, kt_ws_conn *conn, uint16_t code, kt_text reason)
+{
+    kt_client_free(ctx);
+}
+
+static void silence_due(kt_timer *timer)
+{
+    kt_hub_client *client = timer->ctx;
+    kt_hub *hub = client->hub;
+    int64_t silent_at = kt_ws_heard_ns(client->conn) + hub->silence_ns;
+    kt_message message;
+    char text[160];
+
+    if (silent_at > kt_loop_now(hub->loop)) {
+        kt_timer_set(hub->loop, timer, silent_at);
+        return;
+    }
+    if (!kt_ws_is_open(client->conn))
+        return;
+    snprintf(text, sizeof text, "nothing was heard for %lld ms; any frame will do, such as {\"op\":\"ping\"} or a ping frame",
+        (long long)(hub->silence_ns / KT_NS_PER_MS));
+    begin(client, &message, "disconnect");
+    kt_json_member_text(&message.json, "code", KT_TEXT("silent"));
+    kt_json_member_text(&message.json, "reason", kt_text_of(text));
+    say(client, &message);
+    hub->counts.silent_closed++;
+    kt_ws_close(client->conn, KT_WS_CLOSE_POLICY, KT_TEXT("silent for too long"));
+}
+
+void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
+{
+    kt_hub_client *client = calloc(1, sizeof *client);
+
+    if (client == NULL) {
+        kt_http_fail(http, exchange, 503, "no memory for one more client; try again later");
+        return;
+    }
+    client->hub = hub;
+    client->silence = (kt_timer){ .on_due = silence_due, .ctx = client };
+    kt_link_init(&client->subs);
+    client->conn = kt_ws_accept(hub->ws, http, exchange, request, client);
+    if (client->conn == NULL) { /* it has been answered */
+        free(client);
+        return;
+    }
+    hub->counts.clients++;
+    kt_timer_set(hub->loop, &client->silence, kt_loop_now(hub->loop) + hub->silence_ns);
+}
+
+void kt_hub_say_goodbye(kt_hub *hub)
+{
+    kt_ws_server_close_all(hub->ws, KT_WS_CLOSE_GOING_AWAY, KT_TEXT("the house closes"));
+}
+
+kt_code kt_client_server_open(kt_hub *hub, kt_err *err)
+{
+    kt_ws_server_options options = {
+        .handlers = { on_message, on_drain, on_close },
+        .subprotocol = KT_SUBPROTOCOL,
+        .conn_max = hub->client_max,
+        .message_max = KT_EDGE_MESSAGE_MAX,
+        .out_max = hub->buffer_bytes,
+    };
+
+    return kt_ws_server_new(hub->loop, &options, &hub->ws, err);
+}
