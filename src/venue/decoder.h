@@ -53,9 +53,6 @@ typedef struct kt_venue_codec {
         const kt_row_instrument *instrument, uint32_t limit, kt_builder *out);
 } kt_venue_codec;
 
-extern const kt_venue_format kt_venue_generic;
-extern const kt_venue_format kt_venue_binance;
-
 /* Tell the sink that the input is refused. */
 void kt_venue_refuse(const kt_venue_input *input, kt_invalid reason, kt_text field);
 

@@ -73,6 +73,9 @@ typedef struct kt_venue_format {
 
 typedef struct kt_venue_decoder kt_venue_decoder;
 
+extern const kt_venue_format kt_venue_generic;
+extern const kt_venue_format kt_venue_binance;
+
 /* The format of that name, or NULL. `kt_venue_formats` lists them all. */
 const kt_venue_format *kt_venue_format_of(kt_text name);
 const kt_venue_format *const *kt_venue_formats(uint32_t *out_count);

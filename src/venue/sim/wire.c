@@ -1,0 +1,254 @@
+#include "venue/sim/wire.h"
+
+#include "base/json.h"
+#include "base/time.h"
+#include "venue/decoder.h"
+
+enum { BINANCE_DIGITS = 8, MS_TO_NS_SCALE = 6 };
+
+/* Every value of an event as JSON text, in the order of the message; `field` numbers those that may be broken. */
+typedef struct value {
+    const char *name;
+    int field; /* index into the format's fields, -1: never broken */
+    kt_text json;
+} value;
+
+static const kt_sim_field generic_fields[] = {
+    { "ticker", KT_SIM_JSON_TEXT },
+    { "ts", KT_SIM_JSON_NUMBER },
+    { "quantity", KT_SIM_JSON_NUMBER },
+    { "price", KT_SIM_JSON_NUMBER },
+    { "tradeid", KT_SIM_JSON_TEXT },
+};
+
+static const kt_sim_field binance_fields[] = {
+    { "s", KT_SIM_JSON_TEXT },
+    { "t", KT_SIM_JSON_NUMBER },
+    { "p", KT_SIM_JSON_TEXT },
+    { "q", KT_SIM_JSON_TEXT },
+    { "T", KT_SIM_JSON_NUMBER },
+    { "m", KT_SIM_JSON_BOOL },
+};
+
+const kt_sim_field *kt_sim_fields(const kt_venue_format *format, uint32_t *out_count)
+{
+    bool generic = format == &kt_venue_generic;
+
+    *out_count = generic ? KT_COUNT(generic_fields) : KT_COUNT(binance_fields);
+    return generic ? generic_fields : binance_fields;
+}
+
+/* ---- single values: each appends to `scratch` and gives back what it appended ---- */
+
+static kt_text since(const kt_builder *scratch, size_t start)
+{
+    return (kt_text){ scratch->s + start, scratch->n - start };
+}
+
+static kt_text json_text(kt_builder *scratch, kt_text text)
+{
+    kt_json_writer writer;
+    kt_text done = { 0 };
+
+    kt_json_writer_init(&writer, scratch->s + scratch->n, scratch->size - scratch->n - 1);
+    kt_json_put_text(&writer, text);
+    if (kt_json_writer_done(&writer, &done) != KT_OK) {
+        scratch->code = KT_FULL;
+        return done;
+    }
+    scratch->n += done.n;
+    scratch->s[scratch->n] = '\0';
+    return done;
+}
+
+static kt_text json_number(kt_builder *scratch, kt_decimal decimal)
+{
+    size_t start = scratch->n;
+    char text[KT_DECIMAL_TEXT_MAX];
+
+    kt_decimal_format_trimmed(text, sizeof text, decimal);
+    kt_builder_str(scratch, text);
+    return since(scratch, start);
+}
+
+static kt_text json_u64(kt_builder *scratch, uint64_t number)
+{
+    size_t start = scratch->n;
+
+    kt_builder_u64(scratch, number);
+    return since(scratch, start);
+}
+
+static kt_text json_ms(kt_builder *scratch, int64_t time_ns)
+{
+    return json_number(scratch, (kt_decimal){ .m = time_ns, .scale = MS_TO_NS_SCALE });
+}
+
+/* "61837.63000000": eight digits behind the point, more where the value has them. */
+static kt_text json_digits(kt_builder *scratch, kt_decimal decimal)
+{
+    size_t start = scratch->n;
+    kt_decimal shown = { .scale = BINANCE_DIGITS };
+
+    if (kt_decimal_rescale(decimal, BINANCE_DIGITS, &shown.m) != KT_OK)
+        shown = decimal;
+    kt_builder_char(scratch, '"');
+    kt_builder_decimal(scratch, shown);
+    kt_builder_char(scratch, '"');
+    return since(scratch, start);
+}
+
+static kt_text json_bool(bool flag)
+{
+    return flag ? KT_TEXT("true") : KT_TEXT("false");
+}
+
+/* ---- objects ---- */
+
+static void write_object(const value *values, size_t count, const kt_sim_damage *damage, kt_builder *out)
+{
+    const char *comma = "";
+
+    kt_builder_char(out, '{');
+    for (size_t i = 0; i < count; i++) {
+        bool broken = damage != NULL && values[i].field >= 0;
+
+        if (broken && values[i].field == damage->omit)
+            continue;
+        kt_builder_str(out, comma);
+        kt_builder_char(out, '"');
+        kt_builder_str(out, values[i].name);
+        kt_builder_str(out, "\":");
+        kt_builder_text(out, broken && values[i].field == damage->replace ? damage->with : values[i].json);
+        comma = ",";
+    }
+    kt_builder_char(out, '}');
+}
+
+static void write_generic(
+    const kt_row_instrument *instrument, const kt_row_trade *trade, const kt_sim_damage *damage, kt_builder *out)
+{
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch;
+
+    kt_builder_init(&scratch, mem, sizeof mem);
+    value values[] = {
+        { "ticker", 0, json_text(&scratch, instrument->venue_symbol) },
+        { "ts", 1, json_ms(&scratch, trade->venue_time) },
+        { "quantity", 2, json_number(&scratch, trade->quantity) },
+        { "price", 3, json_number(&scratch, trade->price) },
+        { "tradeid", 4, json_text(&scratch, trade->trade_id) },
+    };
+    write_object(values, KT_COUNT(values), damage, out);
+    if (scratch.code != KT_OK)
+        out->code = KT_FULL;
+}
+
+static void write_binance(
+    const kt_row_instrument *instrument, const kt_row_trade *trade, const kt_sim_damage *damage, kt_builder *out)
+{
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch;
+
+    kt_builder_init(&scratch, mem, sizeof mem);
+    kt_text time = json_ms(&scratch, trade->venue_time);
+    value values[] = {
+        { "e", -1, KT_TEXT("\"trade\"") },
+        { "E", -1, time },
+        { "s", 0, json_text(&scratch, instrument->venue_symbol) },
+        { "t", 1, json_u64(&scratch, trade->trade_number) },
+        { "p", 2, json_digits(&scratch, trade->price) },
+        { "q", 3, json_digits(&scratch, trade->quantity) },
+        { "T", 4, time },
+        { "m", 5, json_bool(trade->side == KT_SIDE_SELL) },
+        { "M", -1, KT_TEXT("true") },
+    };
+    write_object(values, KT_COUNT(values), damage, out);
+    if (scratch.code != KT_OK)
+        out->code = KT_FULL;
+}
+
+void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
+    const kt_sim_damage *damage, kt_builder *out)
+{
+    (format == &kt_venue_generic ? write_generic : write_binance)(instrument, trade, damage, out);
+}
+
+static void put_lower(kt_text text, kt_builder *out)
+{
+    for (size_t i = 0; i < text.n; i++)
+        kt_builder_char(out, text.s[i] >= 'A' && text.s[i] <= 'Z' ? (char)(text.s[i] + ('a' - 'A')) : text.s[i]);
+}
+
+void kt_sim_write_combined(const kt_row_instrument *instrument, kt_text event, kt_builder *out)
+{
+    kt_builder_str(out, "{\"stream\":\"");
+    put_lower(instrument->venue_symbol, out);
+    kt_builder_str(out, "@trade\",\"data\":");
+    kt_builder_text(out, event);
+    kt_builder_char(out, '}');
+}
+
+/* price x quantity with eight digits, as the venue shows it. */
+static kt_text json_notional(kt_builder *scratch, kt_decimal price, kt_decimal quantity)
+{
+    size_t start = scratch->n;
+    uint32_t scale = (uint32_t)price.scale + quantity.scale;
+    kt_i128 m = (kt_i128)price.m * quantity.m; /* 63 + 63 bits: can not overflow */
+    char text[KT_I128_TEXT_MAX];
+
+    if (scale > BINANCE_DIGITS) {
+        m = kt_div_half_even(m, kt_pow10_i128(scale - BINANCE_DIGITS));
+        scale = BINANCE_DIGITS;
+    }
+    kt_i128_format(text, sizeof text, m, scale);
+    kt_builder_char(scratch, '"');
+    kt_builder_str(scratch, text);
+    kt_builder_char(scratch, '"');
+    return since(scratch, start);
+}
+
+void kt_sim_write_row(
+    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade, kt_builder *out)
+{
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch;
+
+    if (format == &kt_venue_generic) {
+        write_generic(instrument, trade, NULL, out);
+        return;
+    }
+    kt_builder_init(&scratch, mem, sizeof mem);
+    value values[] = {
+        { "id", -1, json_u64(&scratch, trade->trade_number) },
+        { "price", -1, json_digits(&scratch, trade->price) },
+        { "qty", -1, json_digits(&scratch, trade->quantity) },
+        { "quoteQty", -1, json_notional(&scratch, trade->price, trade->quantity) },
+        { "time", -1, json_ms(&scratch, trade->venue_time) },
+        { "isBuyerMaker", -1, json_bool(trade->side == KT_SIDE_SELL) },
+        { "isBestMatch", -1, KT_TEXT("true") },
+    };
+    write_object(values, KT_COUNT(values), NULL, out);
+}
+
+void kt_sim_write_instrument(const kt_row_instrument *instrument, kt_builder *out)
+{
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch;
+
+    kt_builder_init(&scratch, mem, sizeof mem);
+    kt_text symbol = json_text(&scratch, instrument->venue_symbol);
+    kt_text base = json_text(&scratch, instrument->base);
+    kt_text quote = json_text(&scratch, instrument->quote);
+    kt_text tick = json_digits(&scratch, instrument->tick);
+    kt_text lot = json_digits(&scratch, instrument->lot);
+
+    kt_builder_format(out,
+        "{\"symbol\":%.*s,\"status\":\"TRADING\",\"baseAsset\":%.*s,\"baseAssetPrecision\":8,\"quoteAsset\":%.*s,"
+        "\"quotePrecision\":8,\"quoteAssetPrecision\":8,\"orderTypes\":[\"LIMIT\",\"MARKET\"],\"isSpotTradingAllowed\":true,"
+        "\"filters\":[{\"filterType\":\"PRICE_FILTER\",\"minPrice\":%.*s,\"maxPrice\":\"1000000.00000000\",\"tickSize\":%.*s},"
+        "{\"filterType\":\"LOT_SIZE\",\"minQty\":%.*s,\"maxQty\":\"9000000000.00000000\",\"stepSize\":%.*s}],"
+        "\"permissions\":[\"SPOT\"]}",
+        KT_TEXT_ARG(symbol), KT_TEXT_ARG(base), KT_TEXT_ARG(quote), KT_TEXT_ARG(tick), KT_TEXT_ARG(tick), KT_TEXT_ARG(lot),
+        KT_TEXT_ARG(lot));
+}

@@ -1,0 +1,45 @@
+/* venue/sim/wire.h - how a venue spells a trade: the other end of the decoders, whole or broken in one field.
+ *
+ * Pure: text in the caller's builder, its overflow is sticky there (base/text.h). What is written whole decodes to the same
+ * trade (venue_fuzz.c).
+ */
+#ifndef KT_VENUE_SIM_WIRE_H
+#define KT_VENUE_SIM_WIRE_H
+
+#include "base/text.h"
+#include "venue/venue.h"
+
+enum { KT_SIM_EVENT_SIZE = 1024 }; /* bytes that any event of a checked symbol and id fits in */
+
+/* What can be broken: the fields that every trade must have, numbered 0 .. count - 1 in the order of the message. */
+typedef enum kt_sim_json { KT_SIM_JSON_TEXT, KT_SIM_JSON_NUMBER, KT_SIM_JSON_BOOL } kt_sim_json;
+
+typedef struct kt_sim_field {
+    const char *name;
+    kt_sim_json type;
+} kt_sim_field;
+
+const kt_sim_field *kt_sim_fields(const kt_venue_format *format, uint32_t *out_count);
+
+/* One field left out, or with another JSON value: -1 for neither. */
+typedef struct kt_sim_damage {
+    int omit;
+    int replace;
+    kt_text with;
+} kt_sim_damage;
+
+/* The event itself, as a raw stream carries it. `instrument` gives the venue's spelling of the symbol; `damage` may be NULL. */
+void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
+    const kt_sim_damage *damage, kt_builder *out);
+
+/* What stands before and behind an event in a combined stream of Binance. */
+void kt_sim_write_combined(const kt_row_instrument *instrument, kt_text event, kt_builder *out);
+
+/* One row of a REST answer. */
+void kt_sim_write_row(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
+    kt_builder *out);
+
+/* One row of exchangeInfo. */
+void kt_sim_write_instrument(const kt_row_instrument *instrument, kt_builder *out);
+
+#endif

@@ -1,0 +1,191 @@
+/* venue/test_sink.h - for tests: a sink that writes down every call as one line of text, so that rows of a table can say what
+ * they expect. Messages are decoded from memory that ends at a guard page.
+ */
+#ifndef KT_VENUE_TEST_SINK_H
+#define KT_VENUE_TEST_SINK_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/test_util.h"
+#include "base/text.h"
+#include "venue/venue.h"
+
+typedef struct kt_told {
+    char mem[1 << 16];
+    kt_builder text;
+    uint32_t ticks, rows, invalids, instruments, others, replies;
+} kt_told;
+
+static inline void told_line(kt_told *told)
+{
+    if (told->text.n != 0)
+        kt_builder_char(&told->text, '\n');
+}
+
+static inline void told_trade(
+    kt_told *told, int64_t time_ns, kt_decimal price, kt_decimal quantity, uint8_t side, kt_text id, uint64_t number)
+{
+    kt_builder_i64(&told->text, time_ns);
+    kt_builder_char(&told->text, ' ');
+    kt_builder_decimal(&told->text, price);
+    kt_builder_char(&told->text, ' ');
+    kt_builder_decimal(&told->text, quantity);
+    kt_builder_format(&told->text, " %s %.*s %llu", kt_enum_side.values[side], KT_TEXT_ARG(id), (unsigned long long)number);
+}
+
+static inline void told_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
+{
+    kt_told *told = ctx;
+
+    told->ticks++;
+    told_line(told);
+    kt_builder_format(&told->text, "tick %.*s ", KT_TEXT_ARG(symbol));
+    told_trade(told, tick->venue_time, tick->price, tick->quantity, tick->side, tick->trade_id, tick->trade_number);
+}
+
+static inline void told_row(void *ctx, const kt_row_trade *row)
+{
+    kt_told *told = ctx;
+
+    told->rows++;
+    told_line(told);
+    kt_builder_str(&told->text, "row ");
+    told_trade(told, row->venue_time, row->price, row->quantity, row->side, row->trade_id, row->trade_number);
+}
+
+static inline void told_invalid(void *ctx, const kt_ev_invalid *invalid)
+{
+    kt_told *told = ctx;
+
+    told->invalids++;
+    told_line(told);
+    assert_true(invalid->excerpt.n <= KT_VENUE_EXCERPT_SIZE);
+    assert_true(kt_utf8_valid(invalid->excerpt));
+    kt_builder_format(&told->text, "invalid %s", kt_enum_invalid.values[invalid->reason]);
+    if (invalid->field.n != 0)
+        kt_builder_format(&told->text, ": %.*s", KT_TEXT_ARG(invalid->field));
+}
+
+static inline void told_instrument(void *ctx, const kt_row_instrument *row)
+{
+    kt_told *told = ctx;
+
+    told->instruments++;
+    told_line(told);
+    kt_builder_format(&told->text, "instrument %.*s %.*s %.*s %.*s %u %u ", KT_TEXT_ARG(row->symbol),
+        KT_TEXT_ARG(row->venue_symbol), KT_TEXT_ARG(row->base), KT_TEXT_ARG(row->quote), row->price_scale,
+        row->quantity_scale);
+    kt_builder_decimal(&told->text, row->tick);
+    kt_builder_char(&told->text, ' ');
+    kt_builder_decimal(&told->text, row->lot);
+}
+
+static inline void told_other(void *ctx, kt_text kind)
+{
+    kt_told *told = ctx;
+
+    told->others++;
+    told_line(told);
+    kt_builder_format(&told->text, "other %.*s", KT_TEXT_ARG(kind));
+}
+
+static inline void told_reply(void *ctx, uint64_t id, kt_text error)
+{
+    kt_told *told = ctx;
+
+    told->replies++;
+    told_line(told);
+    kt_builder_format(&told->text, "reply %llu %.*s", (unsigned long long)id, KT_TEXT_ARG(error));
+}
+
+static inline kt_venue_sink told_start(kt_told *told)
+{
+    *told = (kt_told){ 0 };
+    kt_builder_init(&told->text, told->mem, sizeof told->mem);
+    return (kt_venue_sink){ .ctx = told,
+        .tick = told_tick,
+        .row = told_row,
+        .invalid = told_invalid,
+        .instrument = told_instrument,
+        .other = told_other,
+        .reply = told_reply };
+}
+
+static inline uint32_t told_calls(const kt_told *told)
+{
+    return told->ticks + told->rows + told->invalids + told->instruments + told->others + told->replies;
+}
+
+/* A decoder at the scales of the configuration's defaults that knows `symbols`, separated by blanks. */
+static inline kt_venue_decoder *decoder_knowing(const kt_venue_format *format, const char *symbols, uint32_t node_max)
+{
+    kt_venue_decoder_options options = { .format = format, .node_max = node_max, .price_scale = 8, .quantity_scale = 8 };
+    kt_venue_decoder *decoder = NULL;
+    kt_text rest = kt_text_of(symbols), symbol;
+    kt_err err = { 0 };
+
+    assert_int_equal(kt_venue_decoder_new(&options, &decoder, &err), KT_OK);
+    while (rest.n != 0 && kt_text_cut(&rest, ' ', &symbol))
+        if (kt_venue_symbol_add(decoder, symbol, &err) != KT_OK)
+            fail_msg("%s", err.msg);
+    return decoder;
+}
+
+/* A message as a row of a table gives it: `text`, in which the one '#' stands for `times` copies of `part`. */
+typedef struct told_case {
+    const char *name;
+    const char *text;
+    const char *expected;
+    const char *part;
+    uint32_t times;
+} told_case;
+
+static inline char *told_expand(const told_case *row, size_t *out_size)
+{
+    const char *mark = row->part != NULL ? strchr(row->text, '#') : NULL;
+    size_t before = mark != NULL ? (size_t)(mark - row->text) : strlen(row->text);
+    size_t part = row->part != NULL ? strlen(row->part) : 0;
+    size_t size = before + part * row->times + (mark != NULL ? strlen(mark + 1) : 0);
+    char *text = malloc(size + 1), *at = text;
+
+    assert_non_null(text);
+    memcpy(at, row->text, before);
+    at += before;
+    for (uint32_t i = 0; mark != NULL && i < row->times; i++, at += part)
+        memcpy(at, row->part, part);
+    if (mark != NULL)
+        strcpy(at, mark + 1);
+    else
+        *at = '\0';
+    *out_size = size;
+    return text;
+}
+
+static inline void told_run(kt_venue_decoder *decoder, const told_case *rows, size_t count)
+{
+    static kt_told told;
+    uint32_t wrong = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        kt_venue_sink sink = told_start(&told);
+        size_t size = 0;
+        char *text = told_expand(&rows[i], &size);
+        char *copy = kt_guard_copy(text, size);
+
+        kt_venue_decode_message(decoder, (kt_text){ copy, size }, 77, &sink);
+        if (told_calls(&told) != 1 || strcmp(told.mem, rows[i].expected) != 0) {
+            print_error("%s: '%s' instead of '%s'\n", rows[i].name, told.mem, rows[i].expected);
+            wrong++;
+        }
+        kt_guard_free(copy, size);
+        free(text);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+#endif
