@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "venue/venue.h"
 
-enum { KT_SIM_EVENT_SIZE = 1024 }; /* bytes that any event of a checked symbol and id fits in */
+enum { KT_SIM_EVENT_SIZE = 2048 }; /* bytes that any event of a checked symbol and id fits in */
 
 /* What can be broken: the fields that every trade must have, numbered 0 .. count - 1 in the order of the message. */
 typedef enum kt_sim_json { KT_SIM_JSON_TEXT, KT_SIM_JSON_NUMBER, KT_SIM_JSON_BOOL } kt_sim_json;

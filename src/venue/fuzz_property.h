@@ -1,0 +1,145 @@
+/* venue/fuzz_property.h - what holds for any bytes given to any decoder; for fuzz targets only.
+ *
+ *   - a message is told to the sink in exactly one call
+ *   - a tick keeps the promises of venue.h, and written again the way the venue writes it (venue/sim/wire.h) it decodes to
+ *     the same tick
+ *   - the rows of an answer are told or counted as invalid, each once
+ */
+#ifndef KT_VENUE_FUZZ_PROPERTY_H
+#define KT_VENUE_FUZZ_PROPERTY_H
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "venue/sim/wire.h"
+#include "venue/venue.h"
+
+typedef struct fuzz_told {
+    uint32_t calls, rows, invalids, instruments;
+    bool is_tick;
+    kt_ev_tick tick;
+    char symbol[KT_VENUE_SYMBOL_SIZE];
+    size_t symbol_size;
+    char id[KT_VENUE_TRADE_ID_SIZE];
+} fuzz_told;
+
+static void fuzz_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
+{
+    fuzz_told *told = ctx;
+    int64_t m = 0;
+
+    kt_assert(tick->venue_time > 0);
+    kt_assert(tick->price.m > 0 && tick->quantity.m > 0);
+    kt_assert(kt_decimal_rescale(tick->price, 8, &m) == KT_OK);
+    kt_assert(kt_decimal_rescale(tick->quantity, 8, &m) == KT_OK);
+    kt_assert(tick->trade_id.n >= 1 && tick->trade_id.n <= sizeof told->id);
+    kt_assert(symbol.n >= 1 && symbol.n <= sizeof told->symbol);
+    told->calls++;
+    told->is_tick = true;
+    told->tick = *tick;
+    memcpy(told->id, tick->trade_id.s, tick->trade_id.n);
+    told->tick.trade_id.s = told->id;
+    memcpy(told->symbol, symbol.s, symbol.n);
+    told->symbol_size = symbol.n;
+}
+
+static void fuzz_row(void *ctx, const kt_row_trade *row)
+{
+    ((fuzz_told *)ctx)->rows++;
+}
+
+static void fuzz_invalid(void *ctx, const kt_ev_invalid *invalid)
+{
+    kt_assert(kt_utf8_valid(invalid->excerpt) && invalid->excerpt.n <= KT_VENUE_EXCERPT_SIZE);
+    ((fuzz_told *)ctx)->calls++;
+    ((fuzz_told *)ctx)->invalids++;
+}
+
+static void fuzz_instrument(void *ctx, const kt_row_instrument *row)
+{
+    ((fuzz_told *)ctx)->instruments++;
+}
+
+static void fuzz_other(void *ctx, kt_text kind)
+{
+    ((fuzz_told *)ctx)->calls++;
+}
+
+static void fuzz_reply(void *ctx, uint64_t id, kt_text error)
+{
+    ((fuzz_told *)ctx)->calls++;
+}
+
+static kt_venue_sink fuzz_sink(fuzz_told *told)
+{
+    *told = (fuzz_told){ 0 };
+    return (kt_venue_sink){ .ctx = told,
+        .tick = fuzz_tick,
+        .row = fuzz_row,
+        .invalid = fuzz_invalid,
+        .instrument = fuzz_instrument,
+        .other = fuzz_other,
+        .reply = fuzz_reply };
+}
+
+static kt_venue_decoder *fuzz_decoder(const kt_venue_format *format, const char *symbol)
+{
+    kt_venue_decoder_options options = {
+        .format = format, .symbol_max = 64, .node_max = 4096, .price_scale = 8, .quantity_scale = 8
+    };
+    kt_venue_decoder *decoder = NULL;
+
+    if (kt_venue_decoder_new(&options, &decoder, NULL) != KT_OK ||
+        kt_venue_symbol_add(decoder, kt_text_of(symbol), NULL) != KT_OK)
+        abort();
+    return decoder;
+}
+
+static void fuzz_message(kt_venue_decoder *decoder, kt_text bytes)
+{
+    const kt_venue_format *format = kt_venue_decoder_format(decoder);
+    char mem[KT_SIM_EVENT_SIZE];
+    fuzz_told told, again;
+    kt_venue_sink sink = fuzz_sink(&told);
+    kt_builder event;
+
+    kt_venue_decode_message(decoder, bytes, 5, &sink);
+    kt_assert(told.calls == 1);
+    if (!told.is_tick)
+        return;
+    kt_text symbol = { told.symbol, told.symbol_size };
+    const kt_row_instrument *known = kt_venue_symbol_find(decoder, symbol);
+    kt_row_instrument spelled = { .symbol = symbol, .venue_symbol = known != NULL ? known->venue_symbol : symbol };
+    kt_row_trade trade = { .venue_time = told.tick.venue_time,
+        .price = told.tick.price,
+        .quantity = told.tick.quantity,
+        .side = told.tick.side,
+        .trade_id = told.tick.trade_id,
+        .trade_number = told.tick.trade_number };
+
+    kt_builder_init(&event, mem, sizeof mem);
+    kt_sim_write_event(format, &spelled, &trade, NULL, &event);
+    kt_assert(event.code == KT_OK);
+    sink = fuzz_sink(&again);
+    kt_venue_decode_message(decoder, kt_builder_done(&event), 5, &sink);
+    kt_assert(again.is_tick);
+    kt_assert(kt_table_equal(&kt_event_by_kind(KT_EV_TICK)->table, &told.tick, &again.tick));
+    kt_assert(again.symbol_size == told.symbol_size && memcmp(again.symbol, told.symbol, told.symbol_size) == 0);
+}
+
+static void fuzz_answer(kt_venue_decoder *decoder, kt_what what, const char *symbol, kt_text bytes)
+{
+    kt_ev_request request = { .what = what, .symbol = kt_text_of(symbol) };
+    kt_venue_answer answer;
+    fuzz_told told;
+    kt_venue_sink sink = fuzz_sink(&told);
+
+    kt_venue_decode_answer(decoder, &request, 200, bytes, 5, &sink, &answer);
+    kt_assert(told.invalids == answer.invalid_count);
+    kt_assert(what == KT_WHAT_INSTRUMENTS || answer.row_count == 0 || told.rows + told.invalids == answer.row_count);
+    kt_assert(told.instruments <= answer.row_count);
+    kt_venue_decode_answer(decoder, &request, 400, bytes, 5, &sink, &answer);
+    kt_assert(answer.row_count == 0 && answer.error[0] != '\0');
+}
+
+#endif
