@@ -1,7 +1,8 @@
 /* edge/edge.h - where clients come in: REST, WebSocket and the page, on one loop.
  *
- * Inside   rest.h answers HTTP, protocol.h reads what WebSocket clients say, hub.h brings the logs to them, page.h holds the
- *          built files of console/. This header puts them together; lane `edge` hosts one kt_edge on its loop.
+ * Inside   rest.h answers HTTP, protocol.h reads what WebSocket clients say, hub.h brings the logs to them, latest.h keeps the
+ *          newest prices, page.h holds the built files of console/. This header puts them together; lane `edge` hosts
+ *          one kt_edge on its loop, by kt_edge_feed.
  * Reads    the logs it is given (market, house, keep and the lane's own) through kt_reader, up to `written`: what clients
  *          hear is news, not a promise. The edge keeps nothing that can not be read again: it has no snapshot.
  * Writes   nothing. What needs another lane (the store) goes through `ask`, and comes back through kt_edge_answer().
@@ -14,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "lane/lane.h"
 #include "net/loop.h"
 #include "schema/config.h"
 
@@ -47,29 +49,26 @@ typedef struct kt_edge_options {
     uint32_t source_count;
     kt_edge_ask ask; /* NULL: /historical answers 503 */
     void *ask_ctx;
-    /* UTC now in ns; for ages and headers only, no figure depends on it. NULL: the system's clock. */
-    int64_t (*clock_ns)(void *ctx);
-    void *clock_ctx;
+    const uint8_t *boot_id; /* of readers; NULL: the kernel's */
 } kt_edge_options;
 
 /* Listen on edge.host:edge.port (port 0: any) and start reading. KT_ARG: an address other than 127.0.0.1, a bad option.
  * KT_SYS: the port is taken (the message names it and says what to change). KT_LIMIT: too many sources.
- * A damaged source is no reason to fail: it is reported on /health and tried again. */
+ * A source that can not be read is no reason to fail: it is tried again. */
 kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err *err);
 
-/* Says good-bye to every client (close 1001), ends all readers. NULL is fine. */
+/* Ends all connections and readers. NULL is fine. */
 void kt_edge_close(kt_edge *edge);
 
 /* The port that is listened on, for port 0. */
 uint16_t kt_edge_port(const kt_edge *edge);
 
-/* A source's log has grown: read on at the loop's next publish phase. Cheap; called by whoever owns the wake slots. The edge
- * also looks at every turn of the loop by itself. */
-void kt_edge_wake(kt_edge *edge);
-
-/* True when a source has records that no client has heard of yet, or a replay is under way: the loop must not sleep.
- * Asked by the lane after it has set its asleep flags ("set asleep, then look again"). */
+/* Reading happens in the loop's publish phase, every turn. True when a source has records that no client has heard of yet, or a
+ * replay is under way: the loop must not sleep. Cheap; asked after the asleep flags are set ("set asleep, then look again"). */
 bool kt_edge_pending(const kt_edge *edge);
+
+/* The last seq of a source that was read: wake the loop when its log passes it. */
+uint64_t kt_edge_position(const kt_edge *edge, uint32_t source_index);
 
 /* The answer to a question: KT_OK with a JSON body, or a code with NULL-length text. KT_EMPTY and KT_NOENT: nothing stored
  * for it. KT_BUSY, KT_UNKNOWN and KT_TIMEOUT: 503. An id that is not open any more is ignored. */
@@ -88,5 +87,9 @@ typedef struct kt_edge_counts {
 } kt_edge_counts;
 
 void kt_edge_count(const kt_edge *edge, kt_edge_counts *out_counts);
+
+/* The edge as part of a lane: reads the logs of market, keep, house and the lane's own beside the lane's folder, asks lane keep
+ * over the bus. */
+extern const kt_feed_spec kt_edge_feed;
 
 #endif

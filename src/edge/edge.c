@@ -1,0 +1,136 @@
+#include "edge/edge.h"
+
+#include "edge/hub.h"
+#include "edge/latest.h"
+#include "edge/rest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct kt_edge {
+    kt_loop *loop;
+    kt_hook publish;
+    kt_latest *latest;
+    kt_hub *hub;
+    kt_rest *rest;
+    kt_http_server *http;
+};
+
+static void on_watched(void *ctx, kt_text subject, const kt_rec *rec)
+{
+    kt_latest_apply(((kt_edge *)ctx)->latest, subject, rec);
+}
+
+static void on_publish(void *ctx)
+{
+    kt_hub_turn(((kt_edge *)ctx)->hub);
+}
+
+static kt_code open_hub(kt_edge *edge, const kt_edge_options *options, kt_err *err)
+{
+    char watch[64];
+
+    snprintf(watch, sizeof watch, "vwap.%s.>", options->config->interval_name);
+    return kt_hub_open(
+        &(kt_hub_options){
+            .loop = options->loop,
+            .sources = options->sources,
+            .source_count = options->source_count,
+            .boot_id = options->boot_id,
+            .client_max = options->config->edge_client_max,
+            .buffer_bytes = options->config->edge_client_buffer_bytes,
+            .silence_ms = options->config->edge_silence_ms,
+            .watch = watch,
+            .on_watched = on_watched,
+            .watch_ctx = edge,
+        },
+        &edge->hub, err);
+}
+
+kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err *err)
+{
+    const kt_config *config = options->config;
+    kt_code code = KT_OK;
+    kt_edge *edge = NULL;
+
+    if (strcmp(config->edge_host, "127.0.0.1") != 0)
+        return kt_fail(err, KT_ARG,
+            "edge.host is '%s': only 127.0.0.1 is allowed, because clients can not say yet who they are", config->edge_host);
+    edge = calloc(1, sizeof *edge);
+    if (edge == NULL)
+        return kt_fail(err, KT_SYS, "no memory for the edge");
+    edge->loop = options->loop;
+    edge->publish = (kt_hook){ .fn = on_publish, .ctx = edge, .phase = KT_PHASE_PUBLISH };
+    edge->latest = kt_latest_new();
+    if (edge->latest == NULL) {
+        code = kt_fail(err, KT_SYS, "no memory for the edge");
+        goto out;
+    }
+    code = open_hub(edge, options, err);
+    if (code != KT_OK)
+        goto out;
+    edge->rest = kt_rest_new(&(kt_rest_options){
+        options->loop, config, edge->hub, edge->latest, options->ask, options->ask_ctx });
+    if (edge->rest == NULL) {
+        code = kt_fail(err, KT_SYS, "no memory for the edge");
+        goto out;
+    }
+    code = kt_http_server_open(options->loop,
+        &(kt_http_server_options){
+            .host = config->edge_host,
+            .port = (uint16_t)config->edge_port,
+            .conn_max = config->edge_client_max,
+            .server_name = "kontor",
+            .on_request = kt_rest_request,
+            .ctx = edge->rest,
+        },
+        &edge->http, err);
+    if (code != KT_OK)
+        goto out;
+    kt_loop_hook(edge->loop, &edge->publish);
+    *out_edge = edge;
+    edge = NULL;
+out:
+    kt_edge_close(edge);
+    return code;
+}
+
+void kt_edge_close(kt_edge *edge)
+{
+    if (edge == NULL)
+        return;
+    if (edge->http != NULL) {
+        kt_loop_unhook(edge->loop, &edge->publish);
+        kt_http_server_close(edge->http);
+    }
+    kt_rest_free(edge->rest);
+    kt_hub_free(edge->hub);
+    kt_latest_free(edge->latest);
+    free(edge);
+}
+
+uint16_t kt_edge_port(const kt_edge *edge)
+{
+    return kt_http_server_port(edge->http);
+}
+
+bool kt_edge_pending(const kt_edge *edge)
+{
+    return kt_hub_pending(edge->hub);
+}
+
+uint64_t kt_edge_position(const kt_edge *edge, uint32_t source_index)
+{
+    return kt_hub_position(edge->hub, source_index);
+}
+
+void kt_edge_answer(kt_edge *edge, uint64_t ask_id, kt_code code, kt_text body)
+{
+    kt_rest_answer(edge->rest, ask_id, code, body);
+}
+
+void kt_edge_count(const kt_edge *edge, kt_edge_counts *out_counts)
+{
+    kt_hub_count(edge->hub, out_counts);
+}

@@ -1,0 +1,85 @@
+#include "edge/edge.h"
+
+#include "bus/bus.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct edge_feed {
+    kt_lane *lane;
+    kt_edge *edge;
+    const char *names[4]; /* of the logs; the last is the lane's own */
+} edge_feed;
+
+static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
+{
+    kt_edge_answer(((edge_feed *)ctx)->edge, id, code, body);
+}
+
+static kt_code ask_lane(void *ctx, uint64_t ask_id, const char *lane, kt_text action, kt_text params)
+{
+    edge_feed *feed = ctx;
+
+    return kt_bus_call_start(kt_lane_bus(feed->lane),
+        &(kt_bus_call_spec){
+            .action = action, .to = lane, .params = params, .id = ask_id, .on_answer = on_answer, .ctx = feed },
+        NULL, NULL);
+}
+
+static void feed_stop(void *state)
+{
+    edge_feed *feed = state;
+
+    if (feed == NULL)
+        return;
+    kt_edge_close(feed->edge);
+    free(feed);
+}
+
+static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_state, kt_err *err)
+{
+    kt_code code;
+    char dirs[4][4096];
+    kt_edge_source sources[4];
+    edge_feed *feed = calloc(1, sizeof *feed);
+
+    if (feed == NULL)
+        return kt_fail(err, KT_SYS, "no memory for the edge");
+    *feed = (edge_feed){ .lane = lane, .names = { "market", "keep", "house", kt_lane_name(lane) } };
+    for (uint32_t i = 0; i < 4; i++) {
+        snprintf(dirs[i], sizeof dirs[i], "%s/%s", kt_lane_data_dir(lane), feed->names[i]);
+        sources[i] = (kt_edge_source){ .name = feed->names[i], .dir = dirs[i] };
+    }
+    code = kt_edge_open(
+        &(kt_edge_options){ .loop = kt_lane_loop(lane), .config = config, .sources = sources, .source_count = 4,
+            .ask = ask_lane, .ask_ctx = feed },
+        &feed->edge, err);
+    if (code != KT_OK) {
+        free(feed);
+        return code;
+    }
+    *out_state = feed;
+    return KT_OK;
+}
+
+static void feed_turn(void *state)
+{
+    edge_feed *feed = state;
+
+    for (uint32_t i = 0; i < 4; i++)
+        kt_lane_follow(feed->lane, feed->names[i], kt_edge_position(feed->edge, i), false); /* a lane that does not run is no error */
+}
+
+static bool feed_pending(void *state)
+{
+    return kt_edge_pending(((edge_feed *)state)->edge);
+}
+
+const kt_feed_spec kt_edge_feed = {
+    .name = "edge",
+    .start = feed_start,
+    .turn = feed_turn,
+    .pending = feed_pending,
+    .stop = feed_stop,
+};
