@@ -47,6 +47,9 @@ static inline size_t kt_queue_size(const kt_queue *queue)
  * `size_max` or the pool is exhausted. The pointer is good until the next call on this queue. */
 uint8_t *kt_queue_extend(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max);
 
+/* Give back the last `size` bytes of an extension that did not need them. */
+void kt_queue_trim(kt_queue *queue, kt_pool *pool, size_t size);
+
 /* Take `size` bytes off the front; returns the block when nothing is left. */
 void kt_queue_take(kt_queue *queue, kt_pool *pool, size_t size);
 void kt_queue_clear(kt_queue *queue, kt_pool *pool);

@@ -29,7 +29,7 @@ typedef struct kt_fetcher_options {
 
 kt_code kt_fetcher_new(kt_loop *loop, const kt_fetcher_options *options, kt_fetcher **out_fetcher, kt_err *err);
 
-/* Open requests end without a callback. */
+/* Open requests end without a callback. Not inside on_done. */
 void kt_fetcher_free(kt_fetcher *fetcher);
 
 typedef struct kt_fetch_answer {

@@ -11,7 +11,9 @@
 #ifndef KT_NET_WS_CONN_H
 #define KT_NET_WS_CONN_H
 
+#include "net/buffer.h"
 #include "net/loop.h"
+#include "net/stream.h"
 #include "net/websocket.h"
 
 enum {
@@ -67,5 +69,39 @@ int64_t kt_ws_heard_ns(const kt_ws_conn *conn);
 void *kt_ws_ctx(const kt_ws_conn *conn);
 void kt_ws_set_ctx(kt_ws_conn *conn, void *ctx);
 void kt_ws_peer(const kt_ws_conn *conn, char *to, size_t size); /* "127.0.0.1:54321" */
+
+/* --- for ws_server.c and ws_client.c ---------------------------------------------------------------------------- */
+
+/* What connections of one server (or the one of a client) share. */
+typedef struct kt_ws_setup {
+    kt_loop *loop;
+    kt_ws_handlers handlers;
+    kt_ws_role role;
+    uint32_t message_max;
+    uint32_t out_max;
+    uint32_t close_time_ms;
+    kt_pool pool;
+    uint8_t *scratch;  /* one read of any of them */
+    kt_ws_conn *first; /* all of them */
+    uint32_t count;
+    uint32_t random_left;
+    uint8_t random[256]; /* masks of a client, fetched from the kernel many at a time */
+} kt_ws_setup;
+
+/* loop, handlers and role are filled by the caller; 0 in the sizes and times means their default. */
+kt_code kt_ws_setup_init(kt_ws_setup *setup, uint64_t pool_max, kt_err *err);
+void kt_ws_setup_done(kt_ws_setup *setup); /* ends what is open, without on_close */
+
+/* A connection past its handshake; owns the stream from now on, and on failure (NULL) closes it. `input` are bytes that came
+ * with the handshake; they are handled in the next flush phase. */
+kt_ws_conn *kt_ws_conn_new(
+    kt_ws_setup *setup, const kt_stream *stream, const void *input, size_t input_size, void *ctx);
+
+/* Raw bytes ahead of all frames: the answer to a handshake. */
+kt_code kt_ws_conn_put_raw(kt_ws_conn *conn, const void *bytes, size_t size);
+
+/* End and free it now, without on_close. Not inside its own callbacks. */
+void kt_ws_conn_discard(kt_ws_conn *conn);
+kt_ws_conn *kt_ws_conn_next(const kt_ws_conn *conn);
 
 #endif
