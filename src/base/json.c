@@ -73,28 +73,18 @@ static inline bool is_hex(char c)
     return kt_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-/* Behind an escape that starts at `at`, or NULL. */
-static const char *escape_skip(const char *at, const char *end)
+/* Behind an escape that starts at `at`; NULL when there is none, and *fault is its first byte that is wrong. */
+static const char *escape_skip(const char *at, const char *end, const char **fault)
 {
-    if (end - at < 2)
+    *fault = at + 1;
+    if (end - at < 2 || at[1] == '\0' || strchr("\"\\/bfnrtu", at[1]) == NULL)
         return NULL;
-    switch (at[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
+    if (at[1] != 'u')
         return at + 2;
-    case 'u':
-        if (end - at < 6 || !is_hex(at[2]) || !is_hex(at[3]) || !is_hex(at[4]) || !is_hex(at[5]))
+    for (*fault = at + 2; *fault < at + 6; (*fault)++)
+        if (*fault == end || !is_hex(**fault))
             return NULL;
-        return at + 6;
-    default:
-        return NULL;
-    }
+    return at + 6;
 }
 
 /* The rest of a string that is not plain to its end: `at` stands at its first special byte. Returns the closing quote. */
@@ -103,11 +93,11 @@ static __attribute__((noinline)) kt_code string_slow(const reader *r, const char
     const char *at = *at_quote;
 
     for (; at < r->end && *at != '"'; at = plain_skip(at, r->end)) {
-        const char *behind;
+        const char *behind, *fault;
         if (*at == '\\') {
-            behind = escape_skip(at, r->end);
+            behind = escape_skip(at, r->end, &fault);
             if (behind == NULL)
-                return syntax_fail(r, r->end - at < 6 ? r->end : at, "one of the escapes of RFC 8259 section 7");
+                return syntax_fail(r, fault, "one of the escapes of RFC 8259 section 7");
             *flags |= KT_JSON_ESCAPED;
         } else {
             size_t size = (signed char)*at < 0 ? kt_utf8_first(at, (size_t)(r->end - at)) : 0;
@@ -173,6 +163,13 @@ static inline const char *number_skip(const char *at, const char *end, uint8_t *
 static inline bool word_is(const char *at, const char *end, const char *word, size_t size)
 {
     return (size_t)(end - at) >= size && memcmp(at, word, size) == 0;
+}
+
+static __attribute__((cold, noinline)) kt_code word_fail(const reader *r, const char *at, const char *word)
+{
+    for (const char *letter = word; at < r->end && *at == *letter; letter++)
+        at++;
+    return syntax_fail(r, at, word);
 }
 
 /* A new node for what starts at `at`; the caller has seen that there is room. */
@@ -241,19 +238,19 @@ value:
         kind = KT_JSON_TRUE;
         size = 4;
         if (!word_is(at, end, "true", 4))
-            return syntax_fail(&r, at, "true");
+            return word_fail(&r, at, "true");
         break;
     case 'f':
         kind = KT_JSON_FALSE;
         size = 5;
         if (!word_is(at, end, "false", 5))
-            return syntax_fail(&r, at, "false");
+            return word_fail(&r, at, "false");
         break;
     case 'n':
         kind = KT_JSON_NULL;
         size = 4;
         if (!word_is(at, end, "null", 4))
-            return syntax_fail(&r, at, "null");
+            return word_fail(&r, at, "null");
         break;
     case '-':
     case '0':

@@ -338,7 +338,7 @@ static void a_node_is_written_as_it_stands(void **state)
 }
 
 /* Whatever is cut off a document, the reader looks at no byte behind it. */
-static void every_truncation_is_an_error_or_a_number(void **state)
+static void every_truncation_is_an_error(void **state)
 {
     static const char whole[] =
         "[\"0123456789abcdef\\u20AC\\n\xE2\x82\xAC\",-12345678901.5e-10,true,null,{\"k\":false}]";
@@ -348,7 +348,7 @@ static void every_truncation_is_an_error_or_a_number(void **state)
         kt_json_doc doc;
         kt_err err = { 0 };
         assert_int_equal(kt_json_parse((kt_text){ flush, size }, nodes, NODE_MAX, &doc, &err), KT_SYNTAX);
-        assert_non_null(strstr(err.msg, "truncated"));
+        assert_non_null(strstr(err.msg, "expected"));
         kt_guard_free(flush, size);
     }
 }
@@ -366,7 +366,7 @@ int main(void)
         cmocka_unit_test(the_writer_puts_commas_and_escapes),
         cmocka_unit_test(a_full_writer_stays_full),
         cmocka_unit_test(a_node_is_written_as_it_stands),
-        cmocka_unit_test(every_truncation_is_an_error_or_a_number),
+        cmocka_unit_test(every_truncation_is_an_error),
     };
 
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
