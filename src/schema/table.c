@@ -1140,7 +1140,7 @@ static kt_code read_member(const kt_table *table, const kt_field *field, const k
     if (code == KT_FULL)
         return kt_fail(err, code, "%s.%s: does not fit the memory of one message", table->name, field->name);
     if (code == KT_TYPE)
-        return refuse(err, code, table, field, "is of type %s", kt_json_kind_text(kt_json_kind_of(doc, node)));
+        return refuse(err, code, table, field, "is %s", kt_json_kind_text(kt_json_kind_of(doc, node)));
     return refuse(err, code, table, field, "'%.*s' is not allowed", (int)(raw.n > 40 ? 40 : raw.n), raw.s);
 }
 
@@ -1152,7 +1152,7 @@ kt_code kt_table_read_json(
 
     kt_assert(table->field_count <= SEEN_MAX);
     if (kt_json_kind_of(doc, object) != KT_JSON_OBJECT)
-        return kt_fail(err, KT_TYPE, "%s: is of type %s; allowed is an object", table->name,
+        return kt_fail(err, KT_TYPE, "%s: is %s; allowed is an object", table->name,
             kt_json_kind_text(kt_json_kind_of(doc, object)));
     kt_table_init(table, out_value);
     kt_json_each (doc, object, key) {
