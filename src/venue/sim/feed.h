@@ -1,0 +1,118 @@
+/* venue/sim/feed.h - one garbled stream of the sim: true trades in, broken messages out, and the books about both.
+ *
+ * There is one feed a format. It decides by a seeded generator what becomes of each trade, at most one fault a trade:
+ *
+ *   drop           never delivered
+ *   repeat         delivered, and again 1 to 8 messages later
+ *   reorder        delivered 1 to 8 messages later
+ *   malformed      delivered as text that is not JSON
+ *   missing_field  delivered without one of its fields
+ *   wrong_type     delivered with another JSON type in one of its fields
+ *   absurd_price   delivered well-formed with a price 2 to 40 times too high or low (once a symbol has 32 good ones: before
+ *                  that nobody can tell)
+ *   disconnect     lost, and the connection is closed in order; at speed max up to 64 trades more are lost with it
+ *   silence        lost, with all that follow for 1 to silence_max seconds of market time; the connection stays open
+ *
+ * A trade that nobody is there to receive is lost too, and called `outage`. Only symbols that were subscribed count, from
+ * their first subscription on.
+ *
+ * Totals, in the sense of kontor's own counters (schema/events.h, feed_stats):
+ *   received   messages delivered about trades, broken ones and repeats included
+ *   invalid    of these: malformed, missing_field, wrong_type
+ *   repeated   well-formed, of a trade that had been delivered well-formed before
+ *   reordered  well-formed for the first time, behind a trade of the same symbol that the venue orders after it (by number; in the
+ *              generic format by time)
+ *   missing    true trades that were never delivered well-formed; while one is held back to be reordered it is missing
+ *   suspect    first deliveries with an absurd price
+ *
+ * Pure but for the truth file: no clock, no socket. The same trades, options and answers of `deliver` give the same bytes.
+ */
+#ifndef KT_VENUE_SIM_FEED_H
+#define KT_VENUE_SIM_FEED_H
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "venue/sim/market.h"
+#include "venue/venue.h"
+
+#define KT_SIM_FAULT_MAP(X)                                      \
+    X(NONE, "none")                                              \
+    X(DROP, "drop")                                              \
+    X(REPEAT, "repeat")                                          \
+    X(REORDER, "reorder")                                        \
+    X(MALFORMED, "malformed")                                    \
+    X(MISSING_FIELD, "missing_field")                            \
+    X(WRONG_TYPE, "wrong_type")                                  \
+    X(ABSURD_PRICE, "absurd_price")                              \
+    X(DISCONNECT, "disconnect")                                  \
+    X(SILENCE, "silence")                                        \
+    X(OUTAGE, "outage") /* not to be asked for: what follows from the others, and from clients that leave */
+
+#define X(name, text) KT_SIM_##name,
+typedef enum kt_sim_fault { KT_SIM_FAULT_MAP(X) KT_SIM_FAULT_COUNT } kt_sim_fault;
+#undef X
+
+enum {
+    KT_SIM_HOLD_MAX = 256,   /* messages held back at once; the oldest goes out when there are more */
+    KT_SIM_DELAY_MAX = 8,    /* messages by which one is delayed */
+    KT_SIM_OUTAGE_MAX = 64,  /* trades lost with a disconnect at speed max */
+    KT_SIM_FACTOR_MAX = 40,  /* of an absurd price */
+    KT_SIM_SETTLED = 32      /* well-formed deliveries of a symbol before an absurd one */
+};
+
+const char *kt_sim_fault_name(kt_sim_fault fault);
+
+/* The fault of that name that can be asked for; KT_SIM_FAULT_COUNT: none. */
+kt_sim_fault kt_sim_fault_of(kt_text name);
+
+typedef struct kt_sim_totals {
+    uint64_t trades; /* true ones, since the first subscription of their symbol */
+    uint64_t received, invalid, repeated, reordered, missing, suspect;
+} kt_sim_totals;
+
+typedef struct kt_sim_feed_options {
+    const kt_venue_format *format;
+    const kt_sim_market *market; /* for its symbols; outlives the feed */
+    uint64_t seed;
+    double rates[KT_SIM_FAULT_COUNT]; /* by kt_sim_fault; together at most 1 */
+    int64_t silence_max_ns;
+    bool counted_outage; /* a disconnect loses a number of trades (speed max) rather than those of the time until the client is back */
+    FILE *truth;         /* one JSON object a line is written here; NULL: none. Borrowed */
+    void *ctx;
+    /* Hand a message about a symbol to whoever subscribed it; false: nobody did or could take it. `event` is what a raw
+     * stream carries. */
+    bool (*deliver)(void *ctx, uint32_t symbol, kt_text event);
+    void (*disconnect)(void *ctx); /* close all connections once what was delivered has been sent */
+    uint32_t (*connection)(void *ctx); /* number of the newest connection, for the truth */
+} kt_sim_feed_options;
+
+typedef struct kt_sim_feed kt_sim_feed;
+
+/* KT_SYS: no memory. */
+kt_code kt_sim_feed_new(const kt_sim_feed_options *options, kt_sim_feed **out_feed, kt_err *err);
+void kt_sim_feed_free(kt_sim_feed *feed);
+
+/* Somebody receives this symbol from now on. Harmless when repeated. */
+void kt_sim_feed_subscribed(kt_sim_feed *feed, uint32_t symbol);
+
+/* The next true trade has happened. */
+void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade);
+
+/* The market has ended: what was held back goes out now. */
+void kt_sim_feed_end(kt_sim_feed *feed);
+
+/* Trades that are still to be lost to a counted outage. */
+uint32_t kt_sim_feed_outage_left(const kt_sim_feed *feed);
+
+kt_sim_totals kt_sim_feed_totals(const kt_sim_feed *feed);
+kt_sim_totals kt_sim_feed_symbol_totals(const kt_sim_feed *feed, uint32_t symbol);
+
+/* Totals of the feed, by fault and by symbol, as one JSON object. */
+void kt_sim_feed_write(const kt_sim_feed *feed, kt_json_writer *writer);
+
+/* The trade as the venue's rows have it; `id_mem` of KT_SIM_ID_SIZE bytes keeps its id. */
+enum { KT_SIM_ID_SIZE = 64 };
+kt_row_trade kt_sim_row(const kt_venue_format *format, const kt_sim_symbol *symbol, const kt_sim_trade *trade, char *id_mem);
+
+#endif
