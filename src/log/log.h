@@ -125,8 +125,8 @@ const kt_log_recovery *kt_log_recovered(const kt_log *log);
 
 /* The id of a subject, declared with a control record when it is new or its flags change. Ids are 1, 2, 3 ... (0 is the
  * log's own); they never change within a log folder.
- * KT_ARG: empty, longer than KT_SUBJECT_NAME_MAX, or with blanks or control bytes (see kt_subject_escape of base/text.h).
- * KT_LIMIT: subject_max are there already. KT_FULL, KT_SYS: as kt_log_append. */
+ * KT_SYNTAX, KT_LIMIT: not a subject, or longer than KT_SUBJECT_MAX (kt_subject_check of base/text.h). KT_FULL: subject_max
+ * are there already, or their table would fill half a segment; or as kt_log_append. */
 kt_code kt_log_subject(kt_log *log, kt_text name, uint32_t flags, uint32_t *out_id, kt_err *err);
 
 /* KT_NOENT: not declared. */
@@ -161,8 +161,6 @@ kt_code kt_log_append(kt_log *log, const kt_rec_head *head, const void *payload,
  * its real size, or dropped by the next reserve or append. Errors as kt_log_append. */
 kt_code kt_log_reserve(kt_log *log, const kt_rec_head *head, uint32_t size_max, void **out_payload);
 kt_code kt_log_commit(kt_log *log, uint32_t size, uint64_t *out_seq);
-
-/* A record that this log holds in the current segment or one not yet synced, by seq order of reading: use reader.h. */
 
 /* Bytes of the largest record that fits: KT_RECORD_MAX, or an eighth of a segment where that is less. */
 uint32_t kt_log_record_max(const kt_log *log);

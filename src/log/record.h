@@ -9,9 +9,8 @@
 #include "base/types.h"
 
 enum {
-    KT_RECORD_MAX = 1 << 20,   /* bytes of the largest record, header included; see kt_log_record_max for small segments */
-    KT_SUBJECT_NAME_MAX = 255, /* bytes of a subject's name */
-    KT_LOG_NAME_MAX = 63,      /* bytes of the name of a log, a lane, a cursor */
+    KT_RECORD_MAX = 1 << 20, /* bytes of the largest record, header included; see kt_log_record_max for small segments */
+    KT_LOG_NAME_MAX = 63,    /* bytes of the name of a log, a lane, a cursor; a subject's is KT_SUBJECT_MAX of base/text.h */
 };
 
 /* Whoever moves or interprets a record uses these; exactly one of the first three, or none beside CONTROL. */
