@@ -10,21 +10,36 @@ typedef struct edge_feed {
     kt_lane *lane;
     kt_edge *edge;
     const char *names[4]; /* of the logs; the last is the lane's own */
+    uint32_t open_count;  /* calls whose answer is still to come; the bus ends them after the feed has stopped */
 } edge_feed;
+
+static void feed_free(edge_feed *feed)
+{
+    if (feed->edge == NULL && feed->open_count == 0)
+        free(feed);
+}
 
 static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
 {
-    kt_edge_answer(((edge_feed *)ctx)->edge, id, code, body);
+    edge_feed *feed = ctx;
+
+    feed->open_count--;
+    if (feed->edge != NULL)
+        kt_edge_answer(feed->edge, id, code, body);
+    else
+        feed_free(feed);
 }
 
 static kt_code ask_lane(void *ctx, uint64_t ask_id, const char *lane, kt_text action, kt_text params)
 {
     edge_feed *feed = ctx;
-
-    return kt_bus_call_start(kt_lane_bus(feed->lane),
+    kt_code code = kt_bus_call_start(kt_lane_bus(feed->lane),
         &(kt_bus_call_spec){
             .action = action, .to = lane, .params = params, .id = ask_id, .on_answer = on_answer, .ctx = feed },
         NULL, NULL);
+
+    feed->open_count += code == KT_OK;
+    return code;
 }
 
 static void feed_stop(void *state)
@@ -34,7 +49,8 @@ static void feed_stop(void *state)
     if (feed == NULL)
         return;
     kt_edge_close(feed->edge);
-    free(feed);
+    feed->edge = NULL;
+    feed_free(feed);
 }
 
 static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_state, kt_err *err)

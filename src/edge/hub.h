@@ -22,8 +22,7 @@
 
 enum {
     KT_HUB_SUBSCRIPTION_MAX = 1024,   /* of one client */
-    KT_HUB_CHANNELS_MAX = 1000,       /* listed by one answer to op channels */
-    KT_HUB_CHANNELS_BYTES = 32768,    /* of their names and numbers; fits the smallest buffer */
+    KT_HUB_CHANNELS_MAX = 1000,       /* listed by one answer to op channels, and half a buffer of bytes */
     KT_HUB_LIVE_MAX = 4096,           /* live records a log and turn */
     KT_HUB_SLICE_RECORDS = 4096,      /* records that one replay looks at in a turn ... */
     KT_HUB_SLICE_BYTES = 1 << 20,     /* ... and bytes of them */

@@ -361,7 +361,7 @@ static bool list_channels(kt_hub *hub, kt_text pattern, kt_message *message)
 
             if (subject == NULL || !kt_subject_match(pattern, subject->name))
                 continue;
-            if (++count > KT_HUB_CHANNELS_MAX || message->json.n - begin_at > KT_HUB_CHANNELS_BYTES)
+            if (++count > KT_HUB_CHANNELS_MAX || message->json.n - begin_at > hub->buffer_bytes / 2)
                 return false;
             kt_json_open_object(&message->json);
             kt_json_member_text(&message->json, "channel", subject->name);
