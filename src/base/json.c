@@ -17,7 +17,6 @@ typedef struct reader {
     const char *end;
     kt_json_node *nodes;
     uint32_t node_max;
-    uint32_t node_count;
     kt_err *err;
 } reader;
 
@@ -41,6 +40,8 @@ static __attribute__((cold, noinline)) kt_code full_fail(const reader *r)
 
 static inline const char *blanks_skip(const char *at, const char *end)
 {
+    if (at<end && * at> ' ') /* nearly always: venues send no blanks */
+        return at;
     while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
         at++;
     return at;
@@ -66,6 +67,25 @@ static inline const char *plain_skip(const char *at, const char *end)
     while (at < end && *at != '"' && *at != '\\' && (signed char)*at >= ' ')
         at++;
     return at;
+}
+
+/* Bytes that plain_skip stops at. */
+static const bool special_bytes[256] = {
+    [0 ... ' ' - 1] = true,
+    ['"'] = true,
+    ['\\'] = true,
+    [0x80 ... 0xFF] = true,
+};
+
+/* The same for keys. Theirs are the same few lengths in every message, so a branch for each byte is predicted, and the
+ * processor goes on reading behind the key before it has seen it; the end out of plain_skip it would have to wait for. */
+static inline const char *key_skip(const char *at, const char *end)
+{
+    if (end - at >= 8)
+        for (int i = 0; i < 8; i++)
+            if (special_bytes[(unsigned char)at[i]])
+                return at + i;
+    return plain_skip(at, end);
 }
 
 static inline bool is_hex(char c)
@@ -172,20 +192,6 @@ static __attribute__((cold, noinline)) kt_code word_fail(const reader *r, const 
     return syntax_fail(r, at, word);
 }
 
-/* A new node for what starts at `at`; the caller has seen that there is room. */
-static inline void node_add(reader *r, const char *at, size_t size, kt_json_kind kind, uint8_t flags)
-{
-    uint32_t index = r->node_count++;
-
-    r->nodes[index] = (kt_json_node){
-        .at = (uint32_t)(at - r->text),
-        .size = (uint32_t)size,
-        .next = index + 1,
-        .kind = (uint8_t)kind,
-        .flags = flags,
-    };
-}
-
 kt_code kt_json_parse(kt_text text, kt_json_node *nodes, uint32_t node_max, kt_json_doc *out_doc, kt_err *err)
 {
     reader r = {
@@ -200,6 +206,7 @@ kt_code kt_json_parse(kt_text text, kt_json_node *nodes, uint32_t node_max, kt_j
     const char *at = text.s;
     const char *const end = r.end;
     const char *behind, *fault;
+    uint32_t count = 0; /* of nodes */
     kt_json_kind kind;
     uint8_t flags;
     size_t size;
@@ -214,7 +221,7 @@ value:
     at = blanks_skip(at, end);
     if (at == end)
         return syntax_fail(&r, at, "a value");
-    if (r.node_count == node_max)
+    if (count == node_max)
         return full_fail(&r);
     flags = 0;
     switch (*at) {
@@ -225,9 +232,9 @@ value:
         if (depth == KT_JSON_DEPTH_MAX)
             return kt_fail(err, KT_LIMIT, "JSON is too deep at byte %zu: at most %d levels are allowed",
                 (size_t)(at - r.text), KT_JSON_DEPTH_MAX);
-        open[depth++] = r.node_count;
+        open[depth++] = count;
         kind = *at == '{' ? KT_JSON_OBJECT : KT_JSON_ARRAY;
-        node_add(&r, at, 0, kind, 0);
+        nodes[count++] = (kt_json_node){ .at = (uint32_t)(at - text.s), .kind = (uint8_t)kind };
         at = blanks_skip(at + 1, end);
         if (at < end && *at == (kind == KT_JSON_OBJECT ? '}' : ']'))
             goto close;
@@ -272,7 +279,14 @@ value:
     default:
         return syntax_fail(&r, at, "a value");
     }
-    node_add(&r, at, size, kind, flags);
+    nodes[count] = (kt_json_node){
+        .at = (uint32_t)(at - text.s),
+        .size = (uint32_t)size,
+        .next = count + 1,
+        .kind = (uint8_t)kind,
+        .flags = flags,
+    };
+    count++;
     at += size;
 
 behind_value:
@@ -283,7 +297,7 @@ behind_value:
         *out_doc = (kt_json_doc){
             .text = text.s,
             .size = (uint32_t)text.n,
-            .node_count = r.node_count,
+            .node_count = count,
             .nodes = nodes,
         };
         return KT_OK;
@@ -303,7 +317,7 @@ behind_value:
 
 close:
     depth--;
-    nodes[open[depth]].next = r.node_count;
+    nodes[open[depth]].next = count;
     at++;
     nodes[open[depth]].size = (uint32_t)(at - r.text) - nodes[open[depth]].at;
     goto behind_value;
@@ -311,18 +325,28 @@ close:
 key:
     if (at == end || *at != '"')
         return syntax_fail(&r, at, "a key in '\"'");
-    if (r.node_count == node_max)
+    if (count == node_max)
         return full_fail(&r);
     flags = KT_JSON_KEY;
+    behind = key_skip(at + 1, end);
+    goto string_end;
 
 string:
     behind = plain_skip(at + 1, end);
+string_end:
     if (__builtin_expect(behind == end || *behind != '"', 0)) {
         code = string_slow(&r, &behind, &flags);
         if (code != KT_OK)
             return code;
     }
-    node_add(&r, at + 1, (size_t)(behind - at - 1), KT_JSON_STRING, flags);
+    nodes[count] = (kt_json_node){
+        .at = (uint32_t)(at + 1 - text.s),
+        .size = (uint32_t)(behind - at - 1),
+        .next = count + 1,
+        .kind = KT_JSON_STRING,
+        .flags = flags,
+    };
+    count++;
     at = behind + 1;
     if ((flags & KT_JSON_KEY) == 0)
         goto behind_value;
@@ -593,38 +617,8 @@ kt_code kt_json_decimal_text(const kt_json_doc *doc, uint32_t node, kt_decimal *
 
 /* ---- known fields ---- */
 
-static kt_code as_bool(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return kt_json_bool(doc, node, out);
-}
-
-static kt_code as_i64(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return kt_json_i64(doc, node, out);
-}
-
-static kt_code as_u64(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return kt_json_u64(doc, node, out);
-}
-
-static kt_code as_decimal(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return kt_json_decimal(doc, node, out);
-}
-
-static kt_code as_decimal_text(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return kt_json_decimal_text(doc, node, out);
-}
-
-static kt_code as_decimal_any(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return kt_json_kind_of(doc, node) == KT_JSON_NUMBER ? kt_json_decimal(doc, node, out)
-                                                        : kt_json_decimal_text(doc, node, out);
-}
-
-static kt_code as_i64_any(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
+/* An integer as a number or as digits in a string. */
+static kt_code i64_any(const kt_json_doc *doc, uint32_t node, int64_t *out)
 {
     char mem[64];
     kt_text text;
@@ -637,7 +631,7 @@ static kt_code as_i64_any(const kt_json_doc *doc, uint32_t node, kt_arena *arena
     return code == KT_SYNTAX ? KT_TYPE : code;
 }
 
-static kt_code as_u64_any(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
+static kt_code u64_any(const kt_json_doc *doc, uint32_t node, uint64_t *out)
 {
     char mem[64];
     kt_text text;
@@ -650,12 +644,7 @@ static kt_code as_u64_any(const kt_json_doc *doc, uint32_t node, kt_arena *arena
     return code == KT_SYNTAX ? KT_TYPE : code;
 }
 
-static kt_code as_text(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return kt_json_text(doc, node, arena, out);
-}
-
-static kt_code node_if(const kt_json_doc *doc, uint32_t node, kt_json_kind kind, uint32_t *out)
+static inline kt_code node_if(const kt_json_doc *doc, uint32_t node, kt_json_kind kind, uint32_t *out)
 {
     if (kt_json_kind_of(doc, node) != kind)
         return KT_TYPE;
@@ -663,64 +652,89 @@ static kt_code node_if(const kt_json_doc *doc, uint32_t node, kt_json_kind kind,
     return KT_OK;
 }
 
-static kt_code as_array(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
+/* The value of `node` as a field's type asks for it, written to the struct's member. */
+static inline kt_code field_read(const kt_json_doc *doc, uint32_t node, uint8_t type, kt_arena *arena, void *out)
 {
-    return node_if(doc, node, KT_JSON_ARRAY, out);
-}
-
-static kt_code as_object(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    return node_if(doc, node, KT_JSON_OBJECT, out);
-}
-
-static kt_code as_any(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out)
-{
-    *(uint32_t *)out = node;
-    return KT_OK;
+    switch ((kt_json_type)type) {
+    case KT_JSON_AS_BOOL:
+        return kt_json_bool(doc, node, out);
+    case KT_JSON_AS_I64:
+        return kt_json_i64(doc, node, out);
+    case KT_JSON_AS_U64:
+        return kt_json_u64(doc, node, out);
+    case KT_JSON_AS_DECIMAL:
+        return kt_json_decimal(doc, node, out);
+    case KT_JSON_AS_DECIMAL_TEXT:
+        return kt_json_decimal_text(doc, node, out);
+    case KT_JSON_AS_DECIMAL_ANY:
+        return kt_json_kind_of(doc, node) == KT_JSON_NUMBER ? kt_json_decimal(doc, node, out)
+                                                            : kt_json_decimal_text(doc, node, out);
+    case KT_JSON_AS_I64_ANY:
+        return i64_any(doc, node, out);
+    case KT_JSON_AS_U64_ANY:
+        return u64_any(doc, node, out);
+    case KT_JSON_AS_TEXT:
+        return kt_json_text(doc, node, arena, out);
+    case KT_JSON_AS_ARRAY:
+        return node_if(doc, node, KT_JSON_ARRAY, out);
+    case KT_JSON_AS_OBJECT:
+        return node_if(doc, node, KT_JSON_OBJECT, out);
+    case KT_JSON_AS_ANY:
+        *(uint32_t *)out = node;
+        return KT_OK;
+    case KT_JSON_TYPE_COUNT:
+        break;
+    }
+    kt_assert(!"a type of KT_JSON_FIELD");
+    return KT_ARG;
 }
 
 static const struct {
-    kt_code (*read)(const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *out);
     const char *wanted;
     const char *range;
 } types[KT_JSON_TYPE_COUNT] = {
-    [KT_JSON_AS_BOOL] = { as_bool, "true or false", "" },
-    [KT_JSON_AS_I64] = { as_i64, "a number", "an integer of 64 bits with sign" },
-    [KT_JSON_AS_U64] = { as_u64, "a number", "an integer of 64 bits, not negative" },
-    [KT_JSON_AS_DECIMAL] = { as_decimal, "a number", "at most 18 digits behind the point and 63 bits in all" },
-    [KT_JSON_AS_DECIMAL_TEXT] = { as_decimal_text, "a decimal number in a string",
+    [KT_JSON_AS_BOOL] = { "true or false", "" },
+    [KT_JSON_AS_I64] = { "a number", "an integer of 64 bits with sign" },
+    [KT_JSON_AS_U64] = { "a number", "an integer of 64 bits, not negative" },
+    [KT_JSON_AS_DECIMAL] = { "a number", "at most 18 digits behind the point and 63 bits in all" },
+    [KT_JSON_AS_DECIMAL_TEXT] = { "a decimal number in a string",
         "at most 18 digits behind the point and 63 bits in all" },
-    [KT_JSON_AS_DECIMAL_ANY] = { as_decimal_any, "a number, bare or in a string",
+    [KT_JSON_AS_DECIMAL_ANY] = { "a number, bare or in a string",
         "at most 18 digits behind the point and 63 bits in all" },
-    [KT_JSON_AS_I64_ANY] = { as_i64_any, "an integer, bare or in a string", "an integer of 64 bits with sign" },
-    [KT_JSON_AS_U64_ANY] = { as_u64_any, "an integer of at least 0, bare or in a string",
-        "an integer of 64 bits, not negative" },
-    [KT_JSON_AS_TEXT] = { as_text, "a string", "" },
-    [KT_JSON_AS_ARRAY] = { as_array, "an array", "" },
-    [KT_JSON_AS_OBJECT] = { as_object, "an object", "" },
-    [KT_JSON_AS_ANY] = { as_any, "anything", "" },
+    [KT_JSON_AS_I64_ANY] = { "an integer, bare or in a string", "an integer of 64 bits with sign" },
+    [KT_JSON_AS_U64_ANY] = { "an integer of at least 0, bare or in a string", "an integer of 64 bits, not negative" },
+    [KT_JSON_AS_TEXT] = { "a string", "" },
+    [KT_JSON_AS_ARRAY] = { "an array", "" },
+    [KT_JSON_AS_OBJECT] = { "an object", "" },
+    [KT_JSON_AS_ANY] = { "anything", "" },
 };
 
-static inline bool name_is(const kt_json_field *field, kt_text key)
+/* memcmp() for names, most of them shorter than a call to it is worth. */
+static inline bool name_is(const kt_json_field *field, const char *key, uint32_t size)
 {
-    return key.n == field->name_size &&
-           (key.n == 0 || (key.s[0] == field->name[0] && (key.n == 1 || memcmp(key.s, field->name, key.n) == 0)));
+    const char *name = field->name;
+
+    if (size != field->name_size)
+        return false;
+    if (size >= 8)
+        return kt_swar_load(key) == kt_swar_load(name) && memcmp(key + 8, name + 8, size - 8) == 0;
+    if (size == 0)
+        return true;
+    /* Up to seven bytes: the first, the last, and if there are more, the rest. */
+    return key[0] == name[0] && key[size - 1] == name[size - 1] &&
+           (size <= 2 || memcmp(key + 1, name + 1, size - 2) == 0);
 }
 
-/* The row of a key, looked for from `guess` on and around; field_count when there is none. */
-static inline uint32_t field_find(
-    const kt_json_doc *doc, uint32_t key, const kt_json_field *fields, uint32_t field_count, uint32_t guess)
+/* The row of a key that is not where the last one led to; field_count when there is none. */
+static uint32_t field_find(const kt_json_doc *doc, uint32_t key, const kt_json_field *fields, uint32_t field_count)
 {
     kt_text raw = kt_json_raw(doc, key);
     bool escaped = (doc->nodes[key].flags & KT_JSON_ESCAPED) != 0;
 
-    for (uint32_t tried = 0, i = guess; tried < field_count; tried++, i++) {
-        if (i >= field_count)
-            i = 0;
+    for (uint32_t i = 0; i < field_count; i++)
         if (escaped ? kt_json_text_is(doc, key, (kt_text){ fields[i].name, fields[i].name_size })
-                    : name_is(&fields[i], raw))
+                    : name_is(&fields[i], raw.s, (uint32_t)raw.n))
             return i;
-    }
     return field_count;
 }
 
@@ -732,7 +746,7 @@ static __attribute__((cold, noinline)) kt_code field_fail(
     found->field = field->name;
     switch (code) {
     case KT_TYPE:
-        if (types[field->type].read == as_text || kt_json_kind_of(doc, node) != KT_JSON_STRING)
+        if (field->type == KT_JSON_AS_TEXT || kt_json_kind_of(doc, node) != KT_JSON_STRING)
             return kt_fail(err, code, "field '%s' has the wrong type: %s is allowed, found %s", field->name,
                 types[field->type].wanted, kt_json_kind_text(kt_json_kind_of(doc, node)));
         return kt_fail(err, code, "field '%s' has the wrong type: %s is allowed, found the string \"%.*s\"",
@@ -757,36 +771,43 @@ kt_code kt_json_fields(const kt_json_doc *doc, uint32_t object, const kt_json_fi
 {
     kt_json_found own;
     kt_json_found *result = found != NULL ? found : &own;
-    uint64_t given = 0; /* null included, where `seen` leaves it out */
-    uint32_t guess = 0;
+    const kt_json_node *nodes = doc->nodes;
+    uint64_t all = field_count < KT_JSON_FIELD_MAX ? (UINT64_C(1) << field_count) - 1 : UINT64_MAX;
+    uint64_t given = 0, seen = 0; /* null is given, but where it is allowed not seen */
+    uint32_t unknown = 0;
+    uint32_t guess = 0; /* the row behind the last one: senders keep their order */
 
     kt_assert(field_count <= KT_JSON_FIELD_MAX);
     *result = (kt_json_found){ 0 };
-    if (kt_json_kind_of(doc, object) != KT_JSON_OBJECT)
+    if (nodes[object].kind != KT_JSON_OBJECT)
         return kt_fail(err, KT_TYPE, "expected an object, found %s", kt_json_kind_text(kt_json_kind_of(doc, object)));
-    kt_json_each (doc, object, key) {
-        uint32_t i = field_find(doc, key, fields, field_count, guess);
-        if (i == field_count) {
-            if (result->unknown == 0)
-                result->unknown = key;
-            continue;
+    for (uint32_t key = object + 1, end = nodes[object].next; key < end; key = nodes[key + 1].next) {
+        uint32_t value = key + 1, i = guess;
+        if (i >= field_count || (nodes[key].flags & KT_JSON_ESCAPED) != 0 ||
+            !name_is(&fields[i], doc->text + nodes[key].at, nodes[key].size)) {
+            i = field_find(doc, key, fields, field_count);
+            if (i == field_count) {
+                unknown = unknown != 0 ? unknown : key;
+                continue;
+            }
         }
         const kt_json_field *field = &fields[i];
         uint64_t bit = UINT64_C(1) << i;
-        uint32_t value = key + 1;
         if ((given & bit) != 0)
             return field_fail(doc, value, field, KT_TWICE, result, err);
         given |= bit;
         guess = i + 1;
-        if ((field->flags & KT_JSON_NULLABLE) != 0 && kt_json_kind_of(doc, value) == KT_JSON_NULL)
+        if ((field->flags & KT_JSON_NULLABLE) != 0 && nodes[value].kind == KT_JSON_NULL)
             continue;
-        kt_code code = types[field->type].read(doc, value, arena, (char *)out + field->offset);
+        kt_code code = field_read(doc, value, field->type, arena, (char *)out + field->offset);
         if (code != KT_OK)
             return field_fail(doc, value, field, code, result, err);
-        result->seen |= bit;
+        seen |= bit;
     }
-    for (uint32_t i = 0; i < field_count; i++)
-        if ((result->seen >> i & 1) == 0 && (fields[i].flags & KT_JSON_OPTIONAL) == 0)
+    result->seen = seen;
+    result->unknown = unknown;
+    for (uint32_t i = 0; i < field_count && seen != all; i++)
+        if ((seen >> i & 1) == 0 && (fields[i].flags & KT_JSON_OPTIONAL) == 0)
             return field_fail(doc, object, &fields[i], KT_NOENT, result, err);
     return KT_OK;
 }
