@@ -93,6 +93,6 @@ int kt_board_find(const kt_board *board, kt_text name);
 int kt_board_find_action(const kt_board *board, kt_text action);
 
 /* A lane tells that it answers `action`. Telling twice is fine. KT_LIMIT: too many, or the name is too long. */
-kt_code kt_board_add_action(kt_board *board, uint32_t lane_index, kt_text action, kt_err *err);
+kt_code kt_board_add_action(const kt_board *board, uint32_t lane_index, kt_text action, kt_err *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/types.h"
 #include "bus/board.h"
 #include "bus/wake.h"
+#include "log/record.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,7 +23,6 @@ typedef struct kt_bus kt_bus;
 typedef struct kt_bus_reader kt_bus_reader;
 typedef struct kt_bus_call kt_bus_call;
 typedef struct kt_log kt_log;
-typedef struct kt_rec kt_rec;
 
 enum {
     KT_BUS_PATTERN_MAX = 16, /* patterns of one reader */
@@ -31,6 +31,8 @@ enum {
     KT_BUS_SERVE_MAX = 32,   /* actions that one bus answers */
     KT_BUS_WATCH_MAX = 64,   /* key-value watches of one bus */
     KT_BUS_KEY_SIZE = 200,   /* bytes of a key */
+    KT_BUS_KEY_MAX = 4096,   /* keys of one log */
+    KT_BUS_ACK_MAX = 4096,   /* publishes that wait for their acknowledgement */
 };
 
 typedef enum kt_durability { KT_DURABILITY_RAM, KT_DURABILITY_DISK, KT_DURABILITY_QUORUM } kt_durability;
@@ -52,7 +54,8 @@ typedef struct kt_bus_options {
     const char *driver;       /* "local" */
     kt_durability durability; /* the least that acknowledgements of publish must stand for */
     struct {
-        const char *data_dir; /* logs are its folders */
+        const char *data_dir;   /* logs are its folders */
+        const uint8_t *boot_id; /* for tests, as kt_reader_open(); NULL: the kernel's */
         kt_log *log;          /* the log of this lane, borrowed; NULL: a bus that only reads and calls */
         const char *log_name; /* its name */
         /* Append to that log; NULL: straight to `log`, as an input. A lane gives its own, so that what is published is
@@ -155,23 +158,26 @@ struct kt_bus_call {
 };
 
 /* Answer this action. on_call may answer at once or later by the token. KT_LIMIT; KT_BUSY: somebody else on this bus does. */
-kt_code kt_bus_serve(kt_bus *bus, kt_text action, void (*on_call)(void *ctx, const kt_bus_call *call), void *ctx, kt_err *err);
+typedef void (*kt_bus_on_call)(void *ctx, const kt_bus_call *call);
+kt_code kt_bus_serve(kt_bus *bus, kt_text action, kt_bus_on_call on_call, void *ctx, kt_err *err);
 
 /* KT_NOENT: the caller is gone or its time is over; nothing to be done. KT_BUSY: its ring is full: try again later. */
 kt_code kt_bus_answer(kt_bus *bus, uint64_t token, kt_code code, kt_text body);
 
 /* Keys and values ---------------------------------------------------------------------------------------------- */
 
-/* Kept as records of kind `kv` under "kv.{key}" of the own log, and as a table in memory. `expected`: the revision (seq) that
- * must stand, UINT64_MAX: any, 0: none yet; otherwise KT_SEQ. An empty value removes the key. */
+/* Kept as records of kind `kv` under "kv.{key}" of the own log, and as a table in memory. A key is tokens with dots, as a
+ * subject. Revisions count the values of a key: 1, 2, 3 ... `expected`: the one that must stand, UINT64_MAX: any, 0: none
+ * yet; otherwise KT_SEQ. A value without bytes removes the key. KT_FULL: KT_BUS_KEY_MAX. A value lives as long as its log
+ * keeps the record. */
 kt_code kt_bus_put(kt_bus *bus, kt_text key, kt_text value, uint64_t expected, uint64_t *out_revision, kt_err *err);
 
 /* The value as it stands; KT_NOENT. Borrowed until the next put or poll. */
 kt_code kt_bus_get(kt_bus *bus, kt_text key, kt_text *out_value, uint64_t *out_revision);
 
-/* Every key that matches ("venue.*"), as it stands and then at each change, from kt_bus_poll(). `log`: NULL is the own. */
-kt_code kt_bus_watch(kt_bus *bus, const char *log, kt_text pattern,
-    void (*on_change)(void *ctx, kt_text key, kt_text value, uint64_t revision), void *ctx, kt_err *err);
+/* Every key that matches ("venue.*"): as it stands, from within this call, then at each change from kt_bus_poll(). `log`: NULL is the own. */
+typedef void (*kt_bus_change)(void *ctx, kt_text key, kt_text value, uint64_t revision);
+kt_code kt_bus_watch(kt_bus *bus, const char *log, kt_text pattern, kt_bus_change on_change, void *ctx, kt_err *err);
 
 /* Members, poll ------------------------------------------------------------------------------------------------ */
 

@@ -37,7 +37,7 @@ typedef struct kt_script {
     kt_log *foreign;
     int64_t now_ns;
     void *scattered[64];
-} kt_script;
+} kt_script; /* stays where it is while open */
 
 void kt_script_open(kt_script *script, const kt_script_options *options);
 void kt_script_close(kt_script *script);
@@ -61,13 +61,13 @@ void kt_script_turn(kt_script *script);
 /* Move the time, firing timers in the order they are due, each at its own time. */
 void kt_script_time(kt_script *script, int64_t time_ns);
 
-/* Every output so far that matches, in order; returns how many. `see` may be NULL to count. */
+/* Every output so far that matches, in order; returns how many. `see` may be NULL to count. Events have their seq. */
 uint32_t kt_script_each(
     kt_script *script, const char *pattern, void (*see)(void *ctx, const kt_event *event), void *ctx);
 
-/* Runs `play` on a fresh script several times with other hash seeds, allocation addresses, batch sizes and with a kill in the middle of
- * each run, and compares the bytes of all outputs (kind, subject, time, payload; with equal batch sizes the causes too). Returns true when all are
- * equal; otherwise prints the first difference. */
+/* Runs `play` on fresh scripts with other hash seeds, allocation addresses and batch sizes, and compares the bytes of all outputs
+ * (kind, subject, time, payload; causes only where the batch sizes are the same). Each run ends in a kill and a recovery with
+ * yet another hash seed, which compares every output once more. True when all are equal; otherwise prints the first difference. */
 bool kt_script_deterministic(const kt_script_options *options, void (*play)(kt_script *script, void *ctx), void *ctx);
 
 #endif

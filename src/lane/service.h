@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "lane/bytes.h"
+#include "log/record.h"
 #include "schema/events.h"
 
 #include <stdbool.h>
@@ -30,7 +31,6 @@
 
 typedef struct kt_env kt_env;
 typedef struct kt_config kt_config;
-typedef struct kt_rec kt_rec;
 
 enum {
     KT_SERVICE_MAX = 16,            /* services of one lane */
@@ -74,7 +74,6 @@ typedef struct kt_service_spec {
     /* Patterns, ended by NULL: "feed.>" of the own log's inputs and outputs, "market:trades.>" of log market (up to its durable). */
     const char *const *subjects;
     const kt_service_action *actions; /* ended by a NULL name; NULL: none */
-    uint32_t action_count;
 
     /* Allocate. No output, no timer, no randomness here. */
     kt_code (*start)(kt_env *env, const kt_config *config, void **out_state, kt_err *err);
@@ -85,6 +84,9 @@ typedef struct kt_service_spec {
     kt_code (*snapshot)(const void *state, kt_writer *writer);
     kt_code (*restore)(void *state, uint16_t version, kt_text bytes, kt_err *err);
     void (*stop)(void *state); /* free; NULL is fine */
+    /* Patterns (ended by NULL) of outputs that no feed or reader sees before their cause is durable: their subjects keep
+     * their epoch after a power cut. NULL: none. */
+    const char *const *after_durable;
 } kt_service_spec;
 /* NULL is allowed for on_event, on_timer, on_call, snapshot and restore; a service without snapshot starts empty after each
  * start and must live from what its patterns bring after the lane's newest snapshot. */

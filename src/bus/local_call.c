@@ -1,0 +1,387 @@
+#include "bus/local.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- tables of calls ---- */
+
+static uint64_t token_of(const kt_local_call *table, const kt_local_call *call)
+{
+    return (uint64_t)call->uses << 32 | (uint64_t)(call - table + 1);
+}
+
+/* NULL: the token, which may come from outside, is of no open call. */
+static kt_local_call *call_of(kt_local_call *table, uint64_t token)
+{
+    uint64_t place = (token & UINT32_MAX) - 1;
+
+    if (place >= KT_BUS_CALL_MAX || !table[place].open || table[place].uses != token >> 32)
+        return NULL;
+    return &table[place];
+}
+
+static kt_local_call *call_new(kt_local_call *table, uint32_t *count)
+{
+    for (uint32_t i = 0; i < KT_BUS_CALL_MAX && *count < KT_BUS_CALL_MAX; i++)
+        if (!table[i].open) {
+            table[i] = (kt_local_call){ .open = true, .uses = table[i].uses + 1 };
+            (*count)++;
+            return &table[i];
+        }
+    return NULL;
+}
+
+static void call_free(kt_local_call *call, uint32_t *count)
+{
+    call->open = false;
+    (*count)--;
+}
+
+/* ---- frames ---- */
+
+static kt_code loop_push(kt_local *bus, const kt_bus_frame_head *head, kt_text action, kt_text body)
+{
+    size_t size = sizeof *head + action.n + body.n;
+    kt_local_loop *frame = bus->loop_count < KT_LOCAL_LOOP_MAX ? malloc(sizeof *frame + size) : NULL;
+
+    if (frame == NULL)
+        return KT_BUSY;
+    *frame = (kt_local_loop){ .size = (uint32_t)size };
+    memcpy(frame->bytes, head, sizeof *head);
+    if (action.n > 0)
+        memcpy(frame->bytes + sizeof *head, action.s, action.n);
+    if (body.n > 0)
+        memcpy(frame->bytes + sizeof *head + action.n, body.s, body.n);
+    if (bus->loop_last != NULL)
+        bus->loop_last->next = frame;
+    else
+        bus->loop_first = frame;
+    bus->loop_last = frame;
+    bus->loop_count++;
+    return KT_OK;
+}
+
+/* KT_BUSY: full. KT_NOENT: there is no ring to that lane. */
+static kt_code send(kt_local *bus, uint32_t peer_index, kt_bus_frame_head *head, kt_text action, kt_text body)
+{
+    struct {
+        kt_bus_frame_head head;
+        char action[KT_BOARD_ACTION_SIZE];
+    } first;
+
+    head->magic = KT_BUS_FRAME_MAGIC;
+    head->action_size = (uint32_t)action.n;
+    head->body_size = (uint32_t)body.n;
+    if (action.n >= KT_BOARD_ACTION_SIZE || sizeof *head + action.n + body.n > KT_PEER_RING_FRAME_MAX)
+        return KT_LIMIT;
+    if (peer_index == KT_BOARD_LANE_MAX)
+        return loop_push(bus, head, action, body);
+    kt_local_peer *peer = &bus->peers[peer_index];
+    if (peer->link.mem == NULL)
+        return KT_NOENT;
+    first.head = *head;
+    if (action.n > 0)
+        memcpy(first.action, action.s, action.n);
+    kt_code code = kt_peer_ring_push(
+        &peer->link.out, &first, (uint32_t)(sizeof *head + action.n), body.s, (uint32_t)body.n);
+    if (code == KT_CORRUPT)
+        return KT_NOENT; /* the other side broke the ring: nothing comes through before the next generation */
+    if (code == KT_OK && bus->options.local.waker != NULL)
+        kt_wake_lane(bus->options.local.waker, peer_index);
+    return code;
+}
+
+/* ---- calling ---- */
+
+static int find_peer(const kt_local *bus, const kt_bus_call_spec *spec)
+{
+    const kt_board *board = bus->options.local.board;
+    int index;
+
+    for (uint32_t i = 0; i < bus->action_count; i++)
+        if (kt_text_equal(kt_text_of(bus->actions[i].name), spec->action) &&
+            (spec->to == NULL || strcmp(spec->to, bus->log_name) == 0))
+            return KT_BOARD_LANE_MAX;
+    if (board == NULL)
+        return -1;
+    index = spec->to != NULL ? kt_board_find(board, kt_text_of(spec->to)) : kt_board_find_action(board, spec->action);
+    return index == (int)bus->options.local.lane_index ? -1 : index;
+}
+
+kt_code kt_local_call_start(kt_bus *base, const kt_bus_call_spec *spec, uint64_t *out_id, kt_err *err)
+{
+    kt_local *bus = (kt_local *)base;
+    int64_t timeout = spec->timeout_ns > 0 ? spec->timeout_ns : KT_BUS_TIMEOUT_NS;
+    int peer = find_peer(bus, spec);
+
+    if (spec->action.n == 0)
+        return kt_fail(err, KT_ARG, "a call needs an action");
+    if (peer < 0)
+        return kt_fail(err, KT_NOENT, "no lane answers '%.*s'", KT_TEXT_ARG(spec->action));
+    kt_local_call *call = call_new(bus->calls, &bus->calls_open);
+    if (call == NULL)
+        return kt_fail(err, KT_BUSY, "%d calls are open already", KT_BUS_CALL_MAX);
+    if (timeout > KT_BUS_FRAME_TIMEOUT_MAX_NS)
+        timeout = KT_BUS_FRAME_TIMEOUT_MAX_NS;
+    call->peer = (uint32_t)peer;
+    call->id = spec->id != 0 ? spec->id : ++bus->last_id;
+    call->deadline_ns = kt_local_now(bus) + timeout;
+    call->on_answer = spec->on_answer;
+    call->ctx = spec->ctx;
+    kt_bus_frame_head head = { .what = KT_BUS_FRAME_CALL,
+        .id = call->id,
+        .token = token_of(bus->calls, call),
+        .timeout_ns = timeout };
+    kt_code code = send(bus, call->peer, &head, spec->action, spec->params);
+    if (code != KT_OK) {
+        call_free(call, &bus->calls_open);
+        return kt_fail(err, code, "call '%.*s' can not be sent: %s", KT_TEXT_ARG(spec->action), kt_code_text(code));
+    }
+    if (out_id != NULL)
+        *out_id = call->id;
+    return KT_OK;
+}
+
+static void tell(kt_local *bus, kt_local_call *call, kt_code code, kt_text body)
+{
+    kt_local_call ended = *call; /* its place is free before the callback runs, which may call again */
+
+    call_free(call, &bus->calls_open);
+    ended.on_answer(ended.ctx, ended.id, code, body);
+}
+
+/* ---- serving ---- */
+
+kt_code kt_local_serve(kt_bus *base, kt_text action, kt_bus_on_call on_call, void *ctx, kt_err *err)
+{
+    kt_local *bus = (kt_local *)base;
+
+    for (uint32_t i = 0; i < bus->action_count; i++)
+        if (kt_text_equal(kt_text_of(bus->actions[i].name), action))
+            return kt_fail(err, KT_BUSY, "action '%.*s' is answered already", KT_TEXT_ARG(action));
+    if (bus->action_count == KT_BUS_SERVE_MAX || action.n == 0 || action.n >= KT_BOARD_ACTION_SIZE)
+        return kt_fail(err, KT_LIMIT, "action '%.*s': a lane answers at most %d, with names of 1 to %d bytes",
+            KT_TEXT_ARG(action), KT_BUS_SERVE_MAX, KT_BOARD_ACTION_SIZE - 1);
+    if (bus->options.local.board != NULL) {
+        kt_code code = kt_board_add_action(bus->options.local.board, bus->options.local.lane_index, action, err);
+        if (code != KT_OK)
+            return code;
+    }
+    kt_local_action *row = &bus->actions[bus->action_count++];
+    *row = (kt_local_action){ .on_call = on_call, .ctx = ctx };
+    memcpy(row->name, action.s, action.n);
+    return KT_OK;
+}
+
+kt_code kt_local_answer(kt_bus *base, uint64_t token, kt_code code, kt_text body)
+{
+    kt_local *bus = (kt_local *)base;
+    kt_local_call *call = call_of(bus->served, token);
+
+    if (call == NULL)
+        return KT_NOENT;
+    kt_bus_frame_head head = {
+        .what = KT_BUS_FRAME_ANSWER, .id = call->id, .token = call->peer_token, .code = (uint32_t)code
+    };
+    kt_code sent = send(bus, call->peer, &head, (kt_text){ NULL, 0 }, body);
+    if (sent == KT_BUSY)
+        return KT_BUSY;
+    if (sent == KT_LIMIT) { /* an answer too long for a ring: the caller must not wait in vain */
+        head.code = KT_LIMIT;
+        if (send(bus, call->peer, &head, (kt_text){ NULL, 0 }, (kt_text){ NULL, 0 }) == KT_BUSY)
+            return KT_BUSY;
+    }
+    call_free(call, &bus->served_open);
+    return sent;
+}
+
+static void on_frame_call(kt_local *bus, uint32_t peer, const kt_bus_frame *frame)
+{
+    kt_local_action *action = NULL;
+    kt_local_call *call = NULL;
+    kt_code code = KT_NOENT;
+
+    for (uint32_t i = 0; i < bus->action_count; i++)
+        if (kt_text_equal(kt_text_of(bus->actions[i].name), frame->action))
+            action = &bus->actions[i];
+    if (action != NULL) {
+        call = call_new(bus->served, &bus->served_open);
+        code = KT_BUSY;
+    }
+    if (call == NULL) {
+        kt_bus_frame_head head = {
+            .what = KT_BUS_FRAME_ANSWER, .id = frame->head.id, .token = frame->head.token, .code = code
+        };
+        send(bus, peer, &head, (kt_text){ NULL, 0 }, (kt_text){ NULL, 0 });
+        return;
+    }
+    call->peer = peer;
+    call->id = frame->head.id;
+    call->peer_token = frame->head.token;
+    call->deadline_ns = kt_local_now(bus) + frame->head.timeout_ns;
+    const kt_board *board = bus->options.local.board;
+    kt_bus_call seen = { .action = frame->action,
+        .params = frame->body,
+        .caller = kt_text_of(bus->log_name),
+        .id = call->id,
+        .deadline_ns = call->deadline_ns,
+        .token = token_of(bus->served, call) };
+    if (peer != KT_BOARD_LANE_MAX) {
+        const char *name = kt_board_page_of(board, peer)->name;
+        seen.caller = (kt_text){ name, strnlen(name, KT_BOARD_NAME_SIZE) };
+    }
+    action->on_call(action->ctx, &seen);
+}
+
+static void on_frame(kt_local *bus, uint32_t peer, const void *bytes, uint32_t size)
+{
+    kt_bus_frame frame;
+
+    if (kt_bus_frame_take(bytes, size, &frame) != KT_OK)
+        return; /* not understood, not answered: the other side's calls end by their deadline */
+    if (frame.head.what == KT_BUS_FRAME_CALL) {
+        on_frame_call(bus, peer, &frame);
+        return;
+    }
+    kt_local_call *call = call_of(bus->calls, frame.head.token);
+    if (call != NULL && call->peer == peer && call->id == frame.head.id && !call->ended)
+        tell(bus, call, frame.head.code, frame.body);
+}
+
+/* ---- polling ---- */
+
+static uint32_t poll_ring(kt_local *bus, uint32_t peer)
+{
+    uint32_t count = 0, size, generation = bus->peers[peer].generation;
+
+    while (count < KT_LOCAL_FRAME_POLL_MAX && bus->peers[peer].link.mem != NULL &&
+        bus->peers[peer].generation == generation) {
+        if (kt_peer_ring_pop(&bus->peers[peer].link.in, bus->frame, KT_PEER_RING_FRAME_MAX, &size) != KT_OK)
+            break;
+        on_frame(bus, peer, bus->frame, size);
+        count++;
+    }
+    return count;
+}
+
+static uint32_t poll_loop(kt_local *bus)
+{
+    uint32_t count = 0, waiting = bus->loop_count;
+
+    for (; count < waiting; count++) { /* what is sent meanwhile comes with the next poll */
+        kt_local_loop *frame = bus->loop_first;
+        bus->loop_first = frame->next;
+        if (bus->loop_first == NULL)
+            bus->loop_last = NULL;
+        bus->loop_count--;
+        on_frame(bus, KT_BOARD_LANE_MAX, frame->bytes, frame->size);
+        free(frame);
+    }
+    return count;
+}
+
+static uint32_t poll_ends(kt_local *bus)
+{
+    int64_t now = kt_local_now(bus);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < KT_BUS_CALL_MAX && bus->calls_open > 0; i++) {
+        kt_local_call *call = &bus->calls[i];
+        if (!call->open || (!call->ended && call->deadline_ns > now))
+            continue;
+        tell(bus, call, call->ended ? call->code : KT_TIMEOUT, (kt_text){ NULL, 0 });
+        count++;
+    }
+    for (uint32_t i = 0; i < KT_BUS_CALL_MAX && bus->served_open > 0; i++)
+        if (bus->served[i].open && bus->served[i].deadline_ns <= now)
+            call_free(&bus->served[i], &bus->served_open); /* its caller has stopped waiting */
+    return count;
+}
+
+uint32_t kt_local_poll_calls(kt_local *bus)
+{
+    uint32_t count = poll_loop(bus);
+
+    for (uint32_t peer = 0; peer < KT_BOARD_LANE_MAX; peer++)
+        if (bus->peers[peer].link.mem != NULL)
+            count += poll_ring(bus, peer);
+    return count + (bus->calls_open + bus->served_open > 0 ? poll_ends(bus) : 0);
+}
+
+bool kt_local_calls_pending(const kt_local *bus)
+{
+    if (bus->loop_count > 0)
+        return true;
+    for (uint32_t peer = 0; peer < KT_BOARD_LANE_MAX; peer++)
+        if (bus->peers[peer].link.mem != NULL && kt_peer_ring_ready(&bus->peers[peer].link.in))
+            return true;
+    for (uint32_t i = 0; i < KT_BUS_CALL_MAX && bus->calls_open > 0; i++)
+        if (bus->calls[i].open && bus->calls[i].ended)
+            return true;
+    return false;
+}
+
+int64_t kt_local_next_deadline(const kt_bus *base)
+{
+    const kt_local *bus = (const kt_local *)base;
+    int64_t next = INT64_MAX;
+
+    for (uint32_t i = 0; i < KT_BUS_CALL_MAX && bus->calls_open + bus->served_open > 0; i++) {
+        if (bus->calls[i].open && bus->calls[i].deadline_ns < next)
+            next = bus->calls[i].deadline_ns;
+        if (bus->served[i].open && bus->served[i].deadline_ns < next)
+            next = bus->served[i].deadline_ns;
+    }
+    return next;
+}
+
+/* ---- generations ---- */
+
+/* Whatever was open with this lane is unknown now: it may have been done, and nobody will say so. */
+static void end_calls(kt_local *bus, uint32_t peer)
+{
+    for (uint32_t i = 0; i < KT_BUS_CALL_MAX; i++) {
+        if (bus->calls[i].open && bus->calls[i].peer == peer) {
+            bus->calls[i].ended = true;
+            bus->calls[i].code = KT_UNKNOWN;
+        }
+        if (bus->served[i].open && bus->served[i].peer == peer)
+            call_free(&bus->served[i], &bus->served_open);
+    }
+}
+
+kt_code kt_local_link(kt_bus *base, uint32_t peer_index, uint32_t generation, int fd, kt_err *err)
+{
+    kt_local *bus = (kt_local *)base;
+    kt_code code = KT_OK;
+
+    if (peer_index >= KT_BOARD_LANE_MAX) {
+        if (fd >= 0)
+            close(fd);
+        return kt_fail(err, KT_ARG, "a ring to lane %u; there are %d", peer_index, KT_BOARD_LANE_MAX);
+    }
+    kt_local_peer *peer = &bus->peers[peer_index];
+    kt_peer_link_close(&peer->link);
+    peer->generation = generation;
+    end_calls(bus, peer_index);
+    if (fd < 0)
+        return KT_OK;
+    code = kt_peer_link_open(
+        &peer->link, fd, KT_PEER_RING_CAPACITY, bus->options.local.lane_index < peer_index, err);
+    close(fd);
+    return code;
+}
+
+void kt_local_calls_close(kt_local *bus)
+{
+    for (uint32_t i = 0; i < KT_BUS_CALL_MAX; i++)
+        if (bus->calls[i].open)
+            tell(bus, &bus->calls[i], bus->calls[i].ended ? bus->calls[i].code : KT_UNKNOWN, (kt_text){ NULL, 0 });
+    for (uint32_t peer = 0; peer < KT_BOARD_LANE_MAX; peer++)
+        kt_peer_link_close(&bus->peers[peer].link);
+    for (kt_local_loop *frame = bus->loop_first; frame != NULL;) {
+        kt_local_loop *next = frame->next;
+        free(frame);
+        frame = next;
+    }
+}
