@@ -70,7 +70,7 @@ bool kt_venue_trade_check(
 /* Tell the sink about a trade of the stream. */
 void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_trade *trade);
 
-/* Append `text` as a part of a URL's query: everything but letters, digits and -._~ becomes %XX. */
+/* Append `text` as a part of a URL's query (net/url.h). */
 void kt_venue_url_encode(kt_builder *out, kt_text text);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
+#include "net/url.h"
 #include "venue/decoder.h"
 
 enum { SYMBOL_MAX_DEFAULT = 4096, SYMBOL_MAX_LIMIT = 1 << 20, ARENA_SIZE = 64 << 10, ERROR_BODY_MAX = 64 << 10 };
@@ -421,13 +421,11 @@ kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url,
 
 void kt_venue_url_encode(kt_builder *out, kt_text text)
 {
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.s[i];
+    size_t room = out->size - out->n;
+    size_t size = out->code == KT_OK ? kt_url_encode(out->s + out->n, room, text) : room;
 
-        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '.' ||
-            c == '_' || c == '~')
-            kt_builder_char(out, (char)c);
-        else
-            kt_builder_format(out, "%%%02X", c);
-    }
+    if (size >= room)
+        out->code = KT_FULL;
+    else
+        out->n += size;
 }

@@ -197,11 +197,11 @@ static kt_text json_notional(kt_builder *scratch, kt_decimal price, kt_decimal q
     kt_i128 m = (kt_i128)price.m * quantity.m; /* 63 + 63 bits: can not overflow */
     char text[KT_I128_TEXT_MAX];
 
-    if (scale > BINANCE_DIGITS) {
+    if (scale > BINANCE_DIGITS)
         m = kt_div_half_even(m, kt_pow10_i128(scale - BINANCE_DIGITS));
-        scale = BINANCE_DIGITS;
-    }
-    kt_i128_format(text, sizeof text, m, scale);
+    else if (kt_i128_mul(m, kt_pow10_i128(BINANCE_DIGITS - scale), &m) != KT_OK)
+        return KT_TEXT("null"); /* more than 10^22 of the quote asset */
+    kt_i128_format(text, sizeof text, m, BINANCE_DIGITS);
     kt_builder_char(scratch, '"');
     kt_builder_str(scratch, text);
     kt_builder_char(scratch, '"');

@@ -1,0 +1,333 @@
+#include "venue/sim/options.h"
+
+#include "base/text.h"
+#include "base/time.h"
+
+enum { HISTORY_MAX_S = 7 * 24 * 3600, HELP_COLUMN = 24, BURST_MAX = 100000, WAIT_MAX = 64, KEEP_MAX = 50000000 };
+
+typedef struct sim_flag {
+    const char *name;
+    const char *value; /* what follows it, as help shows it; NULL: nothing */
+    const char *text;
+    kt_code (*set)(kt_sim_options *options, const char *value, kt_err *err);
+    bool value_optional; /* only as --name=value then */
+} sim_flag;
+
+/* ---- values ---- */
+
+static kt_code number(const char *value, uint64_t min, uint64_t max, uint64_t *out, kt_err *err)
+{
+    if (kt_text_u64(kt_text_of(value), out) != KT_OK || *out < min || *out > max)
+        return kt_fail(err, KT_RANGE, "'%s': a whole number from %llu to %llu is needed", value, (unsigned long long)min,
+            (unsigned long long)max);
+    return KT_OK;
+}
+
+static kt_code real(const char *value, double min, double max, double *out, kt_err *err)
+{
+    kt_decimal decimal = { 0 };
+    bool good = kt_decimal_parse(kt_text_of(value), &decimal) == KT_OK;
+
+    *out = (double)decimal.m / (double)kt_pow10(decimal.scale);
+    if (!good || *out < min || *out > max)
+        return kt_fail(err, KT_RANGE, "'%s': a number from %g to %g is needed", value, min, max);
+    return KT_OK;
+}
+
+static kt_code seconds(const char *value, double min, double max, int64_t *out_ns, kt_err *err)
+{
+    double s = 0;
+    kt_code code = real(value, min, max, &s, err);
+
+    if (code == KT_OK)
+        *out_ns = (int64_t)(s * 1e9);
+    return code;
+}
+
+/* ---- flags ---- */
+
+static kt_code set_port(kt_sim_options *options, const char *value, kt_err *err)
+{
+    uint64_t port = 0;
+    kt_code code = number(value, 0, 65535, &port, err);
+
+    options->port = (uint16_t)port;
+    return code;
+}
+
+static kt_code set_format(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->generic = strcmp(value, "generic") == 0 || strcmp(value, "both") == 0;
+    options->binance = strcmp(value, "binance") == 0 || strcmp(value, "both") == 0;
+    return options->generic || options->binance
+        ? KT_OK
+        : kt_fail(err, KT_ARG, "'%s': generic, binance and both are the formats there are", value);
+}
+
+static kt_code set_symbols(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->market.symbols = value;
+    return KT_OK;
+}
+
+static kt_code set_rate(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return real(value, 0.001, 1e6, &options->market.rate, err);
+}
+
+static kt_code set_seed(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return number(value, 0, UINT64_MAX, &options->market.seed, err);
+}
+
+static kt_code set_count(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return number(value, 1, UINT64_MAX, &options->market.count, err);
+}
+
+static kt_code set_start(kt_sim_options *options, const char *value, kt_err *err)
+{
+    int64_t ms = 0;
+
+    if (kt_text_i64(kt_text_of(value), &ms) == KT_OK && ms > 0 && kt_time_from_ms(ms, &options->market.start_ns) == KT_OK)
+        return KT_OK;
+    if (kt_time_parse_iso(kt_text_of(value), &options->market.start_ns) == KT_OK && options->market.start_ns > 0)
+        return KT_OK;
+    return kt_fail(err, KT_SYNTAX, "'%s': a time such as 2024-08-08T23:54:15Z, or ms since 1970, is needed", value);
+}
+
+static kt_code set_history(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return seconds(value, 0, HISTORY_MAX_S, &options->history_ns, err);
+}
+
+static kt_code set_burst(kt_sim_options *options, const char *value, kt_err *err)
+{
+    uint64_t burst = 0;
+    kt_code code = number(value, 1, BURST_MAX, &burst, err);
+
+    options->market.burst = (uint32_t)burst;
+    return code;
+}
+
+static kt_code set_burst_every(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return seconds(value, 1, 86400, &options->market.burst_every_ns, err);
+}
+
+static kt_code set_tape(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->market.tape = value;
+    return KT_OK;
+}
+
+static kt_code set_until(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return number(value, 1, UINT64_MAX, &options->market.until_number, err);
+}
+
+static kt_code set_speed(kt_sim_options *options, const char *value, kt_err *err)
+{
+    if (strcmp(value, "max") == 0) {
+        options->speed = KT_SIM_SPEED_MAX;
+        return KT_OK;
+    }
+    if (real(value, 0.001, 1e6, &options->speed, NULL) != KT_OK)
+        return kt_fail(err, KT_RANGE, "'%s': a factor from 0.001 to 1000000, or max, is needed", value);
+    return KT_OK;
+}
+
+static kt_code set_wait(kt_sim_options *options, const char *value, kt_err *err)
+{
+    uint64_t wait = 1;
+    kt_code code = value != NULL ? number(value, 1, WAIT_MAX, &wait, err) : KT_OK;
+
+    options->wait = (uint32_t)wait;
+    return code;
+}
+
+static kt_code set_keep(kt_sim_options *options, const char *value, kt_err *err)
+{
+    uint64_t keep = 0;
+    kt_code code = number(value, 1000, KEEP_MAX, &keep, err);
+
+    options->keep = (uint32_t)keep;
+    return code;
+}
+
+static kt_code set_shuffle(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->shuffle = true;
+    return KT_OK;
+}
+
+static kt_code set_no_rest(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->no_rest = true;
+    return KT_OK;
+}
+
+static kt_code set_fault(kt_sim_options *options, const char *value, kt_err *err)
+{
+    kt_text rest = kt_text_of(value), item;
+
+    while (kt_text_cut(&rest, ',', &item)) {
+        kt_text rate_text = item, name = { 0 };
+        kt_decimal rate = { 0 };
+        kt_sim_fault fault = KT_SIM_FAULT_COUNT;
+
+        if (kt_text_cut(&rate_text, '=', &name))
+            fault = kt_sim_fault_of(name);
+        if (fault == KT_SIM_FAULT_COUNT)
+            return kt_fail(err, KT_ARG,
+                "'%.*s': no such fault; there are drop, repeat, reorder, malformed, missing_field, wrong_type, absurd_price, "
+                "disconnect and silence",
+                KT_TEXT_ARG(name));
+        if (kt_decimal_parse(rate_text, &rate) != KT_OK || rate.m < 0 || kt_decimal_compare(rate, (kt_decimal){ .m = 1 }) > 0)
+            return kt_fail(err, KT_RANGE, "'%.*s': a rate from 0 to 1 is needed, such as %s=0.01", KT_TEXT_ARG(item),
+                kt_sim_fault_name(fault));
+        options->faults[fault] = (double)rate.m / (double)kt_pow10(rate.scale);
+    }
+    return KT_OK;
+}
+
+static kt_code set_silence(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return seconds(value, 0.001, 3600, &options->silence_max_ns, err);
+}
+
+static kt_code set_truth(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->truth = value;
+    return KT_OK;
+}
+
+static kt_code set_help(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->help = true;
+    return KT_OK;
+}
+
+static const sim_flag flags[] = {
+    { "port", "N", "listen on 127.0.0.1:N; 0: any free port (3001)", set_port },
+    { "format", "NAME", "generic, binance or both at once (both)", set_format },
+    { "seed", "N", "of the market and of the faults: the same seed, the same trades and faults (1)", set_seed },
+    { "symbols", "LIST", "a number of symbols, or BTC/USDT,ETH/USDT=2500,... with first prices (4)", set_symbols },
+    { "rate", "X", "trades a second of market time, over all symbols (20)", set_rate },
+    { "count", "N", "the market ends after N trades; REST goes on (no end)", set_count },
+    { "start-time", "T", "market time of the start, ISO 8601 or ms since 1970 (now)", set_start },
+    { "history", "SECONDS", "let so much market time have passed before the start, for REST to tell (0)", set_history },
+    { "burst", "N", "now and then N trades of the first symbol in one millisecond", set_burst },
+    { "burst-every", "SECONDS", "how often; the first one comes after half of it (60)", set_burst_every },
+    { "tape", "FILE", "play recorded trades instead: *.ns_raw.txt[.gz] or trades_<symbol>_*.csv[.gz]", set_tape },
+    { "until-id", "N", "the tape ends with trade N", set_until },
+    { "speed", "X", "market seconds a second, or max: as fast as the reader takes it (1)", set_speed },
+    { "wait", "N", "start when N clients have subscribed; --wait alone is --wait=1", set_wait, true },
+    { "keep", "N", "trades of each symbol that REST remembers (1000000)", set_keep },
+    { "shuffle", NULL, "rows of /trades come in no order", set_shuffle },
+    { "no-rest", NULL, "REST answers 503", set_no_rest },
+    { "fault", "NAME=RATE", "break so many of the trades on the stream; may be repeated, or a list with commas", set_fault },
+    { "silence-length", "SECONDS", "the longest silence, in market time (8)", set_silence },
+    { "truth", "FILE", "write down what became of each trade, a JSON object a line, and totals at the end and on SIGUSR1",
+        set_truth },
+    { "help", NULL, "this text", set_help },
+};
+
+static const sim_flag *find(kt_text name)
+{
+    for (size_t i = 0; i < KT_COUNT(flags); i++)
+        if (kt_text_equal(kt_text_of(flags[i].name), name))
+            return &flags[i];
+    return NULL;
+}
+
+static kt_code check(const kt_sim_options *options, kt_err *err)
+{
+    double sum = 0;
+
+    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
+        sum += options->faults[fault];
+    if (sum > 1 + 1e-9)
+        return kt_fail(err, KT_RANGE, "the rates of all faults add up to %g: a trade has one fault at most, so the sum is at most 1", sum);
+    if (options->market.until_number != 0 && options->market.tape == NULL)
+        return kt_fail(err, KT_ARG, "--until-id needs a --tape");
+    if (options->market.burst != 0 && options->market.tape != NULL)
+        return kt_fail(err, KT_ARG, "--burst is of the generator, and with --tape nothing is generated");
+    return KT_OK;
+}
+
+kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_options *out_options, kt_err *err)
+{
+    kt_sim_options options = { .port = KT_SIM_PORT_DEFAULT,
+        .generic = true,
+        .binance = true,
+        .market = { .seed = 1, .rate = 20, .start_ns = now_ns, .burst_every_ns = 60 * KT_NS_PER_S },
+        .speed = 1,
+        .keep = KT_SIM_KEEP_DEFAULT,
+        .silence_max_ns = KT_SIM_SILENCE_DEFAULT_S * KT_NS_PER_S };
+
+    for (int i = 1; i < argc; i++) {
+        kt_text value_text = kt_text_of(argv[i]), name = { 0 };
+        const sim_flag *flag = NULL;
+        const char *value = NULL;
+        kt_code code = KT_OK;
+
+        kt_text_cut(&value_text, '=', &name);
+        if (name.n > 2 && memcmp(name.s, "--", 2) == 0)
+            flag = find((kt_text){ name.s + 2, name.n - 2 });
+        if (flag == NULL)
+            return kt_fail(err, KT_ARG, "unknown flag '%.*s': kontor sim --help lists them", KT_TEXT_ARG(name));
+        if (value_text.s != NULL)
+            value = value_text.s;
+        else if (flag->value != NULL && !flag->value_optional && i + 1 < argc)
+            value = argv[++i];
+        if (flag->value != NULL && !flag->value_optional && value == NULL)
+            return kt_fail(err, KT_ARG, "--%s needs a value: --%s %s", flag->name, flag->name, flag->value);
+        if (flag->value == NULL && value != NULL)
+            return kt_fail(err, KT_ARG, "--%s takes no value", flag->name);
+        code = flag->set(&options, value, err);
+        if (code != KT_OK)
+            return kt_fail_within(err, code, "--%s", flag->name);
+    }
+    *out_options = options;
+    return options.help ? KT_OK : check(&options, err);
+}
+
+void kt_sim_help(FILE *out)
+{
+    fputs("kontor sim - a market that breaks its stream on purpose and tells the truth over REST\n"
+          "\n"
+          "Usage: kontor sim [flags]\n"
+          "\n"
+          "  kontor sim                                     a market of four symbols, 20 trades a second, no faults\n"
+          "  kontor sim --fault drop=0.01,repeat=0.01 --fault absurd_price=0.001\n"
+          "  kontor sim --tape btcusdt.ns_raw.txt.gz --speed max --truth truth.jsonl\n"
+          "\n"
+          "Served on one port:\n"
+          "  generic   ws://127.0.0.1:3001/stream, http://127.0.0.1:3001/trades?ticker=BTC&startTime=<ms>\n"
+          "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/ethusdt@trade, /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
+          "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades\n"
+          "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
+          "\n"
+          "Flags, with what holds without them in brackets:\n",
+        out);
+    for (size_t i = 0; i < KT_COUNT(flags); i++) {
+        char head[64];
+
+        snprintf(head, sizeof head, "--%s%s%s%s", flags[i].name, flags[i].value_optional ? "[=" : flags[i].value != NULL ? " " : "",
+            flags[i].value != NULL ? flags[i].value : "", flags[i].value_optional ? "]" : "");
+        fprintf(out, "  %-*s %s\n", HELP_COLUMN, head, flags[i].text);
+    }
+    fputs("\n"
+          "Faults, each for a share of the trades from 0 to 1, together at most 1:\n"
+          "  drop            never sent\n"
+          "  repeat          sent, and again 1 to 8 messages later\n"
+          "  reorder         sent 1 to 8 messages later\n"
+          "  malformed       sent as text that is not JSON\n"
+          "  missing_field   sent without one of its fields\n"
+          "  wrong_type      sent with another JSON type in one of its fields\n"
+          "  absurd_price    sent with a price 2 to 40 times too high or low\n"
+          "  disconnect      lost, and the connection is closed\n"
+          "  silence         lost, with all others for 1 second to --silence-length\n",
+        out);
+}

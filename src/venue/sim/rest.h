@@ -1,0 +1,25 @@
+/* venue/sim/rest.h - the answers of the sim's REST side, true and complete up to the market's clock. Pure: a request in, a status
+ * and a body out.
+ */
+#ifndef KT_VENUE_SIM_REST_H
+#define KT_VENUE_SIM_REST_H
+
+#include "base/rng.h"
+#include "base/text.h"
+#include "venue/sim/history.h"
+
+typedef struct kt_sim_rest {
+    const kt_sim_market *market;
+    const kt_sim_history *histories; /* one a symbol */
+    bool generic, binance;           /* formats that are served */
+    kt_rng *shuffle;                 /* NULL: rows of /trades in order */
+    int64_t now_ns;                  /* the market's clock */
+} kt_sim_rest;
+
+enum { KT_SIM_BODY_SIZE = 2 << 20 };
+
+/* Answer GET `path`?`query` (both still percent-encoded) into `body`, KT_SIM_BODY_SIZE bytes. Returns the HTTP status, 0 when the
+ * path is none of the formats' that are served. */
+uint16_t kt_sim_rest_answer(const kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body);
+
+#endif
