@@ -90,6 +90,12 @@ static uint64_t exchange_of(const http_conn *conn)
     return (uint64_t)conn->server->slots[conn->slot].generation << 32 | conn->slot;
 }
 
+/* The exchange is over: its number names nothing from now on. Never 0, so that 0 is no exchange. */
+static void exchange_end(slot *own)
+{
+    own->generation += own->generation == UINT32_MAX ? 2 : 1;
+}
+
 /* The connection that owes this answer; NULL: gone or answered. */
 static http_conn *conn_find(kt_http_server *server, uint64_t exchange)
 {
@@ -114,7 +120,7 @@ static void conn_free(http_conn *conn)
     kt_queue_clear(&conn->in, &server->pool);
     kt_queue_clear(&conn->out, &server->pool);
     own->conn = NULL;
-    own->generation++;
+    exchange_end(own);
     own->next_free = server->slot_free;
     server->slot_free = conn->slot + 1;
     server->stats.conn_count--;
@@ -292,7 +298,7 @@ static void conn_refuse(http_conn *conn, uint16_t status, const char *why)
 /* The answer is in the queue: on to the next request, or to the end. */
 static void conn_answered(http_conn *conn)
 {
-    conn->server->slots[conn->slot].generation++;
+    exchange_end(&conn->server->slots[conn->slot]);
     conn_enter(conn, conn->keep_alive ? CONN_HEAD : CONN_LAST);
     kt_loop_flush(conn->server->loop, &conn->flush);
 }
@@ -629,7 +635,7 @@ static void conn_new(kt_http_server *server, int fd)
     if (server->slot_free != 0)
         server->slot_free = server->slots[at].next_free;
     else
-        server->slot_used++;
+        server->slots[server->slot_used++].generation = 1;
     server->slots[at].conn = conn;
     server->stats.accepted++;
     server->stats.conn_count++;

@@ -1,6 +1,6 @@
 /* net/http_server.h - HTTP/1.1 server on the loop: keep-alive, pipelining, and a hand-over to WebSocket.
  *
- * Exchange  Each request becomes an exchange, a number that names it until it is answered. The answer may come at once, inside
+ * Exchange  Each request becomes an exchange, a number (never 0) that names it until it is answered. The answer may come at once, inside
  *           on_request, or in a later turn; requests pipelined behind it wait, unread beyond the read buffer, so answers keep
  *           their order. A client that leaves makes its exchange unknown (KT_NOENT), and that is no error.
  * Errors    Whatever can not be a request is answered by the server itself with JSON
