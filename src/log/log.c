@@ -194,6 +194,7 @@ static kt_code log_make_room(kt_log *log, uint64_t need, bool intake)
         return KT_OK;
     if (atomic_load(&log->ready_count) == 0)
         code = log_await_ready(log);
+    log->refused = code != KT_OK;
     if (code != KT_OK)
         return code;
     if (fits) {
@@ -371,9 +372,7 @@ bool kt_log_failed(const kt_log *log)
 
 bool kt_log_intake_stopped(const kt_log *log)
 {
-    uint64_t quarters = log->current->segment.data_at + (segment_end(log->current) - log->current->segment.data_at) / 4 * 3;
-
-    return log->held || (atomic_load(&log->ready_count) == 0 && atomic_load(&log->prewrite_failed) && log->at >= quarters);
+    return log->held || (log->refused && atomic_load(&log->ready_count) == 0);
 }
 
 void kt_log_kick(kt_log *log)

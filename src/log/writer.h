@@ -62,6 +62,7 @@ struct kt_log {
     uint32_t record_max;
     uint64_t kicked; /* written when KT_MOVED_WRITTEN was last reported */
     bool held;       /* a cursor holds more than it may: intake is stopped */
+    bool refused;    /* something was answered with KT_FULL for want of a next segment */
     kt_kept *kept;   /* by first seq; the last is the current one */
     uint32_t kept_count, kept_room;
     uint64_t file_size; /* of new segments */
