@@ -5,7 +5,7 @@
  *          functions say when they do. 1.10 is { 11, 1 }, 100 is { 100, 0 }, -0.0 is { 0, 0 }.
  * Grammar  that of a JSON number (RFC 8259 section 6), no more: "-0.5", "12", "1e-7", "2.50E+3"; not "+1", ".5", "1.",
  *          "01", "NaN", "". Digits are read one by one; nothing passes through binary floating point.
- * Cost     parse about 5 ns for a price of 14 characters. No allocation, no locale.
+ * Cost     parse about 13 ns for a price of 14 characters (2.4 GHz EPYC). No allocation, no locale.
  */
 #ifndef KT_BASE_DECIMAL_H
 #define KT_BASE_DECIMAL_H

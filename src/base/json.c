@@ -81,10 +81,12 @@ static const bool special_bytes[256] = {
  * processor goes on reading behind the key before it has seen it; the end out of plain_skip it would have to wait for. */
 static inline const char *key_skip(const char *at, const char *end)
 {
-    if (end - at >= 8)
+    if (end - at >= 8) {
         for (int i = 0; i < 8; i++)
             if (special_bytes[(unsigned char)at[i]])
                 return at + i;
+        at += 8;
+    }
     return plain_skip(at, end);
 }
 
