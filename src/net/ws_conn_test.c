@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "net/net_test.h"
 #include "net/ws_client.h"
 #include "net/ws_server.h"
@@ -126,7 +127,7 @@ typedef struct frame {
 
 typedef struct exchange_row {
     const char *name;
-    frame frames[8];
+    frame frames[12];
     const char *echoes; /* what comes back: T:text B:text P:pong each with '|' behind; long ones as T#size */
     int close_code;     /* in the close frame that comes back */
 } exchange_row;
@@ -141,14 +142,17 @@ typedef struct exchange_row {
     }
 
 static const exchange_row exchange_rows[] = {
-    { "empty text [1.1.1]", { TEXT(""), CLOSE }, "T:|", 1000 },
+    { "empty text [1.1.1, 6.1.1]", { TEXT(""), CLOSE }, "T:|", 1000 },
     { "text of 125 bytes [1.1.2]", { { FIN | KT_WS_TEXT, NULL, 0, 125 }, CLOSE }, "T#125|", 1000 },
     { "text of 126 bytes [1.1.3]", { { FIN | KT_WS_TEXT, NULL, 0, 126 }, CLOSE }, "T#126|", 1000 },
+    { "text of 128 bytes [1.1.5]", { { FIN | KT_WS_TEXT, NULL, 0, 128 }, CLOSE }, "T#128|", 1000 },
     { "text of 65535 bytes [1.1.6]", { { FIN | KT_WS_TEXT, NULL, 0, 65535 }, CLOSE }, "T#65535|", 1000 },
-    { "text of 65536 bytes [1.1.7, 9.1.1]", { { FIN | KT_WS_TEXT, NULL, 0, 65536 }, CLOSE }, "T#65536|", 1000 },
+    { "text of 65536 bytes [1.1.7]", { { FIN | KT_WS_TEXT, NULL, 0, 65536 }, CLOSE }, "T#65536|", 1000 },
     { "text of 500000 bytes", { { FIN | KT_WS_TEXT, NULL, 0, 500000 }, CLOSE }, "T#500000|", 1000 },
     { "empty binary [1.2.1]", { { FIN | KT_WS_BINARY, "", 0, 0 }, CLOSE }, "B:|", 1000 },
     { "binary of 126 bytes [1.2.3]", { { FIN | KT_WS_BINARY, NULL, 0, 126 }, CLOSE }, "B#126|", 1000 },
+    { "binary of 128 bytes [1.2.5]", { { FIN | KT_WS_BINARY, NULL, 0, 128 }, CLOSE }, "B#128|", 1000 },
+    { "binary of 65536 bytes [1.2.7]", { { FIN | KT_WS_BINARY, NULL, 0, 65536 }, CLOSE }, "B#65536|", 1000 },
     { "ping without payload [2.1]", { { FIN | KT_WS_PING, "", 0, 0 }, CLOSE }, "P:|", 1000 },
     { "ping with bytes that are not text [2.3]", { { FIN | KT_WS_PING, "\xff\xfe", 2, 0 }, CLOSE }, "P:\xff\xfe|",
         1000 },
@@ -157,36 +161,55 @@ static const exchange_row exchange_rows[] = {
     { "pong nobody asked for [2.7]", { { FIN | KT_WS_PONG, "", 0, 0 }, CLOSE }, "", 1000 },
     { "pong, then ping [2.9]", { { FIN | KT_WS_PONG, "a", 0, 0 }, { FIN | KT_WS_PING, "b", 0, 0 }, CLOSE }, "P:b|",
         1000 },
+    { "ten pings [2.11]",
+        { { FIN | KT_WS_PING, "p0", 0, 0 }, { FIN | KT_WS_PING, "p1", 0, 0 }, { FIN | KT_WS_PING, "p2", 0, 0 },
+            { FIN | KT_WS_PING, "p3", 0, 0 }, { FIN | KT_WS_PING, "p4", 0, 0 }, { FIN | KT_WS_PING, "p5", 0, 0 },
+            { FIN | KT_WS_PING, "p6", 0, 0 }, { FIN | KT_WS_PING, "p7", 0, 0 }, { FIN | KT_WS_PING, "p8", 0, 0 },
+            { FIN | KT_WS_PING, "p9", 0, 0 }, CLOSE },
+        "P:p0|P:p1|P:p2|P:p3|P:p4|P:p5|P:p6|P:p7|P:p8|P:p9|", 1000 },
     { "reserved bits: 1 [3.1]", { TEXT("a"), { FIN | RSV1 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002 },
     { "reserved bits: 2 [3.2]", { TEXT("a"), { FIN | RSV2 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002 },
-    { "reserved bits: 3 [3.4]", { TEXT("a"), { FIN | RSV3 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002 },
+    { "reserved bits: 3 [3.3, 3.4]", { TEXT("a"), { FIN | RSV3 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002 },
     { "reserved bits in a ping [3.6]", { { FIN | RSV1 | RSV2 | KT_WS_PING, "b", 0, 0 } }, "", 1002 },
     { "reserved opcode 3 [4.1.1]", { { FIN | 3, "", 0, 0 } }, "", 1002 },
+    { "reserved opcode 5 [4.1.3]", { TEXT("a"), { FIN | 5, "", 0, 0 }, { FIN | KT_WS_PING, "p", 0, 0 } }, "T:a|",
+        1002 },
     { "reserved opcode 7 [4.1.5]", { TEXT("a"), { FIN | 7, "b", 0, 0 } }, "T:a|", 1002 },
     { "reserved opcode 11 [4.2.1]", { { FIN | 11, "", 0, 0 } }, "", 1002 },
+    { "reserved opcode 12 [4.2.2]", { { FIN | 12, "b", 0, 0 } }, "", 1002 },
+    { "reserved opcode 14 [4.2.4]", { TEXT("a"), { FIN | 14, "b", 0, 0 }, { FIN | KT_WS_PING, "p", 0, 0 } }, "T:a|",
+        1002 },
     { "reserved opcode 15 [4.2.5]", { TEXT("a"), { FIN | 15, "b", 0, 0 } }, "T:a|", 1002 },
     { "fragmented control [5.1]", { { KT_WS_PING, "a", 0, 0 }, { FIN, "b", 0, 0 } }, "", 1002 },
     { "fragmented control: close", { { KT_WS_CLOSE, "\x03\xe8", 2, 0 } }, "", 1002 },
-    { "text in two fragments [5.3]", { { KT_WS_TEXT, "a", 0, 0 }, { FIN, "b", 0, 0 }, CLOSE }, "T:ab|", 1000 },
+    { "text in two fragments [5.3, 5.5]", { { KT_WS_TEXT, "a", 0, 0 }, { FIN, "b", 0, 0 }, CLOSE }, "T:ab|", 1000 },
     { "ping between fragments [5.7]",
         { { KT_WS_TEXT, "a", 0, 0 }, { FIN | KT_WS_PING, "p", 0, 0 }, { FIN, "b", 0, 0 }, CLOSE }, "P:p|T:ab|", 1000 },
-    { "continuation of nothing [5.9]", { { FIN, "a", 0, 0 }, TEXT("b") }, "", 1002 },
+    { "continuation of nothing [5.9, 5.11]", { { FIN, "a", 0, 0 }, TEXT("b") }, "", 1002 },
     { "continuation of nothing, not final [5.13]", { { 0, "a", 0, 0 }, TEXT("b") }, "", 1002 },
     { "continuation after the end [5.15]", { { KT_WS_TEXT, "a", 0, 0 }, { FIN, "b", 0, 0 }, { 0, "c", 0, 0 } }, "T:ab|",
         1002 },
+    { "continuation of nothing, then fragments [5.17]",
+        { { FIN, "a", 0, 0 }, { KT_WS_TEXT, "b", 0, 0 }, { FIN, "c", 0, 0 } }, "", 1002 },
+    { "pings between five fragments [5.19]",
+        { { KT_WS_TEXT, "1", 0, 0 }, { 0, "2", 0, 0 }, { FIN | KT_WS_PING, "p", 0, 0 }, { 0, "3", 0, 0 },
+            { 0, "4", 0, 0 }, { FIN | KT_WS_PING, "q", 0, 0 }, { FIN, "5", 0, 0 }, CLOSE },
+        "P:p|P:q|T:12345|", 1000 },
     { "a new message before the end of the last [5.18]", { { KT_WS_TEXT, "a", 0, 0 }, TEXT("b") }, "", 1002 },
     { "empty fragments around one [6.1.3]", { { KT_WS_TEXT, "", 0, 0 }, { 0, "a", 0, 0 }, { FIN, "", 0, 0 }, CLOSE },
         "T:a|", 1000 },
     { "three empty fragments [6.1.2]", { { KT_WS_TEXT, "", 0, 0 }, { 0, "", 0, 0 }, { FIN, "", 0, 0 }, CLOSE }, "T:|",
         1000 },
+    { "fragments cut between characters [6.2.2]",
+        { { KT_WS_TEXT, "\xce\xba", 2, 0 }, { FIN, "\xe1\xbd\xb9", 3, 0 }, CLOSE }, "T:\xce\xba\xe1\xbd\xb9|", 1000 },
     { "character cut by fragments [6.2.4]",
         { { KT_WS_TEXT, "\xce", 1, 0 }, { 0, "\xba\xe1", 2, 0 }, { FIN, "\xbd\xb9", 2, 0 }, CLOSE },
         "T:\xce\xba\xe1\xbd\xb9|", 1000 },
     { "bad UTF-8 [6.3.1]", { TEXT("\xce\xba\xed\xa0\x80 edited") }, "", 1007 },
     { "bad UTF-8 in a later fragment [6.3.2]",
         { { KT_WS_TEXT, "\xce", 1, 0 }, { 0, "\xba", 1, 0 }, { 0, "\xff", 1, 0 } }, "", 1007 },
-    { "bad UTF-8 told before the message ends [6.4.2]", { { KT_WS_TEXT, "\xce\xba", 2, 0 }, { 0, "\xf4\x90", 2, 0 } },
-        "", 1007 },
+    { "bad UTF-8 told before the message ends [6.4.2, 6.4.4]",
+        { { KT_WS_TEXT, "\xce\xba", 2, 0 }, { 0, "\xf4\x90", 2, 0 } }, "", 1007 },
     { "bad UTF-8: character without its end", { TEXT("a\xe2\x82") }, "", 1007 },
     { "bad UTF-8: overlong", { TEXT("\xc0\xaf") }, "", 1007 },
     { "bad UTF-8: half a surrogate pair", { TEXT("\xed\xa0\x80") }, "", 1007 },
@@ -194,6 +217,8 @@ static const exchange_row exchange_rows[] = {
     { "binary need not be UTF-8", { { FIN | KT_WS_BINARY, "\xff\xc0", 2, 0 }, CLOSE }, "B:\xff\xc0|", 1000 },
     { "two close frames [7.1.2]", { CLOSE, CLOSE }, "", 1000 },
     { "text after close [7.1.4]", { CLOSE, TEXT("a") }, "", 1000 },
+    { "256 KiB, close, ping [7.1.6]", { { FIN | KT_WS_TEXT, NULL, 0, 262144 }, CLOSE, { FIN | KT_WS_PING, "", 0, 0 } },
+        "T#262144|", 1000 },
     { "close without a code [7.3.1]", { { FIN | KT_WS_CLOSE, "", 0, 0 } }, "", 1005 },
     { "close with half a code [7.3.2]", { { FIN | KT_WS_CLOSE, "\x03", 1, 0 } }, "", 1002 },
     { "close with a reason [7.3.4]", { { FIN | KT_WS_CLOSE, "\x03\xe8why", 5, 0 } }, "", 1000 },
@@ -206,7 +231,7 @@ static const exchange_row exchange_rows[] = {
     { "close code 5000 [7.13.1]", { { FIN | KT_WS_CLOSE, "\x13\x88", 2, 0 } }, "", 1002 },
     { "unmasked", { TEXT("a"), { FIN | KT_WS_TEXT | UNMASKED, "b", 0, 0 } }, "T:a|", 1002 },
     { "oversized", { { FIN | KT_WS_TEXT, NULL, 0, (1 << 20) + 1 } }, "", 1009 },
-    { "oversized in fragments", { { KT_WS_TEXT, NULL, 0, 700000 }, { FIN, NULL, 0, 700000 } }, "", 1009 },
+    { "oversized in fragments [9.9.1]", { { KT_WS_TEXT, NULL, 0, 700000 }, { FIN, NULL, 0, 700000 } }, "", 1009 },
     { "length not in its shortest form: 16 bits", { { FIN | KT_WS_TEXT | LONG16, "a", 0, 0 } }, "", 1002 },
     { "length not in its shortest form: 64 bits", { { FIN | KT_WS_TEXT | LONG64, "a", 0, 0 } }, "", 1002 },
 };
@@ -316,6 +341,119 @@ static void frames_are_answered_as_the_protocol_says(void **state)
     TURN_UNTIL(own->loop, kt_ws_server_count(own->ws) == 1);
     close(bystander);
     house_close(own);
+}
+
+/* Chapter 9 of the Autobahn suite: large messages, in fragments, sent in pieces. */
+static const struct {
+    const char *name;
+    kt_ws_opcode opcode;
+    size_t size, fragment, piece; /* 0: whole */
+} large_rows[] = {
+    { "text of 64 KiB [9.1.1]", KT_WS_TEXT, 64 << 10, 0, 0 },
+    { "text of 1 MiB [9.1.3]", KT_WS_TEXT, 1 << 20, 0, 0 },
+    { "text of 8 MiB [9.1.5]", KT_WS_TEXT, 8 << 20, 0, 0 },
+    { "binary of 64 KiB [9.2.1]", KT_WS_BINARY, 64 << 10, 0, 0 },
+    { "binary of 1 MiB [9.2.3]", KT_WS_BINARY, 1 << 20, 0, 0 },
+    { "binary of 8 MiB [9.2.5]", KT_WS_BINARY, 8 << 20, 0, 0 },
+    { "text in fragments of 64 [9.3.1]", KT_WS_TEXT, 4 << 20, 64, 0 },
+    { "text in fragments of 1 KiB [9.3.3]", KT_WS_TEXT, 4 << 20, 1 << 10, 0 },
+    { "text in fragments of 16 KiB [9.3.5]", KT_WS_TEXT, 4 << 20, 16 << 10, 0 },
+    { "text in fragments of 256 KiB [9.3.7]", KT_WS_TEXT, 4 << 20, 256 << 10, 0 },
+    { "text in fragments of 4 MiB [9.3.9]", KT_WS_TEXT, 8 << 20, 4 << 20, 0 },
+    { "binary in fragments of 256 [9.4.2]", KT_WS_BINARY, 4 << 20, 256, 0 },
+    { "binary in fragments of 4 KiB [9.4.4]", KT_WS_BINARY, 4 << 20, 4 << 10, 0 },
+    { "binary in fragments of 64 KiB [9.4.6]", KT_WS_BINARY, 4 << 20, 64 << 10, 0 },
+    { "binary in fragments of 1 MiB [9.4.8]", KT_WS_BINARY, 4 << 20, 1 << 20, 0 },
+    { "text in pieces of 64 [9.5.1]", KT_WS_TEXT, 1 << 20, 0, 64 },
+    { "text in pieces of 256 [9.5.3]", KT_WS_TEXT, 1 << 20, 0, 256 },
+    { "text in pieces of 1 KiB [9.5.5]", KT_WS_TEXT, 1 << 20, 0, 1 << 10 },
+    { "binary in pieces of 64 [9.6.1]", KT_WS_BINARY, 1 << 20, 0, 64 },
+    { "binary in pieces of 256 [9.6.3]", KT_WS_BINARY, 1 << 20, 0, 256 },
+    { "binary in pieces of 1 KiB [9.6.5]", KT_WS_BINARY, 1 << 20, 0, 1 << 10 },
+};
+
+enum { LARGE_SIZE = 16 << 20 };
+
+/* The message with bytes that tell their place, as text so that both kinds can carry it. */
+static size_t large_build(size_t row, uint8_t *message, uint8_t *to)
+{
+    static const uint8_t mask[4] = { 1, 2, 3, 4 };
+    size_t size = large_rows[row].size, n = 0;
+    size_t fragment = large_rows[row].fragment != 0 ? large_rows[row].fragment : size;
+
+    for (size_t i = 0; i < size; i++)
+        message[i] = (uint8_t)(' ' + (i * 7 + i / 90) % 90);
+    for (size_t at = 0; at < size; at += fragment) {
+        n += kt_ws_header(
+            to + n, at == 0 ? large_rows[row].opcode : KT_WS_CONTINUATION, at + fragment >= size, fragment, mask);
+        memcpy(to + n, message + at, fragment);
+        kt_ws_mask(to + n, fragment, mask, 0);
+        n += fragment;
+    }
+    return n;
+}
+
+static void large_messages_come_back_whole(void **state)
+{
+    house *own = house_open((kt_ws_server_options){ .message_max = 8 << 20, .out_max = LARGE_SIZE });
+    uint8_t *message = malloc(8 << 20), *sent = malloc(LARGE_SIZE), *back = malloc(LARGE_SIZE);
+    uint8_t header[KT_WS_HEADER_MAX];
+
+    assert_true(message != NULL && sent != NULL && back != NULL);
+    for (size_t i = 0; i < KT_COUNT(large_rows); i++) {
+        size_t size = large_build(i, message, sent);
+        size_t header_size = kt_ws_header(header, large_rows[i].opcode, true, large_rows[i].size, NULL);
+        int fd = raw_open(own);
+        KT_ROW(large_rows[i].name, client_send(own->loop, fd, sent, size, large_rows[i].piece));
+        size_t got = client_read(own->loop, fd, (char *)back, header_size + large_rows[i].size + 1, NULL);
+        KT_ROW(large_rows[i].name, got == header_size + large_rows[i].size);
+        KT_ROW(large_rows[i].name, memcmp(back, header, header_size) == 0);
+        KT_ROW(large_rows[i].name, memcmp(back + header_size, message, large_rows[i].size) == 0);
+        close(fd);
+    }
+    free(message);
+    free(sent);
+    free(back);
+    house_close(own);
+}
+
+static bool row_covers(const char *name, kt_text id)
+{
+    const char *at = strchr(name, '[');
+
+    while (at != NULL && *at != 0 && *at != ']') {
+        size_t size = strcspn(++at, ",]");
+        if (kt_text_equal((kt_text){ at, size }, id))
+            return true;
+        at += size + (at[size] == ',');
+    }
+    return false;
+}
+
+static void every_recorded_autobahn_case_has_its_row(void **state)
+{
+    static kt_json_node nodes[4096];
+    const char *path = kt_test_recordings("websocket/autobahn_cases.json");
+    kt_json_doc doc;
+    size_t size = 0;
+
+    if (path == NULL)
+        skip();
+    char *text = kt_test_read_file(path, &size);
+    assert_non_null(text);
+    assert_int_equal(kt_json_parse((kt_text){ text, size }, nodes, KT_COUNT(nodes), &doc, NULL), KT_OK);
+    assert_true(kt_json_count(&doc, 0) > 0);
+    kt_json_each (&doc, 0, item) {
+        kt_text id = kt_json_raw(&doc, kt_json_get(&doc, item, KT_TEXT("case")));
+        bool covered = false;
+        for (size_t i = 0; i < KT_COUNT(exchange_rows); i++)
+            covered |= row_covers(exchange_rows[i].name, id);
+        for (size_t i = 0; i < KT_COUNT(large_rows); i++)
+            covered |= row_covers(large_rows[i].name, id);
+        if (!covered)
+            fail_msg("no row stands for case %.*s", KT_TEXT_ARG(id));
+    }
+    free(text);
 }
 
 static const struct {
@@ -741,6 +879,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_answered_as_the_protocol_says),
+        cmocka_unit_test(large_messages_come_back_whole),
+        cmocka_unit_test(every_recorded_autobahn_case_has_its_row),
         cmocka_unit_test(handshakes_are_checked),
         cmocka_unit_test(frames_may_come_with_the_handshake),
         cmocka_unit_test(a_client_talks_to_a_server),
