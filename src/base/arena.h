@@ -1,7 +1,7 @@
 /* base/arena.h - memory for request-shaped work: taken piece by piece, given back all at once.
  *
- * The bytes belong to the caller (static, malloc, mmap) and must outlive what was taken. Capacity is fixed: a full arena
- * answers NULL and does not grow. Cost: a compare and an add.
+ * The bytes belong to the caller (static, malloc, mmap) and must outlive what was taken. Capacity is fixed: a full
+ * arena answers NULL and does not grow. Cost: a compare and an add.
  */
 #ifndef KT_BASE_ARENA_H
 #define KT_BASE_ARENA_H

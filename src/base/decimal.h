@@ -28,8 +28,8 @@ typedef struct kt_decimal {
 
 _Static_assert(sizeof(kt_decimal) == 16, "on-disk layout of DEC");
 
-/* An exact sum of products: 128-bit mantissa, two's complement in two halves, with its scale (0 to 36, the product of two
- * decimals of 18). */
+/* An exact sum of products: 128-bit mantissa, two's complement in two halves, with its scale (0 to 36, the product of
+ * two decimals of 18). */
 typedef struct kt_sum {
     uint64_t lo;
     int64_t hi;
@@ -71,9 +71,9 @@ bool kt_decimal_valid(kt_decimal decimal);
 /* < 0, 0, > 0 by value: 1.10 equals 1.1. */
 int kt_decimal_compare(kt_decimal a, kt_decimal b);
 
-/* Write "-0.00012500" with exactly decimal.scale digits behind the point, NUL-terminated; the trimmed form drops trailing
- * zeros behind the point, and the point with the last of them. Returns the number of characters without the NUL.
- * Asserts size >= KT_DECIMAL_TEXT_MAX. */
+/* Write "-0.00012500" with exactly decimal.scale digits behind the point, NUL-terminated; the trimmed form drops
+ * trailing zeros behind the point, and the point with the last of them. Returns the number of characters without the
+ * NUL. Asserts size >= KT_DECIMAL_TEXT_MAX. */
 size_t kt_decimal_format(char *out, size_t size, kt_decimal decimal);
 size_t kt_decimal_format_trimmed(char *out, size_t size, kt_decimal decimal);
 
@@ -81,8 +81,8 @@ size_t kt_decimal_format_trimmed(char *out, size_t size, kt_decimal decimal);
 size_t kt_i128_format(char *out, size_t size, kt_i128 m, uint32_t scale);
 size_t kt_i128_format_trimmed(char *out, size_t size, kt_i128 m, uint32_t scale);
 
-/* Read what kt_i128_format writes (sign, digits, point; no exponent), keeping the digits as they stand: "1.50" is 150 at
- * scale 2. KT_SYNTAX, KT_RANGE (128 bits, scale above 36). */
+/* Read what kt_i128_format writes (sign, digits, point; no exponent), keeping the digits as they stand: "1.50" is 150
+ * at scale 2. KT_SYNTAX, KT_RANGE (128 bits, scale above 36). */
 kt_code kt_i128_parse(kt_text text, kt_i128 *out_m, uint32_t *out_scale);
 
 /* num / den to the nearest integer, a half to the even neighbour; den must not be 0 (asserted). The quotient of -2^127

@@ -51,7 +51,8 @@ kt_code kt_fail_within(kt_err *err, kt_code code, const char *fmt, ...) __attrib
 /* The sentence of KT_CODE_MAP; "unknown code" for a number outside it. Never NULL. */
 const char *kt_code_text(kt_code code);
 
-/* The name as the map spells it, "CORRUPT", for clients and metrics; "UNKNOWN_CODE" for a number outside it. Never NULL. */
+/* The name as the map spells it, "CORRUPT", for clients and metrics; "UNKNOWN_CODE" for a number outside it. Never
+ * NULL. */
 const char *kt_code_name(kt_code code);
 
 #endif

@@ -1,8 +1,8 @@
 /* base/hash.h - checksums that are stored, and hashes that are not.
  *
  * CRC-32C  the Castagnoli polynomial (RFC 3720 appendix B.4), reflected, complemented at both ends: "123456789" gives
- *          0xE3069283. SSE4.2 where the processor has it, three streams interleaved from 1 KiB on (about 20 bytes/ns); a
- *          table elsewhere. Same value everywhere.
+ *          0xE3069283. SSE4.2 where the processor has it, three streams interleaved from 384 bytes on (about 20
+ *          bytes/ns); a table elsewhere. Same value everywhere.
  * hash64   a fast 64-bit hash for tables in memory. Not for disk, not against an adversary without a secret seed; its
  *          value may change between versions.
  */

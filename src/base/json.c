@@ -47,8 +47,8 @@ static inline const char *blanks_skip(const char *at, const char *end)
     return at;
 }
 
-/* The first byte from `at` on that a string can not simply hold: a quote, a backslash, a control byte, or the start of a
- * longer UTF-8 character. */
+/* The first byte from `at` on that a string can not simply hold: a quote, a backslash, a control byte, or the start of
+ * a longer UTF-8 character. */
 static inline const char *plain_skip(const char *at, const char *end)
 {
 #if defined(__SSE2__)
@@ -78,7 +78,8 @@ static const bool special_bytes[256] = {
 };
 
 /* The same for keys. Theirs are the same few lengths in every message, so a branch for each byte is predicted, and the
- * processor goes on reading behind the key before it has seen it; the end out of plain_skip it would have to wait for. */
+ * processor goes on reading behind the key before it has seen it; the end out of plain_skip it would have to wait
+ * for. */
 static inline const char *key_skip(const char *at, const char *end)
 {
     if (end - at >= 8) {
@@ -109,7 +110,8 @@ static const char *escape_skip(const char *at, const char *end, const char **fau
     return at + 6;
 }
 
-/* The rest of a string that is not plain to its end: `at` stands at its first special byte. Returns the closing quote. */
+/* The rest of a string that is not plain to its end: `at` stands at its first special byte. Returns the closing
+ * quote. */
 static __attribute__((noinline)) kt_code string_slow(const reader *r, const char **at_quote, uint8_t *flags)
 {
     const char *at = *at_quote;

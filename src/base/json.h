@@ -1,9 +1,9 @@
 /* base/json.h - a general reader and a bounded writer for JSON (RFC 8259).
  *
- * Reader   One pass over the text into an array of nodes that the caller owns; no allocation, no recursion, depth bounded
- *          by KT_JSON_DEPTH_MAX. It accepts what the RFC accepts (duplicate keys, any scalar at the top, numbers of any
- *          size) and nothing else: the text must be UTF-8, one value, nothing behind it but blanks. Numbers keep every
- *          digit: they stay text until they are asked for as int64, uint64 or kt_decimal.
+ * Reader   One pass over the text into an array of nodes that the caller owns; no allocation, no recursion, depth
+ *          bounded by KT_JSON_DEPTH_MAX. It accepts what the RFC accepts (duplicate keys, any scalar at the top,
+ *          numbers of any size) and nothing else: the text must be UTF-8, one value, nothing behind it but blanks.
+ *          Numbers keep every digit: they stay text until they are asked for as int64, uint64 or kt_decimal.
  * Nodes    in the order of the text: a container, then its children. In an object each key is a node, and its value the
  *          node behind it. A node is named by its index; the whole document is node 0.
  * Fields   kt_json_fields picks known fields of an object into a struct by a table, in one pass: that is where a known
@@ -109,9 +109,9 @@ uint32_t kt_json_at(const kt_json_doc *doc, uint32_t array, uint32_t index);
 
 /* ---- values. Each gives KT_TYPE for a node of another kind, and writes its result on success only. ---- */
 
-/* A string with its escapes undone: borrowed from the document if there are none, otherwise made in `arena`. KT_FULL: no
- * room there (or arena is NULL). KT_SYNTAX: an escape names half a surrogate pair, which is no character; the general
- * reader lets it pass as the RFC does. The text may hold NUL bytes. */
+/* A string with its escapes undone: borrowed from the document if there are none, otherwise made in `arena`. KT_FULL:
+ * no room there (or arena is NULL). KT_SYNTAX: an escape names half a surrogate pair, which is no character; the
+ * general reader lets it pass as the RFC does. The text may hold NUL bytes. */
 kt_code kt_json_text(const kt_json_doc *doc, uint32_t node, kt_arena *arena, kt_text *out_text);
 
 /* Does the string's meaning equal `text`? Needs no arena. false for other kinds. */
@@ -119,8 +119,8 @@ bool kt_json_text_is(const kt_json_doc *doc, uint32_t node, kt_text text);
 
 kt_code kt_json_bool(const kt_json_doc *doc, uint32_t node, bool *out_value);
 
-/* A number whose value is an integer; "1.0" and "1e3" are (written so, they must fit 63 bits). KT_RANGE: not an integer, or
- * not within 64 bits. */
+/* A number whose value is an integer; "1.0" and "1e3" are (written so, they must fit 63 bits). KT_RANGE: not an
+ * integer, or not within 64 bits. */
 kt_code kt_json_i64(const kt_json_doc *doc, uint32_t node, int64_t *out_value);
 kt_code kt_json_u64(const kt_json_doc *doc, uint32_t node, uint64_t *out_value);
 
@@ -190,8 +190,8 @@ kt_code kt_json_fields(const kt_json_doc *doc, uint32_t object, const kt_json_fi
 
 /* ---- writer ----
  *
- * Commas are put by the writer; the caller opens, names, writes and closes in the order of the text. `code` is KT_OK or,
- * for good, KT_FULL. Nothing is NUL-terminated. */
+ * Commas are put by the writer; the caller opens, names, writes and closes in the order of the text. `code` is KT_OK
+ * or, for good, KT_FULL. Nothing is NUL-terminated. */
 typedef struct kt_json_writer {
     char *s;
     size_t size;
@@ -213,15 +213,16 @@ void kt_json_close_array(kt_json_writer *writer);
 
 void kt_json_put_key(kt_json_writer *writer, kt_text name);
 
-/* A string, escaped where the RFC demands it (quote, backslash, below 32), and U+2028/2029 as they are. Bytes that are not
- * UTF-8 become U+FFFD, so that what is written is always JSON. */
+/* A string, escaped where the RFC demands it (quote, backslash, below 32), and U+2028/2029 as they are. Bytes that are
+ * not UTF-8 become U+FFFD, so that what is written is always JSON. */
 void kt_json_put_text(kt_json_writer *writer, kt_text text);
 void kt_json_put_bool(kt_json_writer *writer, bool value);
 void kt_json_put_null(kt_json_writer *writer);
 void kt_json_put_i64(kt_json_writer *writer, int64_t value);
 void kt_json_put_u64(kt_json_writer *writer, uint64_t value);
 
-/* A decimal as a string ("27000.10", all digits of its scale), as REST and WebSocket carry them; or as a bare number. */
+/* A decimal as a string ("27000.10", all digits of its scale), as REST and WebSocket carry them; or as a bare
+ * number. */
 void kt_json_put_decimal(kt_json_writer *writer, kt_decimal value);
 void kt_json_put_decimal_number(kt_json_writer *writer, kt_decimal value);
 void kt_json_put_i128(kt_json_writer *writer, kt_i128 m, uint32_t scale); /* a string */

@@ -1,4 +1,5 @@
-/* Bad input to the JSON reader and to kt_json_fields, one row a rule; each gets a code and a message that names the thing. */
+/* Bad input to the JSON reader and to kt_json_fields, one row a rule; each gets a code and a message that names the
+ * thing. */
 #include "base/test.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Whatever the reader accepts is the same tree after writing and reading again: once node by node as it stands, once with
- * every string undone and escaped anew. */
+/* Whatever the reader accepts is the same tree after writing and reading again: once node by node as it stands, once
+ * with every string undone and escaped anew. */
 #include <stdlib.h>
 
 #include "base/json.h"

@@ -1,4 +1,5 @@
-/* JSONTestSuite (Nicolas Seriot): y_ must be accepted, n_ refused, i_ either; and its transform cases, where parsers differ. */
+/* JSONTestSuite (Nicolas Seriot): y_ must be accepted, n_ refused, i_ either; and its transform cases, where parsers
+ * differ. */
 #include "base/test.h"
 
 #include <dirent.h>

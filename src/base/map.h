@@ -1,7 +1,7 @@
 /* base/map.h - hash maps of bounded size: u64 to u32 (kt_map_u64) and text to u32 (kt_map_text).
  *
- * Open addressing with linear probing in a table of at least 4/3 of `entry_max` slots; removal shifts back, so there are
- * no tombstones and the cost stays that of a half-full table. Full is KT_FULL; nothing grows.
+ * Open addressing with linear probing in a table of at least 4/3 of `entry_max` slots; removal shifts back, so there
+ * are no tombstones and the cost stays that of a half-full table. Full is KT_FULL; nothing grows.
  *
  * There is no iteration, on purpose: its order would depend on the seed, and outputs must not. Values are usually
  * indexes into an array of the caller's, which has the order. The seed comes from outside; any value is right.

@@ -8,7 +8,8 @@
 
 enum { KEYS = 40, ENTRIES = 24 };
 
-/* Against an array that is looked up by the key itself. Few keys, so that runs of probes grow and shrink all the time. */
+/* Against an array that is looked up by the key itself. Few keys, so that runs of probes grow and shrink all the
+ * time. */
 static void u64_agrees_with_an_array(void **state)
 {
     bool there[KEYS] = { false };

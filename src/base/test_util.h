@@ -25,11 +25,13 @@ uint32_t kt_test_cases(uint32_t full_count);
 /* The seed; printed at the first call as a TAP comment, so that a failing run can be repeated. */
 uint64_t kt_test_seed(void);
 
-/* The path of `name` under the recordings, in a buffer that the next call but seven reuses; NULL when it is not there. */
+/* The path of `name` under the recordings, in a buffer that the next call but seven reuses; NULL when it is not
+ * there. */
 const char *kt_test_recordings(const char *name);
 
-/* For the start of main() of a test that is nothing without them: the path, or a TAP plan "1..0 # SKIP" that says what is
- * missing, and the end of the process. (cmocka's own skip() writes "not ok # SKIP", which Meson counts as a failure.) */
+/* For the start of main() of a test that is nothing without them: the path, or a TAP plan "1..0 # SKIP" that says what
+ * is missing, and the end of the process. (cmocka's own skip() writes "not ok # SKIP", which Meson counts as a
+ * failure.) */
 const char *kt_test_need_recordings(const char *name);
 
 /* The whole file, malloc'ed, NUL-terminated behind its bytes; gunzips nothing. NULL when it can not be read. */

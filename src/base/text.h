@@ -43,7 +43,8 @@ static inline kt_text kt_builder_done(const kt_builder *builder)
 size_t kt_u64_format(char *out, uint64_t number);
 size_t kt_i64_format(char *out, int64_t number);
 
-/* Read the whole text: digits only ("-" first for i64), no blanks, no "+", leading zeros allowed. KT_SYNTAX, KT_RANGE. */
+/* Read the whole text: digits only ("-" first for i64), no blanks, no "+", leading zeros allowed. KT_SYNTAX,
+ * KT_RANGE. */
 kt_code kt_text_u64(kt_text text, uint64_t *out_number);
 kt_code kt_text_i64(kt_text text, int64_t *out_number);
 
@@ -55,8 +56,8 @@ kt_code kt_text_hex64(kt_text text, uint64_t *out_number);
  * rest->s not NULL. */
 bool kt_text_cut(kt_text *rest, char separator, kt_text *out_part);
 
-/* UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF): is all of it well-formed? And the bytes, 1 to 4, of
- * the character at the start of `n` bytes; 0 when none is there whole. */
+/* UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF): is all of it well-formed? And the bytes, 1 to
+ * 4, of the character at the start of `n` bytes; 0 when none is there whole. */
 bool kt_utf8_valid(kt_text text);
 size_t kt_utf8_first(const char *s, size_t n);
 
@@ -68,16 +69,16 @@ size_t kt_utf8_first(const char *s, size_t n);
  */
 enum { KT_SUBJECT_MAX = 255 };
 
-/* Append `raw` as one token, encoded. An empty raw text can not be a token: KT_ARG, nothing appended. KT_FULL: sticky in
- * the builder as well. */
+/* Append `raw` as one token, encoded. An empty raw text can not be a token: KT_ARG, nothing appended. KT_FULL: sticky
+ * in the builder as well. */
 kt_code kt_subject_token(kt_builder *builder, kt_text raw);
 
-/* The other way: append the raw bytes of a token. KT_SYNTAX: a "%" without two hexadecimal digits, or a byte that should
- * have been encoded. KT_FULL. */
+/* The other way: append the raw bytes of a token. KT_SYNTAX: a "%" without two hexadecimal digits, or a byte that
+ * should have been encoded. KT_FULL. */
 kt_code kt_subject_token_decode(kt_text token, kt_builder *builder);
 
-/* KT_SYNTAX: an empty token, a byte that must be encoded, a bad "%". KT_LIMIT: more than KT_SUBJECT_MAX bytes. The message
- * names the subject and the rule. */
+/* KT_SYNTAX: an empty token, a byte that must be encoded, a bad "%". KT_LIMIT: more than KT_SUBJECT_MAX bytes. The
+ * message names the subject and the rule. */
 kt_code kt_subject_check(kt_text subject, kt_err *err);
 kt_code kt_pattern_check(kt_text pattern, kt_err *err);
 

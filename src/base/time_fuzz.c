@@ -1,5 +1,5 @@
-/* Read as text: what is accepted is the same time after writing. Read as eight bytes of time: writing and reading gives it
- * back. */
+/* Read as text: what is accepted is the same time after writing. Read as eight bytes of time: writing and reading gives
+ * it back. */
 #include "base/assert.h"
 #include "base/time.h"
 
