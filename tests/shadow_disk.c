@@ -4,7 +4,7 @@
  *   - a synced file is copied there as it is when its sync begins (the page cache may hold more later: not sure to be there);
  *   - a rename of a synced file waits as NAME#pending until its folder is synced;
  *   - an unlink shows when its folder is synced.
- * tests/power_cut.py makes an image from it: the sure bytes, and a random part of everything that is not sure.
+ * tests/power_cut_test.py makes an image from it: the sure bytes, and a random part of everything that is not sure.
  * The real sync is left out (the machine stays up), so that a cut every second is affordable.
  * SHADOW_BOOT_ID is the boot id that the house sees: each restart after a cut is another boot. */
 #include <dirent.h>

@@ -1,0 +1,45 @@
+/* cli/cli.h - what the subcommands of `kontor` share.
+ *
+ * A subcommand is one file and one row in kontor.c: name, usage, summary, help, main. It gets the words behind its name, prints
+ * results to standard output and diag to standard error, and returns the exit status: 0; 1 for what went wrong; 2 for words that
+ * are wrong.
+ */
+#ifndef KT_CLI_CLI_H
+#define KT_CLI_CLI_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "schema/config.h"
+#include "schema/events.h"
+
+#define KT_VERSION_TEXT "0.1.0"
+
+enum { KT_EXIT_OK = 0, KT_EXIT_FAILED = 1, KT_EXIT_USAGE = 2 };
+
+int kt_cli_run(int argc, char **argv);
+int kt_cli_watch(int argc, char **argv);
+int kt_cli_rebuild(int argc, char **argv);
+int kt_cli_doctor(int argc, char **argv);
+int kt_cli_config(int argc, char **argv);
+
+/* Load the configuration from these words; on failure say why, and which command helps, and return the exit status.
+ * With --help among them *out_config is NULL and the help of the subcommand `name` has been printed. */
+int kt_cli_config_load(const char *name, int argc, char **argv, kt_config **out_config);
+
+/* Take `--NAME VALUE` or `--NAME=VALUE` out of the words. NULL in *out_value: it was not there. KT_ARG: no value behind it,
+ * or given twice. */
+kt_code kt_cli_take(int *argc, char **argv, const char *name, const char **out_value, kt_err *err);
+
+/* The same for a flag without a value. */
+bool kt_cli_take_switch(int *argc, char **argv, const char *name);
+
+/* One line on standard error: time, level, text. */
+void kt_cli_diag(void *ctx, kt_level level, const char *line);
+
+/* Which levels kt_cli_diag writes: the words of diag.levels (error, warn, log, debug, verbose). */
+void kt_cli_diag_levels(const kt_words *levels);
+
+/* "kontor NAME: MESSAGE" on standard error; returns KT_EXIT_FAILED. */
+int kt_cli_fail(const char *name, const kt_err *err);
+
+#endif

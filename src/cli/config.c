@@ -1,0 +1,14 @@
+/* cli/config.c - `kontor config`: every value and its origin. */
+#include "cli/cli.h"
+
+int kt_cli_config(int argc, char **argv)
+{
+    kt_config *config = NULL;
+    int status = kt_cli_config_load("config", argc, argv, &config);
+
+    if (config == NULL)
+        return status;
+    kt_config_list(config, stdout);
+    kt_config_free(config);
+    return KT_EXIT_OK;
+}

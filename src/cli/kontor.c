@@ -1,0 +1,195 @@
+/* cli/kontor.c - one program, many commands. */
+#include "cli/cli.h"
+
+#include "base/time.h"
+#include "venue/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+typedef struct command {
+    const char *name;
+    const char *usage;
+    const char *summary;
+    const char *help; /* NULL: the command prints its own */
+    bool configured;  /* takes the keys of the configuration as flags */
+    int (*main)(int argc, char **argv);
+} command;
+
+static const command commands[] = {
+    { "run", "[--config FILE] [--KEY VALUE ...]", "run the house: supervisor, lanes market, keep and edge",
+        "Gathers trades of the configured venues, repairs them from REST, computes rolling VWAP, stores it, and serves\n"
+        "REST, WebSocket and a page on http://127.0.0.1:3000/ (--port changes the port).\n"
+        "Ctrl-C stops it cleanly; whatever kills it, the next start goes on where it was.\n",
+        true, kt_cli_run },
+    { "sim", "[--port PORT] [--fault NAME=RATE ...]", "be a faulty market: a venue that breaks things and keeps the truth",
+        NULL, false, kt_sim_main },
+    { "watch", "PATTERN [--log NAME] [--from live|start|SEQ|TIME] [--once]", "print events as they are written, one JSON object a line",
+        "PATTERN is a subject in which * stands for one token and a last > for the rest: 'trades.binance.*', 'vwap.5m.>'.\n"
+        "Reads the logs in the data folder, so it works beside a running house as well as without one.\n"
+        "  --log NAME     only this log (market, keep, edge, house); otherwise all of them\n"
+        "  --from WHERE   live (default), start, a seq (with --log), or a time such as 2024-08-08T23:54:00Z\n"
+        "  --once         end at the last record instead of waiting for more\n",
+        true, kt_cli_watch },
+    { "rebuild", "store [--config FILE]", "make the store again from the logs",
+        "Reads everything that the logs hold, builds a new store beside the old one and puts it in its place.\n"
+        "The house must not be running. As far back as the logs reach the new store equals the old one, row for row.\n",
+        true, kt_cli_rebuild },
+    { "doctor", "[--data FOLDER]", "say what is in the data folder, what is damaged, and what is lost",
+        "Changes nothing. Exit status 1 when records are lost for good or the store is damaged.\n", true, kt_cli_doctor },
+    { "config", "[--config FILE] [--KEY VALUE ...]", "print every configuration value and where it comes from",
+        "A value comes from, the first that says it wins: flag, environment, YAML file, default.\n", true, kt_cli_config },
+};
+
+static unsigned diag_levels = 1u << KT_LEVEL_INFO | 1u << KT_LEVEL_WARNING | 1u << KT_LEVEL_ERROR;
+
+void kt_cli_diag_levels(const kt_words *levels)
+{
+    static const struct {
+        const char *word;
+        kt_level level;
+    } words[] = { { "error", KT_LEVEL_ERROR }, { "warn", KT_LEVEL_WARNING }, { "log", KT_LEVEL_INFO } };
+
+    diag_levels = 0;
+    for (uint32_t i = 0; i < levels->count; i++)
+        for (size_t j = 0; j < sizeof words / sizeof words[0]; j++)
+            if (strcmp(levels->at[i], words[j].word) == 0)
+                diag_levels |= 1u << words[j].level;
+}
+
+void kt_cli_diag(void *ctx, kt_level level, const char *line)
+{
+    static const char *const names[] = { "info   ", "warning", "error  " };
+    char text[KT_TIME_TEXT_MAX];
+    struct timespec now;
+
+    if (level > KT_LEVEL_ERROR || (diag_levels >> level & 1) == 0)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    kt_time_format_iso(text, sizeof text, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec / 1000000 * 1000000);
+    /* One write a line, so that lines of several lanes do not mix. */
+    dprintf(STDERR_FILENO, "%s %s %s\n", text, names[level], line);
+}
+
+int kt_cli_fail(const char *name, const kt_err *err)
+{
+    fprintf(stderr, "kontor %s: %s\n", name, err->msg);
+    return KT_EXIT_FAILED;
+}
+
+static const command *command_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void command_help(const command *command)
+{
+    printf("kontor %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
+    if (command->configured) {
+        printf("\nConfiguration, as flags (--edge.port 3000), environment (KONTOR_EDGE_PORT) or YAML (--config FILE):\n\n");
+        kt_config_help(stdout);
+    }
+}
+
+int kt_cli_config_load(const char *name, int argc, char **argv, kt_config **out_config)
+{
+    kt_err err = { 0 };
+    kt_config *config = NULL;
+
+    *out_config = NULL;
+    if (kt_config_load(argc, argv, environ, &config, &err) != KT_OK) {
+        fprintf(stderr, "kontor %s: %s\n", name, err.msg);
+        fprintf(stderr, "`kontor %s --help` lists what is allowed; `kontor config` shows each value and its origin\n", name);
+        return KT_EXIT_USAGE;
+    }
+    if (config->help) {
+        command_help(command_of(name));
+        kt_config_free(config);
+        return KT_EXIT_OK;
+    }
+    kt_cli_diag_levels(&config->diag_levels);
+    *out_config = config;
+    return KT_EXIT_OK;
+}
+
+static void take_out(int *argc, char **argv, int at, int count)
+{
+    memmove(&argv[at], &argv[at + count], (size_t)(*argc - at - count + 1) * sizeof argv[0]);
+    *argc -= count;
+}
+
+kt_code kt_cli_take(int *argc, char **argv, const char *name, const char **out_value, kt_err *err)
+{
+    size_t size = strlen(name);
+
+    *out_value = NULL;
+    for (int i = 0; i < *argc;) {
+        bool joined = strncmp(argv[i], name, size) == 0 && argv[i][size] == '=';
+        if (!joined && strcmp(argv[i], name) != 0) {
+            i++;
+            continue;
+        }
+        if (*out_value != NULL)
+            return kt_fail(err, KT_ARG, "%s is given twice", name);
+        if (!joined && i + 1 >= *argc)
+            return kt_fail(err, KT_ARG, "%s needs a value behind it", name);
+        *out_value = joined ? argv[i] + size + 1 : argv[i + 1];
+        take_out(argc, argv, i, joined ? 1 : 2);
+    }
+    return KT_OK;
+}
+
+bool kt_cli_take_switch(int *argc, char **argv, const char *name)
+{
+    bool found = false;
+
+    for (int i = 0; i < *argc;) {
+        if (strcmp(argv[i], name) != 0) {
+            i++;
+            continue;
+        }
+        found = true;
+        take_out(argc, argv, i, 1);
+    }
+    return found;
+}
+
+static void usage(FILE *out)
+{
+    fprintf(out, "kontor: gathers what markets say, repairs it, keeps it, computes from it and publishes it\n\n"
+                 "usage: kontor COMMAND [WORDS]\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n`kontor COMMAND --help` says more. To see it at work: `make run`, then http://127.0.0.1:3000/\n");
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    const command *command = command_of(name);
+
+    if (command != NULL) {
+        /* The market of our own reads its words itself: they are no keys of the house. */
+        return command->configured ? command->main(argc - 2, argv + 2) : command->main(argc - 1, argv + 1);
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("kontor %s\n", KT_VERSION_TEXT);
+        return KT_EXIT_OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        usage(stdout);
+        return KT_EXIT_OK;
+    }
+    if (argc > 1)
+        fprintf(stderr, "kontor: there is no command '%s'\n\n", name);
+    usage(stderr);
+    return KT_EXIT_USAGE;
+}

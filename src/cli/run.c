@@ -1,0 +1,163 @@
+/* cli/run.c - `kontor run`: which lanes there are, what each hosts, and the supervisor that holds them. */
+#include "cli/cli.h"
+
+#include "edge/edge.h"
+#include "lane/supervisor.h"
+#include "log/log.h"
+#include "service/feed.h"
+#include "service/market.h"
+#include "service/record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    /* Version of the services' logic, see lane/lane.h: raise it when the same inputs give other outputs. */
+    LOGIC = 1,
+    /* Small logs share a part of log.retention_bytes, lane market has the rest. */
+    SMALL_SHARE = 16,
+    SEGMENTS_MIN = 8, /* segments in a log's share, so that retention can remove a part of it */
+};
+
+typedef struct lane_plan {
+    const char *name;
+    const kt_service_spec *const *services;
+    const kt_feed_spec *const *feeds;
+} lane_plan;
+
+static const kt_service_spec *const market_services[] = { &kt_market_service, NULL };
+static const kt_feed_spec *const market_feeds[] = { &kt_venue_feed, NULL };
+static const kt_service_spec *const keep_services[] = { &kt_record_service, NULL };
+static const kt_service_spec *const no_services[] = { NULL };
+static const kt_feed_spec *const edge_feeds[] = { &kt_edge_feed, NULL };
+
+static const lane_plan plans[] = {
+    { "market", market_services, market_feeds },
+    { "keep", keep_services, NULL },
+    { "edge", no_services, edge_feeds },
+};
+enum { PLAN_COUNT = sizeof plans / sizeof plans[0] };
+
+typedef struct hosted {
+    const lane_plan *plan;
+    const kt_config *config;
+    kt_text config_text;
+} hosted;
+
+/* Bytes of one log's share of log.retention_bytes: market has what the small ones leave. */
+static uint64_t share_of(const kt_config *config, const char *log)
+{
+    uint64_t small = config->log_retention_bytes / SMALL_SHARE;
+
+    return strcmp(log, "market") == 0 ? config->log_retention_bytes - PLAN_COUNT * small : small;
+}
+
+static uint64_t segment_of(const kt_config *config, const char *log)
+{
+    uint64_t size = share_of(config, log) / SEGMENTS_MIN / 4096 * 4096;
+
+    if (size > config->log_segment_bytes)
+        size = config->log_segment_bytes;
+    return size < KT_SEGMENT_SIZE_MIN ? KT_SEGMENT_SIZE_MIN : size;
+}
+
+/* In the lane's own process. */
+static int host(const kt_lane_links *links, void *ctx)
+{
+    const hosted *hosted = ctx;
+    const kt_config *config = hosted->config;
+    kt_lane_options options = {
+        .name = hosted->plan->name,
+        .data_dir = config->data,
+        .services = hosted->plan->services,
+        .feeds = hosted->plan->feeds,
+        .config = config,
+        .config_text = hosted->config_text,
+        .logic = LOGIC,
+        .version = KT_VERSION_TEXT,
+        .links = links,
+        .segment_size = segment_of(config, hosted->plan->name),
+        .subject_max = config->log_subject_max,
+        .retention_bytes = share_of(config, hosted->plan->name) - 2 * segment_of(config, hosted->plan->name),
+        .retention_age_ns = (int64_t)config->log_retention_age_s * 1000000000,
+        .hold_bytes = config->log_hold_bytes,
+    };
+
+    return kt_lane_main(&options, kt_cli_diag, NULL);
+}
+
+static const lane_plan *plan_of(const char *name)
+{
+    for (int i = 0; i < PLAN_COUNT; i++)
+        if (strcmp(plans[i].name, name) == 0)
+            return &plans[i];
+    return NULL;
+}
+
+/* The lanes that the configuration names, each once. */
+static uint32_t choose(const kt_config *config, kt_text config_text, hosted *hosts, kt_supervisor_lane *lanes)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < config->lanes.count; i++) {
+        const lane_plan *plan = plan_of(config->lanes.at[i]);
+        bool there = plan == NULL;
+        for (uint32_t j = 0; j < count; j++)
+            there = there || hosts[j].plan == plan;
+        if (there)
+            continue;
+        hosts[count] = (hosted){ plan, config, config_text };
+        lanes[count] = (kt_supervisor_lane){ plan->name, host, &hosts[count] };
+        count++;
+    }
+    return count;
+}
+
+int kt_cli_run(int argc, char **argv)
+{
+    static char text[KT_CONFIG_TEXT_MAX];
+    hosted hosts[PLAN_COUNT];
+    kt_supervisor_lane lanes[PLAN_COUNT];
+    size_t length = 0;
+    kt_supervisor *supervisor = NULL;
+    kt_config *config = NULL;
+    kt_err err = { 0 };
+    char line[KT_ERR_MSG_SIZE];
+    int status = kt_cli_config_load("run", argc, argv, &config);
+
+    if (config == NULL)
+        return status;
+    status = KT_EXIT_FAILED;
+    if (config->rest_count > 0) {
+        fprintf(stderr, "kontor run: '%s' is no flag; `kontor run --help` lists them\n", config->rest[0]);
+        status = KT_EXIT_USAGE;
+        goto out;
+    }
+    if (kt_config_text(config, text, sizeof text, &length) != KT_OK) {
+        fprintf(stderr, "kontor run: the configuration is longer than %d bytes\n", KT_CONFIG_TEXT_MAX);
+        goto out;
+    }
+    kt_supervisor_options options = {
+        .data_dir = config->data,
+        .lanes = lanes,
+        .lane_count = choose(config, (kt_text){ text, length }, hosts, lanes),
+        .house_segment_size = segment_of(config, "house"),
+        .house_retention_bytes = share_of(config, "house"),
+        .diag = kt_cli_diag,
+    };
+    if (kt_supervisor_open(&options, &supervisor, &err) != KT_OK) {
+        kt_cli_fail("run", &err);
+        goto out;
+    }
+    if (config->venue_count == 0)
+        kt_cli_diag(NULL, KT_LEVEL_WARNING, "no venue is configured: nothing will be gathered (see `kontor run --help`, venues)");
+    snprintf(line, sizeof line, "http://%s:%u/ serves page, REST and WebSocket; data in %s", config->edge_host,
+        config->edge_port, config->data);
+    kt_cli_diag(NULL, KT_LEVEL_INFO, line);
+    status = kt_supervisor_run(supervisor, &err) == KT_OK ? KT_EXIT_OK : kt_cli_fail("run", &err);
+    kt_supervisor_close(supervisor);
+out:
+    kt_config_free(config);
+    return status;
+}
