@@ -53,24 +53,26 @@ static void guard_handler(int number, siginfo_t *info, void *context)
     sigaction(number, &guard_before, NULL); /* not ours: the access is repeated and meets who was there before */
 }
 
+/* Under guards_lock. Looked at with each mapping: whoever put a handler there meanwhile is called behind ours. */
 static void guard_install(void)
 {
     struct sigaction action = { .sa_sigaction = guard_handler, .sa_flags = SA_SIGINFO };
+    struct sigaction now;
 
     sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &guard_before);
+    if (sigaction(SIGBUS, NULL, &now) == 0 && ((now.sa_flags & SA_SIGINFO) == 0 || now.sa_sigaction != guard_handler))
+        sigaction(SIGBUS, &action, &guard_before);
 }
 
 kt_code kt_guard_add(const void *map, uint64_t size, const char *path, int32_t *out_guard)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     kt_code code = KT_LIMIT;
     char *copy = strdup(path);
 
     if (copy == NULL)
         return KT_SYS;
-    pthread_once(&once, guard_install);
     pthread_mutex_lock(&guards_lock);
+    guard_install();
     for (uint32_t i = 0; i < KT_SEGMENTS_MAPPED_MAX; i++) {
         if (atomic_load(&guards[i].map) != NULL)
             continue;

@@ -62,7 +62,7 @@ void kt_segment_format(
 /* Change the generation in a header, checksum included. */
 void kt_segment_set_generation(uint8_t *map, uint64_t generation);
 
-/* The register of mapped ranges that the SIGBUS handler names; the first call installs the handler. KT_LIMIT: too many. */
+/* The register of mapped ranges that the SIGBUS handler names; the handler is installed unless it is there. KT_LIMIT: too many. */
 kt_code kt_guard_add(const void *map, uint64_t size, const char *path, int32_t *out_guard);
 void kt_guard_remove(int32_t guard);
 
