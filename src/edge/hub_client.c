@@ -27,8 +27,6 @@ kt_code kt_client_put(kt_hub_client *client, const uint8_t *frame, uint32_t size
     uint8_t *body;
     kt_code code;
 
-    if (!kt_ws_is_open(client->conn))
-        return KT_NOENT;
     if (kt_ws_room(client->conn) < size + client->hub->answer_reserve)
         return KT_FULL;
     code = put(client, frame, size, body_at, &body);
@@ -103,6 +101,8 @@ kt_code kt_sub_offer(kt_sub *sub, const kt_message *message, uint64_t offset, bo
     kt_hub *hub = sub->client->hub;
     kt_code code;
 
+    if (!kt_ws_is_open(sub->client->conn))
+        return KT_NOENT;
     kt_assert(offset > sub->last_offset);
     kt_assert(may_skip || offset == sub->last_offset + 1);
     if (message->size + hub->answer_reserve > hub->buffer_bytes) {

@@ -258,7 +258,8 @@ static uint64_t slice(kt_hub *hub, kt_sub *sub)
         bytes += rec->size;
         if (rec->subject == 0)
             apply_control(sub, rec);
-        if (rec->subject != sub->subject->id || rec->offset < sub->from_offset || rec->offset <= sub->last_offset)
+        if (rec->subject != sub->subject->id || rec->offset < sub->from_offset || rec->offset <= sub->last_offset ||
+            (sub->by_time && rec->time_ns < sub->time_ns))
             continue;
         switch (give_event(hub, sub, rec)) {
         case SLICE_ON:
