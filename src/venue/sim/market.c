@@ -123,14 +123,15 @@ static kt_code add_symbol(kt_sim_market *market, kt_text pair, uint32_t price_sc
 /* A price of six to seven digits, and lots worth about as much at every price. */
 static kt_code add_walk(kt_sim_market *market, kt_text pair, double price, kt_err *err)
 {
-    int magnitude = (int)floor(log10(price));
-    uint32_t price_scale = (uint32_t)fmin(fmax(6 - magnitude, 0), KT_SIM_SCALE);
-    uint32_t quantity_scale = (uint32_t)fmin(fmax(magnitude + 1, 0), KT_SIM_SCALE);
+    double magnitude = floor(log10(price));
+    uint32_t price_scale = 0, quantity_scale = 0;
     kt_code code = KT_OK;
     price_walk *walk = NULL;
 
     if (!(price >= 1e-6 && price <= 1e6))
         return kt_fail(err, KT_ARG, "symbol '%.*s': its price must be 0.000001 to 1000000", KT_TEXT_ARG(pair));
+    price_scale = (uint32_t)fmin(fmax(6 - magnitude, 0), KT_SIM_SCALE);
+    quantity_scale = (uint32_t)fmin(fmax(magnitude + 1, 0), KT_SIM_SCALE);
     code = add_symbol(market, pair, price_scale, quantity_scale, err);
     if (code != KT_OK)
         return code;

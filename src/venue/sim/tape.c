@@ -259,9 +259,10 @@ static kt_code read_csv_line(
 static kt_text symbol_in_name(const char *path)
 {
     const char *name = strrchr(path, '/');
-    kt_text rest = kt_text_of(name != NULL ? name + 1 : path), part;
+    kt_text ending = kt_text_of(name != NULL ? name + 1 : path), rest = ending, part;
     char pair[32];
 
+    kt_text_cut(&ending, '.', &rest);
     while (rest.n != 0 && kt_text_cut(&rest, '_', &part))
         if (spell_pair(part, pair))
             return part;
