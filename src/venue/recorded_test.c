@@ -10,6 +10,7 @@ enum { LINE_MAX_BYTES = 4 << 20, NODE_MAX = 1 << 20, TAPE_TRADES = 19904 };
 
 static kt_told told;
 
+/* Where it is absent the test ends here: so ask before anything is allocated. */
 static const char *recording(const char *name)
 {
     const char *path = kt_test_recordings(name);
@@ -123,6 +124,7 @@ static void test_nothing_recorded_is_invalid(void **state)
         { "binance/gct_ws.jsonl", NULL, 1 },
         { "binance/nautilus_ws.jsonl", "message", 0 },
     };
+    recording("binance/gct_ws.jsonl");
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BTC/USDT BNB/BTC NKN/USDT BLZ/ETH", 0);
     kt_json_node *nodes = malloc(NODE_MAX * sizeof *nodes);
     char *line = malloc(LINE_MAX_BYTES);
@@ -158,10 +160,11 @@ static void test_nothing_recorded_is_invalid(void **state)
 /* Pairs of input and expected output: { "input": message, "expected": [{ "type": "trade", ... }] }. */
 static void test_tardis_pairs(void **state)
 {
+    const char *path = recording("binance/tardis_pairs.json");
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BTC/USDC BNB/BTC", 0);
     kt_json_node *nodes = malloc(NODE_MAX * sizeof *nodes);
     size_t size = 0;
-    char *mem = kt_test_read_file(recording("binance/tardis_pairs.json"), &size);
+    char *mem = kt_test_read_file(path, &size);
     kt_json_doc doc = parsed((kt_text){ mem, size }, nodes);
     uint32_t ticks = 0;
 
@@ -200,11 +203,12 @@ static void test_tardis_pairs(void **state)
 /* None of these is a spot trade stream (aggTrade, futures, books): each is somebody else's. */
 static void test_msgparser_pairs(void **state)
 {
+    const char *path = recording("binance/msgparser_pairs.json");
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BTC/USDT", 0);
     kt_json_node *nodes = malloc(NODE_MAX * sizeof *nodes);
     char *arena_mem = malloc(1 << 20);
     size_t size = 0;
-    char *mem = kt_test_read_file(recording("binance/msgparser_pairs.json"), &size);
+    char *mem = kt_test_read_file(path, &size);
     kt_json_doc doc = parsed((kt_text){ mem, size }, nodes);
     uint32_t count = 0;
     kt_arena arena;
@@ -242,6 +246,7 @@ static void test_rest_trades(void **state)
         { "binance/jkorf_rest.jsonl", "body", "case", "GetRecentTrades" },
         { "binance/nautilus_http.jsonl", "message", "case", "spot/http_json/trades_response.json" },
     };
+    recording(files[0].file);
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BTC/USDT", 0);
     kt_ev_request request = { .symbol = KT_TEXT("BTC/USDT"), .what = KT_WHAT_TRADES_BY_ID };
     kt_json_node *nodes = malloc(NODE_MAX * sizeof *nodes);

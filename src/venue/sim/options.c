@@ -10,7 +10,7 @@ typedef struct sim_flag {
     const char *value; /* what follows it, as help shows it; NULL: nothing */
     const char *text;
     kt_code (*set)(kt_sim_options *options, const char *value, kt_err *err);
-    bool value_optional; /* only as --name=value then */
+    bool value_optional; /* what follows is its value only when it is no flag */
 } sim_flag;
 
 /* ---- values ---- */
@@ -222,7 +222,7 @@ static const sim_flag flags[] = {
     { "tape", "FILE", "play recorded trades instead: *.ns_raw.txt[.gz] or trades_<symbol>_*.csv[.gz]", set_tape },
     { "until-id", "N", "the tape ends with trade N", set_until },
     { "speed", "X", "market seconds a second, or max: as fast as the reader takes it (1)", set_speed },
-    { "wait", "N", "start when N clients have subscribed; --wait alone is --wait=1", set_wait, true },
+    { "wait", "N", "start when N clients have subscribed; --wait alone: 1", set_wait, true },
     { "keep", "N", "trades of each symbol that REST remembers (1000000)", set_keep },
     { "shuffle", NULL, "rows of /trades come in no order", set_shuffle },
     { "no-rest", NULL, "REST answers 503", set_no_rest },
@@ -279,7 +279,7 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
             return kt_fail(err, KT_ARG, "unknown flag '%.*s': kontor sim --help lists them", KT_TEXT_ARG(name));
         if (value_text.s != NULL)
             value = value_text.s;
-        else if (flag->value != NULL && !flag->value_optional && i + 1 < argc)
+        else if (flag->value != NULL && i + 1 < argc && !(flag->value_optional && argv[i + 1][0] == '-'))
             value = argv[++i];
         if (flag->value != NULL && !flag->value_optional && value == NULL)
             return kt_fail(err, KT_ARG, "--%s needs a value: --%s %s", flag->name, flag->name, flag->value);
@@ -314,7 +314,7 @@ void kt_sim_help(FILE *out)
     for (size_t i = 0; i < KT_COUNT(flags); i++) {
         char head[64];
 
-        snprintf(head, sizeof head, "--%s%s%s%s", flags[i].name, flags[i].value_optional ? "[=" : flags[i].value != NULL ? " " : "",
+        snprintf(head, sizeof head, "--%s%s%s%s", flags[i].name, flags[i].value_optional ? " [" : flags[i].value != NULL ? " " : "",
             flags[i].value != NULL ? flags[i].value : "", flags[i].value_optional ? "]" : "");
         fprintf(out, "  %-*s %s\n", HELP_COLUMN, head, flags[i].text);
     }

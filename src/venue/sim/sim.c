@@ -72,7 +72,8 @@ static kt_loop *signal_loop;
 
 /* ---- totals ---- */
 
-static bool write_totals(const sim_state *sim, kt_text *out)
+/* `live`: with what depends on the moment, and so is not in the truth file. */
+static bool write_totals(const sim_state *sim, bool live, kt_text *out)
 {
     kt_json_writer writer;
 
@@ -82,7 +83,8 @@ static bool write_totals(const sim_state *sim, kt_text *out)
     kt_json_member_bool(&writer, "ended", sim->ended);
     kt_json_member_i64(&writer, "market_time", sim->now_ns);
     kt_json_member_u64(&writer, "trades", sim->trade_count);
-    kt_json_member_u64(&writer, "clients", sim->client_count);
+    if (live)
+        kt_json_member_u64(&writer, "clients", sim->client_count);
     kt_json_name(&writer, "feeds");
     kt_json_open_object(&writer);
     for (uint32_t i = 0; i < FEEDS; i++) {
@@ -100,7 +102,7 @@ static void append_totals(sim_state *sim)
 {
     kt_text totals;
 
-    if (sim->truth == NULL || !write_totals(sim, &totals))
+    if (sim->truth == NULL || !write_totals(sim, false, &totals))
         return;
     fprintf(sim->truth, "{\"totals\":%.*s}\n", KT_TEXT_ARG(totals));
     fflush(sim->truth);
@@ -521,7 +523,7 @@ static void answer_truth(sim_state *sim, kt_http_server *http, uint64_t exchange
 
     if (sim->truth != NULL)
         fflush(sim->truth);
-    if (write_totals(sim, &response.body))
+    if (write_totals(sim, true, &response.body))
         kt_http_respond(http, exchange, &response);
     else
         kt_http_fail(http, exchange, 500, "the totals do not fit %d bytes", KT_SIM_BODY_SIZE);
