@@ -331,6 +331,11 @@ void kt_vwap_forget(kt_vwap *vwap, int64_t before_s)
     last_note(vwap);
 }
 
+int64_t kt_vwap_kept_from(const kt_vwap *vwap)
+{
+    return vwap->kept_from_s;
+}
+
 static kt_code sums_scale(kt_vwap_sums *sums, int64_t price_factor, int64_t qty_factor)
 {
     kt_vwap_sums scaled = *sums;
@@ -359,6 +364,13 @@ kt_code kt_vwap_rescale(kt_vwap *vwap, int64_t price_factor, int64_t qty_factor)
         if (vwap->windows[i].set)
             kt_assert(sums_scale(&vwap->windows[i].sums, price_factor, qty_factor) == KT_OK);
     return KT_OK;
+}
+
+bool kt_vwap_fits(const kt_vwap *vwap, int64_t price_factor, int64_t qty_factor)
+{
+    kt_vwap_sums total = vwap->total;
+
+    return sums_scale(&total, price_factor, qty_factor) == KT_OK;
 }
 
 uint32_t kt_vwap_cell_count(const kt_vwap *vwap)

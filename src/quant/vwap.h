@@ -23,7 +23,7 @@
 #include "base/types.h"
 
 enum {
-    KT_VWAP_WINDOW_MAX = 512,
+    KT_VWAP_WINDOW_MAX = 2048,
     KT_VWAP_PRICE_DIGITS = 2, /* digits that an average has beyond its instrument's price scale */
 };
 
@@ -61,9 +61,11 @@ kt_code kt_vwap_next(const kt_vwap *vwap, int64_t span_s, int64_t after_s, int64
 
 /* Drop the cells of times before the whole second `before_s`; windows must not reach further back from now on. */
 void kt_vwap_forget(kt_vwap *vwap, int64_t before_s);
+int64_t kt_vwap_kept_from(const kt_vwap *vwap); /* the greatest before_s so far, or 0 */
 
 /* Multiply what is kept: prices by price_factor, quantities by qty_factor (at least 1). KT_RANGE: nothing has changed. */
 kt_code kt_vwap_rescale(kt_vwap *vwap, int64_t price_factor, int64_t qty_factor);
+bool kt_vwap_fits(const kt_vwap *vwap, int64_t price_factor, int64_t qty_factor); /* would it be KT_OK? */
 
 /* Cells in order of time, for snapshots: `number` is 2 x second, or 2 x second + 1 for the open interval behind it. A series is
  * rebuilt by kt_vwap_cell_put in the same order. KT_SEQ: not after the last one, KT_FULL, KT_RANGE, KT_ARG, KT_SYS. */

@@ -1,0 +1,870 @@
+/* The market service against a slow, obvious model: a list of true trades, a stream that breaks some of them, a REST interface
+ * that tells the truth late, and sums by a loop over all of it for each published value. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "base/test_util.h"
+#include "base/time.h"
+#include "quant/vwap.h"
+#include "schema/config.h"
+#include "service/fake_env.h"
+#include "service/market.h"
+#include "venue/venue.h"
+
+#define S KT_NS_PER_S
+#define MS KT_NS_PER_MS
+#define SCALE 8 /* of the model's mantissas */
+
+enum { VENUE_MAX = 2, WINDOWS = 3, HELD_MAX = 16, QUEUE_MAX = 64, PAGE_GENERIC = 100, PAGE_BINANCE = 1000 };
+
+static const int64_t window_s[WINDOWS] = { 5, 20, 120 };
+static const char *const window_names[WINDOWS] = { "5s", "20s", "2m" };
+static const char *const venue_names[VENUE_MAX] = { "gen", "bin" };
+static const char *const symbols[VENUE_MAX] = { "BTC", "BTC/USDT" };
+
+static const char config_text[] = "vwap:\n"
+                                  "  windows: [5s, 20s]\n"
+                                  "  interval_ms: 120000\n"
+                                  "  composites:\n"
+                                  "    - {ticker: BTCX, members: [{venue: gen, symbol: BTC}, {venue: bin, symbol: BTC/USDT}]}\n"
+                                  "repair:\n"
+                                  "  interval_ms: 250\n"
+                                  "  enabled: %s\n"
+                                  "venues:\n"
+                                  "  - {name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
+                                  "\"http://127.0.0.1:1/trades\", price_scale: 4, quantity_scale: 8, requests_per_s: 50}\n"
+                                  "  - {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
+                                  "\"http://127.0.0.1:1\", symbols: [BTC/USDT], requests_per_s: 50}\n";
+
+/* One true trade, and what is known of it. */
+typedef struct model_trade {
+    int64_t time_ns, price, qty;
+    uint64_t number;
+    char id[24];
+    bool told; /* REST gives it: not one of too many in its ms */
+    bool streamed, rested, suspect;
+    int64_t seen_price; /* as the stream gave it */
+} model_trade;
+
+typedef struct model_venue {
+    model_trade *trades;
+    uint32_t count;
+    uint32_t released; /* the market has come this far */
+    uint32_t rest_lag; /* and REST is so many trades behind */
+    int64_t market_ns;
+    /* the last first deliveries */
+    int64_t last[31];
+    uint32_t last_count;
+    int64_t order_max;
+    uint64_t received, repeated, reordered, suspect, corrected, invalid;
+    /* messages on their way: the index of a trade, a price, and how many messages still go before it */
+    struct {
+        uint32_t trade;
+        int64_t price;
+        uint32_t wait;
+    } queue[QUEUE_MAX];
+    uint32_t queue_count;
+} model_venue;
+
+/* A published provisional value, with what was known then. */
+typedef struct model_value {
+    bool live, sure, corrected;
+    kt_ev_vwap live_ev, sure_ev;
+    kt_ev_correction correction;
+    char ids[16][32];
+    int64_t *contribution[VENUE_MAX]; /* price * qty of each trade at the time, 0: it did not count */
+} model_value;
+
+typedef struct model {
+    kt_env env;
+    const kt_service_spec *spec;
+    void *state;
+    kt_config *config;
+    kt_rng rng;
+    model_venue venues[VENUE_MAX];
+    uint32_t first_venue, venue_count;
+    bool repairs;
+    double fault;
+    double rest_fails;
+    int64_t base_s; /* marks are counted from here */
+    uint32_t mark_count;
+    model_value *values; /* [line][window][mark]; lines: the venues, then the composite */
+    size_t seen; /* outputs looked at */
+    kt_ev_watermark watermark[VENUE_MAX];
+    uint32_t later; /* corrections of ranges */
+    struct {
+        kt_ev_request request;
+        char symbol[32];
+        uint32_t venue;
+        int64_t at_ns;
+        bool used;
+    } asked[16];
+    bool check_values;
+    uint32_t restore_every; /* inputs between two snapshots that are restored at once; 0: none */
+    uint32_t input_count;
+} model;
+
+static bool numbered(uint32_t venue)
+{
+    return venue == 1;
+}
+
+/* Truth ------------------------------------------------------------------------------------------------------------- */
+
+static void truth_make(model *m, uint32_t venue, uint32_t count, bool crowd)
+{
+    model_venue *v = &m->venues[venue];
+    int64_t time = m->base_s * S + kt_rng_between(&m->rng, 0, 3000) * MS;
+    int64_t price = kt_rng_between(&m->rng, 2000000, 9000000) * 1000000; /* two digits behind the point */
+    uint32_t crowd_at = crowd ? count / 2 : UINT32_MAX;
+
+    v->trades = calloc(count + 250, sizeof *v->trades);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t crowd_size = i == crowd_at ? 250 : 1;
+
+        time += kt_rng_chance(&m->rng, 0.3) ? 0 :
+                kt_rng_chance(&m->rng, 0.1) ? kt_rng_between(&m->rng, 1, 20000) * MS :
+                                              kt_rng_between(&m->rng, 1, 400) * MS;
+        if (kt_rng_chance(&m->rng, 0.1))
+            time = (time + S - 1) / S * S;
+        price += kt_rng_between(&m->rng, -20, 20) * 1000000;
+        for (uint32_t k = 0; k < crowd_size; k++) {
+            model_trade *t = &v->trades[v->count];
+
+            t->time_ns = time;
+            t->price = price + (int64_t)k * 1000000;
+            t->qty = kt_rng_between(&m->rng, 1, 1000000) * (kt_rng_chance(&m->rng, 0.1) ? 100000 : 1000);
+            t->number = 5000 + v->count;
+            t->told = true;
+            snprintf(t->id, sizeof t->id, numbered(venue) ? "%llu" : "t%08llu", (unsigned long long)t->number);
+            v->count++;
+        }
+    }
+    for (uint32_t i = 0; !numbered(venue) && i < v->count; i++) {
+        uint32_t rank = 0;
+
+        for (uint32_t k = i; k > 0 && v->trades[k - 1].time_ns == v->trades[i].time_ns; k--)
+            rank++;
+        v->trades[i].told = rank < PAGE_GENERIC;
+    }
+}
+
+static kt_decimal decimal_of(int64_t m)
+{
+    return kt_decimal_canon((kt_decimal){ .m = m, .scale = SCALE });
+}
+
+/* What is expected ----------------------------------------------------------------------------------------------------- */
+
+/* What a trade puts into provisional sums now: its price, 0 when it does not count. */
+static int64_t live_price(const model_trade *t)
+{
+    if (t->rested)
+        return t->price;
+    return t->streamed && !t->suspect ? t->seen_price : 0;
+}
+
+static bool line_has(const model *m, uint32_t line, uint32_t venue)
+{
+    return venue >= m->first_venue && venue < m->first_venue + m->venue_count && (line == venue || line == VENUE_MAX);
+}
+
+static kt_vwap_sums expected(const model *m, uint32_t line, int64_t span_s, int64_t mark_s, bool live)
+{
+    kt_vwap_sums sums = { 0 };
+
+    for (uint32_t v = 0; v < VENUE_MAX; v++) {
+        if (!line_has(m, line, v))
+            continue;
+        for (uint32_t i = 0; i < m->venues[v].count; i++) {
+            const model_trade *t = &m->venues[v].trades[i];
+            int64_t price = live ? live_price(t) : t->told ? t->price : 0;
+
+            if (price == 0 || t->time_ns < (mark_s - span_s) * S || t->time_ns > mark_s * S)
+                continue;
+            sums.pq += (kt_i128)price * t->qty;
+            sums.q += t->qty;
+            sums.trades++;
+        }
+    }
+    return sums;
+}
+
+static kt_i128 at_scale(kt_sum sum, uint32_t scale)
+{
+    assert_true(sum.scale <= scale);
+    return kt_sum_value(sum) * kt_pow10_i128(scale - sum.scale);
+}
+
+static void value_check(const char *what, kt_sum pq, kt_sum q, uint64_t trades, const kt_vwap_sums *want)
+{
+    if (at_scale(pq, 2 * SCALE) != want->pq || at_scale(q, SCALE) != want->q || trades != want->trades)
+        fail_msg("%s: %llu trades, expected %llu", what, (unsigned long long)trades, (unsigned long long)want->trades);
+}
+
+static model_value *value_at(model *m, uint32_t line, uint32_t window, int64_t mark_s)
+{
+    assert_true(mark_s >= m->base_s && mark_s - m->base_s < m->mark_count);
+    return &m->values[(line * WINDOWS + window) * m->mark_count + (uint32_t)(mark_s - m->base_s)];
+}
+
+static bool line_parse(const char *subject, const char *kind, uint32_t *line, uint32_t *window)
+{
+    char want[64];
+
+    for (uint32_t l = 0; l <= VENUE_MAX; l++)
+        for (uint32_t w = 0; w < WINDOWS; w++) {
+            if (l < VENUE_MAX)
+                snprintf(want, sizeof want, "%s.%s.%s.%s", kind, window_names[w], venue_names[l], symbols[l]);
+            else
+                snprintf(want, sizeof want, "%s.%s.BTCX", kind, window_names[w]);
+            if (strcmp(subject, want) == 0) {
+                *line = l;
+                *window = w;
+                return true;
+            }
+        }
+    return false;
+}
+
+/* Outputs ------------------------------------------------------------------------------------------------------------- */
+
+static void see_vwap(model *m, const fake_output *o, const kt_ev_vwap *ev)
+{
+    uint32_t line = 0, window = 0;
+    kt_vwap_sums want;
+    model_value *value;
+    kt_i128 rest;
+
+    assert_true(line_parse(o->subject, "vwap", &line, &window));
+    assert_int_equal(ev->window, window_s[window] * S);
+    assert_int_equal(ev->mark % S, 0);
+    value = value_at(m, line, window, ev->mark / S);
+    want = expected(m, line, window_s[window], ev->mark / S, !ev->validated);
+    value_check(ev->validated ? "validated" : "provisional", ev->sum_pq, ev->sum_q, ev->trades, &want);
+    /* |price * q - pq| is at most half a unit of the price's last digit. */
+    rest = 2 * (want.pq * kt_pow10_i128(ev->price.scale) - (kt_i128)ev->price.m * want.q * kt_pow10_i128(SCALE));
+    assert_true((rest < 0 ? -rest : rest) <= want.q * kt_pow10_i128(SCALE));
+    if (ev->validated) {
+        assert_false(value->sure);
+        value->sure = true;
+        value->sure_ev = *ev;
+        return;
+    }
+    assert_false(value->live);
+    assert_false(value->sure);
+    assert_int_equal(ev->revision, 1);
+    value->live = true;
+    value->live_ev = *ev;
+    for (uint32_t v = 0; v < VENUE_MAX; v++) {
+        if (!line_has(m, line, v))
+            continue;
+        value->contribution[v] = calloc(m->venues[v].count, sizeof(int64_t));
+        for (uint32_t i = 0; i < m->venues[v].count; i++)
+            value->contribution[v][i] = live_price(&m->venues[v].trades[i]);
+    }
+}
+
+static void see_correction(model *m, const fake_output *o, const kt_ev_correction *ev)
+{
+    uint32_t line = 0, window = 0;
+    model_value *value;
+
+    assert_true(line_parse(o->subject, "correction", &line, &window));
+    if (ev->revision == 0) {
+        m->later++;
+        return;
+    }
+    assert_int_equal(ev->mark_from, ev->mark_to);
+    value = value_at(m, line, window, ev->mark_from / S);
+    assert_false(value->corrected);
+    value->corrected = true;
+    value->correction = *ev;
+    for (uint32_t i = 0; i < ev->trade_ids.count; i++) {
+        kt_text id = kt_texts_get(&ev->trade_ids, i);
+
+        snprintf(value->ids[i], sizeof value->ids[i], "%.*s", KT_TEXT_ARG(id));
+    }
+}
+
+static void see_request(model *m, const fake_output *o, const kt_ev_request *ev)
+{
+    for (uint32_t i = 0; i < KT_COUNT(m->asked); i++) {
+        if (m->asked[i].used)
+            continue;
+        m->asked[i].used = true;
+        m->asked[i].request = *ev;
+        m->asked[i].venue = strcmp(o->subject, "request.gen") != 0;
+        m->asked[i].at_ns = m->env.now_ns + kt_rng_between(&m->rng, 0, 300) * MS;
+        return;
+    }
+    fail_msg("too many open requests");
+}
+
+static void see_outputs(model *m)
+{
+    for (; m->seen < m->env.output_count; m->seen++) {
+        fake_output o = m->env.outputs[m->seen];
+        kt_event_any any;
+
+        assert_int_equal(kt_event_decode(o.kind, m->env.bytes + o.at, o.size, &any), KT_OK);
+        if (o.kind == KT_EV_REQUEST)
+            see_request(m, &o, &any.request);
+        else if (o.kind == KT_EV_WATERMARK)
+            m->watermark[strstr(o.subject, ".gen.") == NULL] = any.watermark;
+        else if (o.kind == KT_EV_VWAP && m->check_values)
+            see_vwap(m, &o, &any.vwap);
+        else if (o.kind == KT_EV_CORRECTION && m->check_values)
+            see_correction(m, &o, &any.correction);
+    }
+}
+
+static void state_restore(model *m)
+{
+    kt_writer writer;
+    kt_err err;
+    void *again;
+
+    kt_writer_init(&writer);
+    assert_int_equal(m->spec->snapshot(m->state, &writer), KT_OK);
+    m->env.hash_seed++;
+    assert_int_equal(m->spec->start(&m->env, m->config, &again, &err), KT_OK);
+    if (m->spec->restore(again, m->spec->version, (kt_text){ (char *)writer.bytes, writer.size }, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    m->spec->stop(m->state);
+    m->state = again;
+    kt_writer_done(&writer);
+}
+
+static void input(model *m, uint16_t kind, const char *subject, const void *event)
+{
+    fake_input(&m->env, m->spec, m->state, kind, subject, event);
+    see_outputs(m);
+    if (m->restore_every != 0 && ++m->input_count % m->restore_every == 0)
+        state_restore(m);
+}
+
+/* The stream ------------------------------------------------------------------------------------------------------------ */
+
+static int compare_i64(const void *a, const void *b)
+{
+    return (*(const int64_t *)a > *(const int64_t *)b) - (*(const int64_t *)a < *(const int64_t *)b);
+}
+
+static bool model_far(const model_venue *v, int64_t price)
+{
+    int64_t sorted[31];
+    int64_t twice;
+
+    if (v->last_count < 3)
+        return false;
+    memcpy(sorted, v->last, sizeof sorted);
+    qsort(sorted, v->last_count, sizeof sorted[0], compare_i64);
+    twice = sorted[(v->last_count - 1) / 2] + sorted[v->last_count / 2];
+    return llabs(2 * price - twice) > (twice * 10) / 100;
+}
+
+static void deliver(model *m, uint32_t venue, uint32_t index, int64_t price)
+{
+    model_venue *v = &m->venues[venue];
+    model_trade *t = &v->trades[index];
+    char subject[64];
+    kt_ev_tick ev;
+
+    kt_event_init(KT_EV_TICK, &ev);
+    ev.venue_time = t->time_ns;
+    ev.receive_time = m->env.now_ns;
+    ev.price = decimal_of(price);
+    ev.quantity = decimal_of(t->qty);
+    ev.trade_id = kt_text_of(t->id);
+    ev.trade_number = numbered(venue) ? t->number : 0;
+    v->received++;
+    if (t->streamed) {
+        v->repeated++;
+    } else {
+        int64_t order = numbered(venue) ? (int64_t)t->number : t->time_ns;
+        bool far = model_far(v, price);
+
+        v->reordered += order < v->order_max;
+        v->order_max = order > v->order_max ? order : v->order_max;
+        v->suspect += far;
+        if (v->last_count == 31)
+            memmove(v->last, v->last + 1, 30 * sizeof v->last[0]);
+        v->last[v->last_count == 31 ? 30 : v->last_count] = price;
+        v->last_count += v->last_count < 31;
+        t->streamed = true;
+        t->suspect = far;
+        t->seen_price = price;
+        v->corrected += t->rested && price != t->price;
+    }
+    v->market_ns = t->time_ns > v->market_ns ? t->time_ns : v->market_ns;
+    snprintf(subject, sizeof subject, "feed.%s.%s", venue_names[venue], symbols[venue]);
+    input(m, KT_EV_TICK, subject, &ev);
+}
+
+static void queue_push(model_venue *v, uint32_t trade, int64_t price, uint32_t wait)
+{
+    assert_true(v->queue_count < QUEUE_MAX);
+    v->queue[v->queue_count].trade = trade;
+    v->queue[v->queue_count].price = price;
+    v->queue[v->queue_count++].wait = wait;
+}
+
+static void queue_run(model *m, uint32_t venue, bool all)
+{
+    model_venue *v = &m->venues[venue];
+
+    for (uint32_t i = 0; i < v->queue_count;) {
+        if (v->queue[i].wait > 0 && !all) {
+            v->queue[i++].wait--;
+            continue;
+        }
+        uint32_t trade = v->queue[i].trade;
+        int64_t price = v->queue[i].price;
+        v->queue_count--;
+        memmove(&v->queue[i], &v->queue[i + 1], (v->queue_count - i) * sizeof v->queue[0]);
+        deliver(m, venue, trade, price);
+    }
+}
+
+static void stream_next(model *m, uint32_t venue)
+{
+    model_venue *v = &m->venues[venue];
+    uint32_t index = v->released++;
+    int64_t price = v->trades[index].price;
+    bool first = index == 0;
+
+    if (first || !kt_rng_chance(&m->rng, m->fault)) {
+        deliver(m, venue, index, price);
+    } else {
+        switch (kt_rng_below(&m->rng, 5)) {
+        case 0: /* dropped */
+            break;
+        case 1:
+            deliver(m, venue, index, price);
+            queue_push(v, index, price, (uint32_t)kt_rng_below(&m->rng, 9));
+            break;
+        case 2:
+            queue_push(v, index, price, 1 + (uint32_t)kt_rng_below(&m->rng, 8));
+            break;
+        case 3: {
+            char subject[64];
+            kt_ev_invalid ev;
+
+            kt_event_init(KT_EV_INVALID, &ev);
+            ev.reason = KT_INVALID_MALFORMED;
+            snprintf(subject, sizeof subject, "feed.%s.invalid", venue_names[venue]);
+            input(m, KT_EV_INVALID, subject, &ev);
+            v->invalid++;
+            break;
+        }
+        default:
+            deliver(m, venue, index, v->last_count > 10 ? price * kt_rng_between(&m->rng, 2, 20) : price);
+            break;
+        }
+    }
+    queue_run(m, venue, false);
+}
+
+/* REST ------------------------------------------------------------------------------------------------------------------ */
+
+static void answer_instruments(model *m, uint32_t venue, const kt_ev_request *request)
+{
+    kt_row_instrument row = { .symbol = kt_text_of(symbols[venue]), .venue_symbol = KT_TEXT("BTCUSDT"), .base = KT_TEXT("BTC"),
+        .quote = KT_TEXT("USDT"), .price_scale = 2, .quantity_scale = 5 };
+    kt_ev_answer ev;
+
+    kt_event_init(KT_EV_ANSWER, &ev);
+    ev.request_id = request->request_id;
+    ev.status = 200;
+    ev.what = KT_WHAT_INSTRUMENTS;
+    ev.instruments = KT_ROWS_OF(&row, 1);
+    input(m, KT_EV_ANSWER, "answer.bin", &ev);
+}
+
+static void answer_trades(model *m, uint32_t venue, const kt_ev_request *request)
+{
+    static kt_row_trade rows[PAGE_BINANCE];
+    model_venue *v = &m->venues[venue];
+    uint32_t page = numbered(venue) ? PAGE_BINANCE : PAGE_GENERIC;
+    uint32_t limit = request->limit != 0 && request->limit < page ? request->limit : page;
+    uint32_t reach = v->released > v->rest_lag ? v->released - v->rest_lag : 0;
+    uint32_t count = 0;
+    char subject[64];
+    kt_ev_answer ev;
+
+    kt_event_init(KT_EV_ANSWER, &ev);
+    ev.request_id = request->request_id;
+    ev.what = request->what;
+    ev.symbol = kt_text_of(symbols[venue]);
+    ev.receive_time = m->env.now_ns;
+    if (kt_rng_chance(&m->rng, m->rest_fails)) {
+        static const uint16_t failures[] = { 0, 500, 429, 404 };
+
+        ev.status = failures[kt_rng_below(&m->rng, KT_COUNT(failures))];
+        ev.error = KT_TEXT("out of order");
+        ev.retry_after = ev.status == 429 ? m->env.now_ns + 2 * S : 0;
+    } else {
+        ev.status = 200;
+        for (uint32_t i = 0; i < reach && count < limit; i++) {
+            model_trade *t = &v->trades[i];
+
+            if (numbered(venue) ? t->number < request->from_id : t->time_ns / MS < request->from_time / MS)
+                continue;
+            rows[count++] = (kt_row_trade){ .venue_time = t->time_ns, .price = decimal_of(t->price),
+                .quantity = decimal_of(t->qty), .side = KT_SIDE_BUY, .trade_id = kt_text_of(t->id),
+                .trade_number = numbered(venue) ? t->number : 0 };
+            if (request->limit == 1 || request->from_time == 0)
+                continue; /* it only looks */
+        }
+        for (uint32_t i = 0; i < count && !(numbered(venue) && request->limit == 1) && (numbered(venue) || request->from_time != 0);
+             i++) {
+            model_trade *t = &v->trades[(uint32_t)(rows[i].trade_id.s - v->trades[0].id) / sizeof(model_trade)];
+
+            v->corrected += !t->rested && t->streamed && t->seen_price != t->price;
+            t->rested = true;
+            v->market_ns = t->time_ns > v->market_ns ? t->time_ns : v->market_ns;
+        }
+        /* "any order" */
+        for (uint32_t i = 0; !numbered(venue) && i + 1 < count; i++) {
+            uint32_t k = i + (uint32_t)kt_rng_below(&m->rng, count - i);
+            kt_row_trade swap = rows[i];
+
+            rows[i] = rows[k];
+            rows[k] = swap;
+        }
+    }
+    ev.rows = KT_ROWS_OF(rows, count);
+    ev.row_count = count;
+    snprintf(subject, sizeof subject, "answer.%s", venue_names[venue]);
+    input(m, KT_EV_ANSWER, subject, &ev);
+}
+
+static void rest_run(model *m, int64_t until_ns)
+{
+    for (uint32_t i = 0; i < KT_COUNT(m->asked); i++) {
+        if (!m->asked[i].used || m->asked[i].at_ns > until_ns)
+            continue;
+        m->asked[i].used = false;
+        m->env.now_ns = m->asked[i].at_ns > m->env.now_ns ? m->asked[i].at_ns : m->env.now_ns;
+        if (m->asked[i].request.what == KT_WHAT_INSTRUMENTS)
+            answer_instruments(m, m->asked[i].venue, &m->asked[i].request);
+        else
+            answer_trades(m, m->asked[i].venue, &m->asked[i].request);
+    }
+}
+
+static void time_pass(model *m, int64_t ns)
+{
+    int64_t until = m->env.now_ns + ns;
+
+    rest_run(m, until);
+    while (fake_timer(&m->env, m->spec, m->state, until)) {
+        see_outputs(m);
+        rest_run(m, until);
+    }
+    m->env.now_ns = until;
+}
+
+/* Runs ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct model_options {
+    uint64_t seed;
+    uint32_t first_venue, venue_count;
+    uint32_t count;
+    bool repairs;
+    bool crowd;
+    double fault, rest_fails;
+    uint32_t rest_lag;
+    uint32_t restore_every;
+    uint64_t hash_seed;
+} model_options;
+
+static void model_open(model *m, const model_options *options)
+{
+    kt_ev_lane_start start;
+    char text[2048];
+    kt_err err;
+
+    *m = (model){ .spec = &kt_market_service, .first_venue = options->first_venue, .venue_count = options->venue_count,
+        .repairs = options->repairs, .fault = options->fault, .rest_fails = options->rest_fails, .check_values = true,
+        .base_s = 1700000000, .restore_every = options->restore_every };
+    kt_rng_init(&m->rng, options->seed);
+    m->env.now_ns = 1800000000 * S;
+    m->env.hash_seed = options->hash_seed;
+    snprintf(text, sizeof text, config_text, options->repairs ? "true" : "false");
+    if (kt_config_parse("test", text, strlen(text), &m->config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(m->config->window_count, WINDOWS);
+    assert_int_equal(m->spec->start(&m->env, m->config, &m->state, &err), KT_OK);
+    for (uint32_t v = options->first_venue; v < options->first_venue + options->venue_count; v++) {
+        truth_make(m, v, options->count, options->crowd && !numbered(v));
+        m->venues[v].rest_lag = options->rest_lag;
+    }
+    for (uint32_t v = 0; v < VENUE_MAX; v++)
+        for (uint32_t i = 0; i < m->venues[v].count; i++) {
+            uint32_t marks = (uint32_t)(m->venues[v].trades[i].time_ns / S - m->base_s) + 200;
+
+            m->mark_count = marks > m->mark_count ? marks : m->mark_count;
+        }
+    m->values = calloc((VENUE_MAX + 1) * WINDOWS * m->mark_count, sizeof *m->values);
+    kt_event_init(KT_EV_LANE_START, &start);
+    start.lane = KT_TEXT("market");
+    input(m, KT_EV_LANE_START, "lane.start.market", &start);
+    time_pass(m, S);
+}
+
+static void model_close(model *m)
+{
+    m->spec->stop(m->state);
+    for (uint32_t i = 0; i < (VENUE_MAX + 1) * WINDOWS * m->mark_count; i++)
+        for (uint32_t v = 0; v < VENUE_MAX; v++)
+            free(m->values[i].contribution[v]);
+    free(m->values);
+    for (uint32_t v = 0; v < VENUE_MAX; v++)
+        free(m->venues[v].trades);
+    kt_config_free(m->config);
+    fake_done(&m->env);
+}
+
+static void model_play(model *m)
+{
+    uint32_t left = 0;
+
+    for (uint32_t v = 0; v < VENUE_MAX; v++)
+        left += m->venues[v].count;
+    while (left > 0) {
+        /* In the order of market time over the venues, so that a composite has no late member by construction. */
+        uint32_t best = UINT32_MAX;
+
+        for (uint32_t v = 0; v < VENUE_MAX; v++) {
+            model_venue *mv = &m->venues[v];
+
+            if (mv->released < mv->count &&
+                (best == UINT32_MAX || mv->trades[mv->released].time_ns <
+                                           m->venues[best].trades[m->venues[best].released].time_ns))
+                best = v;
+        }
+        stream_next(m, best);
+        left--;
+        time_pass(m, kt_rng_between(&m->rng, 0, 60) * MS);
+    }
+    for (uint32_t v = 0; v < VENUE_MAX; v++)
+        queue_run(m, v, true);
+    for (uint32_t v = 0; v < VENUE_MAX; v++)
+        m->venues[v].rest_lag = 0;
+    m->rest_fails = 0;
+    time_pass(m, 120 * S);
+}
+
+/* The trades by which the provisional value differed from the truth, as the correction should tell them. */
+static uint32_t blamed(const model *m, uint32_t line, uint32_t window, int64_t mark_s, const model_value *value)
+{
+    uint32_t count = 0;
+
+    for (uint32_t v = 0; v < VENUE_MAX; v++)
+        for (uint32_t i = 0; value->contribution[v] != NULL && i < m->venues[v].count; i++) {
+            const model_trade *t = &m->venues[v].trades[i];
+
+            if (t->time_ns < (mark_s - window_s[window]) * S || t->time_ns > mark_s * S ||
+                value->contribution[v][i] == (t->told ? t->price : 0))
+                continue;
+            if (line < VENUE_MAX && count < 16)
+                assert_string_equal(value->ids[count], t->id);
+            count++;
+        }
+    return count;
+}
+
+static bool crowded(const model *m, uint32_t line, uint32_t window, int64_t mark_s)
+{
+    for (uint32_t v = 0; v < VENUE_MAX; v++)
+        for (uint32_t i = 0; line_has(m, line, v) && i < m->venues[v].count; i++) {
+            const model_trade *t = &m->venues[v].trades[i];
+
+            if (!t->told && t->time_ns >= (mark_s - window_s[window]) * S && t->time_ns <= mark_s * S)
+                return true;
+        }
+    return false;
+}
+
+/* Every value that should be there is, validated ones equal the truth, and revisions and corrections follow from both. */
+static void model_check(model *m)
+{
+    for (uint32_t line = 0; line <= VENUE_MAX; line++) {
+        int64_t market = 0, until = INT64_MAX, first = INT64_MAX;
+
+        if (line < VENUE_MAX && !line_has(m, line, line))
+            continue;
+        for (uint32_t v = 0; v < VENUE_MAX; v++) {
+            if (!line_has(m, line, v))
+                continue;
+            market = m->venues[v].market_ns > market ? m->venues[v].market_ns : market;
+            until = m->watermark[v].validated_until < until ? m->watermark[v].validated_until : until;
+            first = m->venues[v].trades[0].time_ns < first ? m->venues[v].trades[0].time_ns : first;
+            if (m->repairs) {
+                assert_int_equal(m->watermark[v].covered_from, 0); /* nothing is earlier */
+                assert_int_equal(m->watermark[v].validated_until, m->venues[v].trades[m->venues[v].count - 1].time_ns);
+            }
+        }
+        for (uint32_t w = 0; w < WINDOWS; w++)
+            for (int64_t s = m->base_s; s < m->base_s + m->mark_count; s++) {
+                model_value *value = value_at(m, line, w, s);
+                kt_vwap_sums truth = expected(m, line, window_s[w], s, false);
+                kt_vwap_sums live = expected(m, line, window_s[w], s, true);
+                bool same;
+
+                if (s * S >= first && s * S < market && !m->repairs && m->fault == 0)
+                    assert_int_equal(value->live, live.trades != 0);
+                if (s * S >= market)
+                    assert_false(value->live);
+                if (!m->repairs) {
+                    assert_false(value->sure);
+                    continue;
+                }
+                assert_int_equal(value->sure, truth.trades != 0 && s * S < until);
+                if (!value->sure)
+                    continue;
+                assert_int_equal(value->sure_ev.complete, !crowded(m, line, w, s));
+                same = !value->live ||
+                       (at_scale(value->live_ev.sum_pq, 2 * SCALE) == truth.pq && value->live_ev.trades == truth.trades &&
+                           at_scale(value->live_ev.sum_q, SCALE) == truth.q);
+                assert_int_equal(value->corrected, !same);
+                assert_int_equal(value->sure_ev.revision, same ? 1 : 2);
+                if (same)
+                    continue;
+                value_check("old", value->correction.old_sum_pq, value->correction.old_sum_q, value->correction.old_trades,
+                    &(kt_vwap_sums){ at_scale(value->live_ev.sum_pq, 2 * SCALE), at_scale(value->live_ev.sum_q, SCALE),
+                        value->live_ev.trades });
+                value_check("new", value->correction.new_sum_pq, value->correction.new_sum_q, value->correction.new_trades,
+                    &truth);
+                assert_true(value->correction.cause != KT_CAUSE_UNKNOWN);
+                assert_int_equal(value->correction.trade_count, blamed(m, line, w, s, value));
+            }
+    }
+    assert_int_equal(m->later, 0);
+}
+
+static void counters_check(model *m)
+{
+    for (uint32_t v = m->first_venue; v < m->first_venue + m->venue_count; v++) {
+        model_venue *mv = &m->venues[v];
+        uint64_t missing = 0, untold = 0;
+        kt_ev_feed_stats stats = { 0 }, venue = { 0 };
+        char subject[64], venue_subject[64];
+
+        snprintf(subject, sizeof subject, "stats.%s.%s", venue_names[v], symbols[v]);
+        snprintf(venue_subject, sizeof venue_subject, "stats.%s", venue_names[v]);
+        for (size_t i = 0; i < m->env.output_count; i++) {
+            const fake_output *o = &m->env.outputs[i];
+
+            if (o->kind == KT_EV_FEED_STATS && strcmp(o->subject, subject) == 0)
+                assert_int_equal(kt_event_decode(o->kind, m->env.bytes + o->at, o->size, &stats), KT_OK);
+            if (o->kind == KT_EV_FEED_STATS && strcmp(o->subject, venue_subject) == 0)
+                assert_int_equal(kt_event_decode(o->kind, m->env.bytes + o->at, o->size, &venue), KT_OK);
+        }
+        for (uint32_t i = 0; i < mv->count; i++) {
+            missing += !mv->trades[i].streamed && mv->trades[i].told;
+            untold += mv->trades[i].streamed && !mv->trades[i].told;
+        }
+        assert_int_equal(stats.received, mv->received);
+        assert_int_equal(stats.repeated, mv->repeated);
+        assert_int_equal(stats.reordered, mv->reordered);
+        assert_int_equal(stats.suspect, mv->suspect);
+        assert_int_equal(venue.invalid, mv->invalid);
+        assert_int_equal(venue.received, mv->received + mv->invalid);
+        if (m->repairs) {
+            assert_int_equal(stats.missing, missing);
+            assert_int_equal(stats.repaired, missing);
+            assert_int_equal(stats.corrected, mv->corrected);
+            assert_int_equal(stats.lost, untold);
+            assert_int_equal(stats.full_ms, untold != 0);
+        }
+    }
+}
+
+static void run(const model_options *options)
+{
+    model m;
+
+    model_open(&m, options);
+    model_play(&m);
+    model_check(&m);
+    counters_check(&m);
+    model_close(&m);
+}
+
+static void test_clean(void **state)
+{
+    run(&(model_options){ .seed = 1, .first_venue = 0, .venue_count = 1, .count = 300, .repairs = true });
+    run(&(model_options){ .seed = 2, .first_venue = 1, .venue_count = 1, .count = 300, .repairs = true });
+    run(&(model_options){ .seed = 3, .first_venue = 0, .venue_count = 2, .count = 200, .repairs = false });
+}
+
+static void test_generic(void **state)
+{
+    for (uint32_t i = 0; i < kt_test_cases(40); i++)
+        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 1, .count = 300, .repairs = true,
+            .crowd = i % 2 == 0, .fault = 0.15, .rest_fails = i % 3 == 0 ? 0.3 : 0, .rest_lag = i % 5 * 7 });
+}
+
+static void test_binance(void **state)
+{
+    for (uint32_t i = 0; i < kt_test_cases(40); i++)
+        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 1, .venue_count = 1, .count = 300, .repairs = true,
+            .fault = 0.15, .rest_fails = i % 3 == 0 ? 0.3 : 0, .rest_lag = i % 5 * 7 });
+}
+
+static void test_composite(void **state)
+{
+    for (uint32_t i = 0; i < kt_test_cases(20); i++)
+        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 2, .count = 200, .repairs = true,
+            .crowd = i % 4 == 0, .fault = 0.15, .rest_lag = i % 5 * 7 });
+}
+
+static void test_without_rest(void **state)
+{
+    for (uint32_t i = 0; i < kt_test_cases(20); i++)
+        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 2, .count = 200, .repairs = false,
+            .fault = 0.2 });
+}
+
+/* The same inputs give the same bytes, whatever the hash seed, and with the state taken out and put back in between. */
+static void test_snapshots(void **state)
+{
+    for (uint32_t i = 0; i < kt_test_cases(10); i++) {
+        model_options options = { .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 2, .count = 150, .repairs = true,
+            .crowd = i % 2 == 0, .fault = 0.2, .rest_fails = 0.1, .hash_seed = 1 };
+        model whole, pieces;
+
+        model_open(&whole, &options);
+        model_play(&whole);
+        options.restore_every = 1 + i;
+        options.hash_seed = 77;
+        model_open(&pieces, &options);
+        model_play(&pieces);
+        assert_int_equal(whole.env.output_count, pieces.env.output_count);
+        assert_int_equal(whole.env.byte_count, pieces.env.byte_count);
+        assert_memory_equal(whole.env.bytes, pieces.env.bytes, whole.env.byte_count);
+        model_close(&whole);
+        model_close(&pieces);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_generic),
+        cmocka_unit_test(test_binance),
+        cmocka_unit_test(test_composite),
+        cmocka_unit_test(test_without_rest),
+        cmocka_unit_test(test_snapshots),
+    };
+
+    return cmocka_run_group_tests_name("market", tests, NULL, NULL);
+}
