@@ -62,17 +62,6 @@ typedef struct kt_feed_spec {
     void (*stop)(void *state);
 } kt_feed_spec;
 
-/* What a lane of a node shares with the others; made by the supervisor. */
-typedef struct kt_lane_links {
-    kt_board *board;
-    uint32_t lane_index;
-    int control_fd;      /* SOCK_SEQPACKET to the supervisor; EOF: end at once */
-    uint32_t generation; /* start of this lane under this supervisor */
-    /* What the supervisor asks to set aside before anything is applied. */
-    const struct kt_lane_aside *asides;
-    uint32_t aside_count;
-} kt_lane_links;
-
 /* A record of a log, or (seq 0) a raw message by its hash. */
 typedef struct kt_lane_aside {
     char log[KT_BOARD_NAME_SIZE];
@@ -80,6 +69,18 @@ typedef struct kt_lane_aside {
     uint64_t hash;
     uint32_t deaths;
 } kt_lane_aside;
+
+/* What a lane of a node shares with the others; made by the supervisor. */
+typedef struct kt_lane_links {
+    kt_board *board;
+    uint32_t lane_index;
+    int control_fd;      /* SOCK_SEQPACKET to the supervisor; EOF: end at once */
+    uint32_t generation; /* start of this lane under this supervisor */
+    int64_t lock_wait_ns; /* how long kt_lane_main() waits for the log's lock */
+    /* What the supervisor asks to set aside before anything is applied. */
+    const kt_lane_aside *asides;
+    uint32_t aside_count;
+} kt_lane_links;
 
 typedef struct kt_lane_options {
     const char *name;     /* of the lane and of its log */

@@ -93,6 +93,10 @@ static kt_code on_call(void *state, kt_env *env, const kt_call *call)
     kt_test_counting *counting = state;
     char body[64];
 
+    if (kt_text_equal(call->action, KT_TEXT("count.kill")))
+        raise(SIGKILL);
+    if (kt_text_equal(call->action, KT_TEXT("count.wait")))
+        return KT_OK; /* never answered */
     if (call->command) {
         counting->count++;
         emit(env, counting, "stats.sim.command", call->id, false);
@@ -132,7 +136,8 @@ static kt_code restore(void *state, uint16_t version, kt_text bytes, kt_err *err
 
 static const char *const subjects[] = { "feed.>", "lane.start.>", "lane.lost.>", "answer.>", NULL };
 static const char *const foreign_subjects[] = { "market:feed.>", "lane.start.>", "lane.lost.>", NULL };
-static const kt_service_action actions[] = { { "count.read", false }, { "count.add", true }, { NULL, false } };
+static const kt_service_action actions[] = { { "count.read", false }, { "count.wait", false }, { "count.add", true },
+    { "count.kill", true }, { NULL, false } };
 
 #define COUNTER(patterns)                                                                                          \
     {                                                                                                              \
