@@ -82,6 +82,7 @@ uint8_t *kt_queue_extend(kt_queue *queue, kt_pool *pool, size_t size, size_t siz
     size_t used = kt_queue_size(queue);
     size_t want = used + size;
 
+    kt_assert(size > 0);
     if (size > size_max || want > size_max)
         return NULL;
     if (queue->cap - queue->end < size) {

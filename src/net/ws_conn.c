@@ -193,6 +193,7 @@ kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, s
 kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8_t **out_copy)
 {
     kt_assert(conn->setup->role == KT_WS_SERVER);
+    kt_assert(size > 0);
     if (conn->state != CONN_OPEN)
         return KT_NOENT;
     uint8_t *to = kt_queue_extend(&conn->out, &conn->setup->pool, size, conn->setup->out_max);

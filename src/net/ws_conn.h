@@ -39,7 +39,7 @@ typedef struct kt_ws_handlers {
  * binary. */
 kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, size_t size);
 
-/* Server only: append finished frame bytes (kt_ws_header and payload, one or many frames) as they are. `out_copy` may be
+/* Server only: append finished frame bytes (`size` at least 1; kt_ws_header and payload, one or many frames) as they are. `out_copy` may be
  * NULL; else *out_copy is where the bytes lie now, to patch fields of fixed width, until the next call on the connection.
  * KT_FULL and KT_NOENT as above. */
 kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8_t **out_copy);
