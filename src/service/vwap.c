@@ -28,11 +28,12 @@ typedef struct held_list {
     uint32_t first, count, capacity;
 } held_list;
 
-/* A trade that was, until `stamp`, in provisional values otherwise than REST has it. */
+/* A trade that was in provisional values otherwise than REST has it: in those with since <= stamp < until. */
 typedef struct deviation {
     int64_t time_ns;
     uint64_t position;
-    uint64_t stamp;
+    uint64_t since;
+    uint64_t until;
     uint8_t cause;
 } deviation;
 
@@ -318,37 +319,6 @@ static void held_trim(held_list *list, int64_t before_s)
 
 /* Deviations -------------------------------------------------------------------------------------------------------- */
 
-static void deviation_add(kt_average_feed *feed, int64_t time_ns, uint64_t position, uint64_t stamp, uint8_t cause)
-{
-    deviation_list *list = &feed->deviations;
-    uint32_t i;
-
-    if (list->first + list->count == list->capacity) {
-        if (list->first > list->capacity / 2) {
-            memmove(list->at, list->at + list->first, list->count * sizeof *list->at);
-            list->first = 0;
-        } else {
-            list->capacity = list->capacity == 0 ? ARRAY_START : 2 * list->capacity;
-            list->at = realloc(list->at, list->capacity * sizeof *list->at);
-            kt_assert(list->at != NULL);
-        }
-    }
-    for (i = list->count; i > 0 && list->at[list->first + i - 1].time_ns > time_ns; i--)
-        ;
-    for (uint32_t k = i; k > 0 && list->at[list->first + k - 1].time_ns == time_ns; k--) {
-        deviation *known = &list->at[list->first + k - 1];
-
-        if (known->position == position && position != POSITION_GONE) {
-            known->stamp = stamp;
-            known->cause = cause;
-            return;
-        }
-    }
-    memmove(&list->at[list->first + i + 1], &list->at[list->first + i], (list->count - i) * sizeof *list->at);
-    list->at[list->first + i] = (deviation){ time_ns, position, stamp, cause };
-    list->count++;
-}
-
 static uint32_t deviation_from(const deviation_list *list, int64_t time_ns)
 {
     const deviation *at = list->at + list->first;
@@ -363,6 +333,55 @@ static uint32_t deviation_from(const deviation_list *list, int64_t time_ns)
             high = middle;
     }
     return low;
+}
+
+/* The deviation of this trade at this time, or NULL. */
+static deviation *deviation_find(const deviation_list *list, int64_t time_ns, uint64_t position)
+{
+    for (uint32_t i = deviation_from(list, time_ns); i < list->count; i++) {
+        deviation *d = &list->at[list->first + i];
+
+        if (d->time_ns != time_ns)
+            break;
+        if (d->position == position)
+            return d;
+    }
+    return NULL;
+}
+
+static void deviation_insert(deviation_list *list, const deviation *d)
+{
+    uint32_t i;
+
+    if (list->first + list->count == list->capacity) {
+        if (list->first > list->capacity / 2) {
+            memmove(list->at, list->at + list->first, list->count * sizeof *list->at);
+            list->first = 0;
+        } else {
+            list->capacity = list->capacity == 0 ? ARRAY_START : 2 * list->capacity;
+            list->at = realloc(list->at, list->capacity * sizeof *list->at);
+            kt_assert(list->at != NULL);
+        }
+    }
+    for (i = list->count; i > 0 && list->at[list->first + i - 1].time_ns > d->time_ns; i--)
+        ;
+    memmove(&list->at[list->first + i + 1], &list->at[list->first + i], (list->count - i) * sizeof *list->at);
+    list->at[list->first + i] = *d;
+    list->count++;
+}
+
+/* Values published so far have this trade otherwise than from now on. */
+static void deviation_until(kt_average_feed *feed, int64_t time_ns, uint64_t position, uint64_t until, uint8_t cause)
+{
+    deviation *known = deviation_find(&feed->deviations, time_ns, position);
+
+    if (known == NULL) {
+        deviation_insert(&feed->deviations, &(deviation){ time_ns, position, 0, until, cause });
+        return;
+    }
+    known->since = 0;
+    known->until = until;
+    known->cause = cause;
 }
 
 /* Which trades make the difference to a held value. */
@@ -401,7 +420,7 @@ static void line_blame(const line *l, uint32_t window, const held *h, blame *b)
 
             if (d->time_ns > to_ns)
                 break;
-            if (d->stamp > h->stamp)
+            if (d->since <= h->stamp && h->stamp < d->until)
                 blame_one(b, feed, d->position, d->cause);
         }
     }
@@ -746,6 +765,26 @@ static void feed_later(kt_average_feed *feed, kt_env *env, const kt_trade *was, 
     }
 }
 
+/* REST has left this trade out (`lost`): the values that hold it deviate, which are those from its arrival on. Or it has it after all:
+ * then those deviate that do not hold it. */
+static void deviation_lost(kt_average_feed *feed, const kt_trade *trade, uint64_t position, bool lost)
+{
+    deviation *known = deviation_find(&feed->deviations, trade->time_ns, position);
+    uint8_t cause = full_ms_in(feed, trade->time_ns, trade->time_ns) ? KT_CAUSE_INCOMPLETE : KT_CAUSE_CHANGED;
+
+    if (known == NULL && lost) {
+        deviation_insert(&feed->deviations, &(deviation){ trade->time_ns, position, 0, STAMP_NEVER, cause });
+    } else if (known != NULL && lost) {
+        known->since = known->until;
+        known->until = STAMP_NEVER;
+        known->cause = cause;
+    } else if (known != NULL) {
+        known->until = known->since;
+        known->since = 0;
+        known->cause = KT_CAUSE_LATE;
+    }
+}
+
 void kt_average_step(kt_average_feed *feed, kt_env *env, const kt_gather_step *step, bool rest)
 {
     kt_trade *now = kt_trades_at(feed->gather->trades, step->position);
@@ -757,16 +796,16 @@ void kt_average_step(kt_average_feed *feed, kt_env *env, const kt_gather_step *s
     uint64_t stamp;
 
     if (validated && (was->flags & KT_TRADE_PASSED) != 0)
-        deviation_add(feed, was->time_ns, step->position, 0, KT_CAUSE_CHANGED); /* not left out after all */
+        deviation_lost(feed, was, step->position, false);
     if (want_live != was_live || (was_live && differs)) {
         now->flags &= (uint16_t)~KT_TRADE_LIVE;
         if (series_replace(feed->live, was, was_live, now, want_live))
             now->flags |= KT_TRADE_LIVE;
         stamp = ++feed->averages->stamp;
         if (was_live && was->time_ns != now->time_ns && feed_published(feed, was->time_ns))
-            deviation_add(feed, was->time_ns, step->position, stamp, KT_CAUSE_CHANGED);
+            deviation_until(feed, was->time_ns, step->position, stamp, KT_CAUSE_CHANGED);
         if (feed_published(feed, now->time_ns))
-            deviation_add(feed, now->time_ns, step->position, stamp, cause_of(step, now, rest));
+            deviation_until(feed, now->time_ns, step->position, stamp, cause_of(step, now, rest));
     }
     if (validated && (!was_sure || differs)) {
         now->flags &= (uint16_t)~KT_TRADE_SURE;
@@ -781,8 +820,7 @@ void kt_average_lost(kt_average_feed *feed, uint64_t position)
     const kt_trade *trade = kt_trades_at(feed->gather->trades, position);
 
     if ((trade->flags & KT_TRADE_LIVE) != 0 && feed->gather->rules.lag_max_ns > 0)
-        deviation_add(feed, trade->time_ns, position, STAMP_NEVER,
-            full_ms_in(feed, trade->time_ns, trade->time_ns) ? KT_CAUSE_INCOMPLETE : KT_CAUSE_CHANGED);
+        deviation_lost(feed, trade, position, true);
 }
 
 void kt_average_full_ms(kt_average_feed *feed, int64_t ms_ns)
@@ -926,7 +964,7 @@ void kt_average_feed_free(kt_average_feed *feed)
 enum {
     CELL_SIZE = 8 + 8 + 16 + 16,
     HELD_SIZE = 8 + 8 + 8 + 16 + 16 + 1 + 1,
-    DEVIATION_SIZE = 8 + 8 + 8 + 1,
+    DEVIATION_SIZE = 8 + 8 + 8 + 8 + 1,
 };
 
 static void line_save(const line *l, kt_writer *writer)
@@ -1074,7 +1112,8 @@ void kt_average_feed_save(const kt_average_feed *feed, kt_writer *writer)
 
         kt_writer_i64(writer, d->time_ns);
         kt_writer_u64(writer, d->position != POSITION_GONE && d->position >= first ? d->position - first : POSITION_GONE);
-        kt_writer_u64(writer, d->stamp);
+        kt_writer_u64(writer, d->since);
+        kt_writer_u64(writer, d->until);
         kt_writer_u8(writer, d->cause);
     }
     kt_writer_u32(writer, feed->full_count);
@@ -1100,10 +1139,14 @@ kt_code kt_average_feed_load(kt_average_feed *feed, kt_taker *taker)
         return code != KT_OK ? code : KT_CORRUPT;
     count = kt_taker_count(taker, DEVIATION_SIZE);
     for (uint32_t i = 0; i < count; i++) {
-        int64_t time_ns = kt_taker_i64(taker);
-        uint64_t position = kt_taker_u64(taker), stamp = kt_taker_u64(taker);
+        deviation d = { .time_ns = kt_taker_i64(taker) };
+        uint64_t position = kt_taker_u64(taker);
 
-        deviation_add(feed, time_ns, position == POSITION_GONE ? position : first + position, stamp, kt_taker_u8(taker));
+        d.position = position == POSITION_GONE ? position : first + position;
+        d.since = kt_taker_u64(taker);
+        d.until = kt_taker_u64(taker);
+        d.cause = kt_taker_u8(taker);
+        deviation_insert(&feed->deviations, &d);
     }
     count = kt_taker_count(taker, 8);
     for (uint32_t i = 0; i < count; i++)
