@@ -67,8 +67,8 @@ static void decode_trade(const kt_venue_input *input, uint32_t node)
     const kt_row_instrument *instrument = NULL;
     kt_row_trade row;
     char id_text[24];
-    kt_code code = kt_json_fields(input->doc, node, trade_fields, KT_COUNT(trade_fields), &input->decoder->arena, &trade,
-        &found, NULL);
+    kt_code code = kt_json_fields(
+        input->doc, node, trade_fields, KT_COUNT(trade_fields), &input->decoder->arena, &trade, &found, NULL);
 
     if (code != KT_OK) {
         kt_venue_refuse_code(input, code, &found);
@@ -157,8 +157,8 @@ static void decode_message(const kt_venue_input *input)
         tell_other(input, KT_TEXT("array")); /* a bare !ticker@arr */
         return;
     }
-    code = kt_json_fields(input->doc, 0, envelope_fields, KT_COUNT(envelope_fields), &input->decoder->arena, &message,
-        &found, NULL);
+    code = kt_json_fields(
+        input->doc, 0, envelope_fields, KT_COUNT(envelope_fields), &input->decoder->arena, &message, &found, NULL);
     if (code != KT_OK)
         kt_venue_refuse_code(input, code, &found);
     else if ((found.seen & SEEN_STREAM) == 0 && (found.seen & (SEEN_RESULT | SEEN_ERROR)) != 0)
@@ -197,8 +197,8 @@ static bool decode_row(const kt_venue_input *input, uint32_t node, const kt_row_
     kt_json_found found = { 0 };
     kt_row_trade row;
     char id_text[24];
-    kt_code code =
-        kt_json_fields(input->doc, node, rest_fields, KT_COUNT(rest_fields), &input->decoder->arena, &trade, &found, NULL);
+    kt_code code = kt_json_fields(
+        input->doc, node, rest_fields, KT_COUNT(rest_fields), &input->decoder->arena, &trade, &found, NULL);
 
     if (code != KT_OK) {
         kt_venue_refuse_code(input, code, &found);
@@ -243,12 +243,11 @@ static const kt_json_field filter_fields[] = {
 
 static bool decode_filters(const kt_venue_input *input, uint32_t filters, kt_row_instrument *row)
 {
-    kt_json_each(input->doc, filters, item)
-    {
+    kt_json_each (input->doc, filters, item) {
         rest_filter filter = { 0 };
         kt_json_found found = { 0 };
-        kt_code code = kt_json_fields(input->doc, item, filter_fields, KT_COUNT(filter_fields), &input->decoder->arena,
-            &filter, &found, NULL);
+        kt_code code = kt_json_fields(
+            input->doc, item, filter_fields, KT_COUNT(filter_fields), &input->decoder->arena, &filter, &found, NULL);
 
         if (code != KT_OK) {
             kt_venue_refuse_code(input, code, &found);
@@ -275,8 +274,8 @@ static bool decode_symbol(const kt_venue_input *input, uint32_t node, bool all)
     kt_json_found found = { 0 };
     kt_row_instrument row = { .price_scale = input->decoder->price_scale,
         .quantity_scale = input->decoder->quantity_scale };
-    kt_code code = kt_json_fields(input->doc, node, symbol_fields, KT_COUNT(symbol_fields), &input->decoder->arena, &listed,
-        &found, NULL);
+    kt_code code = kt_json_fields(
+        input->doc, node, symbol_fields, KT_COUNT(symbol_fields), &input->decoder->arena, &listed, &found, NULL);
 
     if (code != KT_OK) {
         kt_venue_refuse_code(input, code, &found);
@@ -316,8 +315,7 @@ static void decode_answer(const kt_venue_input *input, const kt_ev_request *requ
         answer->invalid_count++;
         return;
     }
-    kt_json_each(doc, list, item)
-    {
+    kt_json_each (doc, list, item) {
         kt_venue_input row_input = *input;
         bool good;
 
@@ -353,7 +351,8 @@ static kt_code venue_symbol(kt_text symbol, kt_builder *out, kt_text *out_base, 
 
     if (!kt_text_cut(&quote, '/', &base) || base.n == 0 || quote.n == 0 || memchr(quote.s, '/', quote.n) != NULL ||
         memchr(quote.s, ':', quote.n) != NULL)
-        return kt_fail(err, KT_SYNTAX, "symbol '%.*s': binance spot needs BASE/QUOTE, such as BTC/USDT", KT_TEXT_ARG(symbol));
+        return kt_fail(
+            err, KT_SYNTAX, "symbol '%.*s': binance spot needs BASE/QUOTE, such as BTC/USDT", KT_TEXT_ARG(symbol));
     for (size_t i = 0; i < symbol.n; i++)
         if (symbol.s[i] != '/')
             kt_builder_char(out, upper(symbol.s[i]));
@@ -398,8 +397,7 @@ static void subscribe(uint64_t message_id, const kt_row_instrument *instrument, 
     kt_builder_char(out, '}');
 }
 
-static void put_instruments_url(
-    const kt_venue_decoder *decoder, const kt_row_instrument *instrument, kt_builder *out)
+static void put_instruments_url(const kt_venue_decoder *decoder, const kt_row_instrument *instrument, kt_builder *out)
 {
     uint32_t count = kt_venue_symbol_count(decoder);
 

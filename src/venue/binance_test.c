@@ -9,14 +9,16 @@ static const told_case messages[] = {
         "{" TRADE ",\"t\":12345,\"p\":\"0.001\",\"q\":\"100\",\"T\":1672515782136,\"m\":true,\"M\":true}",
         "tick BNB/BTC 1672515782136000000 0.001 100 sell 12345 12345" },
     { "the same in a combined stream",
-        "{\"stream\":\"bnbbtc@trade\",\"data\":{" TRADE ",\"t\":12345,\"p\":\"0.001\",\"q\":\"100\",\"T\":1672515782136,\"m\":false,\"M\":true}}",
+        "{\"stream\":\"bnbbtc@trade\",\"data\":{" TRADE
+        ",\"t\":12345,\"p\":\"0.001\",\"q\":\"100\",\"T\":1672515782136,\"m\":false,\"M\":true}}",
         "tick BNB/BTC 1672515782136000000 0.001 100 buy 12345 12345" },
-    { "the buyer was not the maker: the taker bought", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":false}",
-        "tick BNB/BTC 1000000 1 1 buy 1 1" },
+    { "the buyer was not the maker: the taker bought",
+        "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":false}", "tick BNB/BTC 1000000 1 1 buy 1 1" },
     { "fields in any order, data before stream",
         "{\"data\":{\"m\":true,\"T\":1,\"q\":\"1.500\",\"p\":\"2.00000000\",\"t\":3,\"s\":\"BNBBTC\",\"e\":\"trade\"},\"stream\":\"bnbbtc@trade\"}",
         "tick BNB/BTC 1000000 2 1.5 sell 3 3" },
-    { "ids beyond 2^53 keep every digit", "{" TRADE ",\"t\":9007199254740993,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
+    { "ids beyond 2^53 keep every digit",
+        "{" TRADE ",\"t\":9007199254740993,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "tick BNB/BTC 1000000 1 1 sell 9007199254740993 9007199254740993" },
     { "the greatest id", "{" TRADE ",\"t\":18446744073709551615,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "tick BNB/BTC 1000000 1 1 sell 18446744073709551615 18446744073709551615" },
@@ -25,16 +27,20 @@ static const told_case messages[] = {
     { "a subscription is refused", "{\"error\":{\"code\":2,\"msg\":\"Invalid request: unknown variant\"},\"id\":7}",
         "reply 7 2: Invalid request: unknown variant" },
     { "a reply to somebody who numbers by text", "{\"result\":[],\"id\":\"x\"}", "reply 0 " },
-    { "other events: aggTrade", "{\"stream\":\"bnbbtc@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"s\":\"BNBBTC\",\"a\":1}}", "other aggTrade" },
-    { "other events: bookTicker, which has no name", "{\"stream\":\"bnbbtc@bookTicker\",\"data\":{\"u\":1,\"s\":\"BNBBTC\"}}",
-        "other bnbbtc@bookTicker" },
+    { "other events: aggTrade",
+        "{\"stream\":\"bnbbtc@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"s\":\"BNBBTC\",\"a\":1}}", "other aggTrade" },
+    { "other events: bookTicker, which has no name",
+        "{\"stream\":\"bnbbtc@bookTicker\",\"data\":{\"u\":1,\"s\":\"BNBBTC\"}}", "other bnbbtc@bookTicker" },
     { "other events: all tickers", "[{\"e\":\"24hrTicker\"}]", "other array" },
-    { "other events: all tickers, combined", "{\"stream\":\"!ticker@arr\",\"data\":[{\"e\":\"24hrTicker\"}]}", "other !ticker@arr" },
+    { "other events: all tickers, combined", "{\"stream\":\"!ticker@arr\",\"data\":[{\"e\":\"24hrTicker\"}]}",
+        "other !ticker@arr" },
     { "other events: the server ends", "{\"e\":\"serverShutdown\",\"E\":1770123456789}", "other serverShutdown" },
 
     { "malformed: no JSON", "<html>502 Bad Gateway</html>", "invalid malformed" },
-    { "malformed: trailing comma", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true,}", "invalid malformed" },
-    { "malformed: half a surrogate pair", "{\"e\":\"trade\",\"s\":\"\\udfff\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
+    { "malformed: trailing comma", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true,}",
+        "invalid malformed" },
+    { "malformed: half a surrogate pair",
+        "{\"e\":\"trade\",\"s\":\"\\udfff\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "invalid malformed: s" },
     { "oversized", "{" TRADE ",\"x\":\"#\"}", "invalid oversized", "x", 65536 },
     { "oversized: more values than nodes", "[#1]", "invalid oversized", "1,", 9000 },
@@ -43,9 +49,11 @@ static const told_case messages[] = {
 
     { "not an object: number", "7", "invalid wrong type" },
     { "known field missing: data", "{\"stream\":\"bnbbtc@trade\"}", "invalid missing field: data" },
-    { "known field missing: e", "{\"stream\":\"bnbbtc@trade\",\"data\":{\"s\":\"BNBBTC\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}}",
+    { "known field missing: e",
+        "{\"stream\":\"bnbbtc@trade\",\"data\":{\"s\":\"BNBBTC\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}}",
         "invalid missing field: e" },
-    { "known field missing: s", "{\"e\":\"trade\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid missing field: s" },
+    { "known field missing: s", "{\"e\":\"trade\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid missing field: s" },
     { "known field missing: t", "{" TRADE ",\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid missing field: t" },
     { "known field missing: p", "{" TRADE ",\"t\":1,\"q\":\"1\",\"T\":1,\"m\":true}", "invalid missing field: p" },
     { "known field missing: q", "{" TRADE ",\"t\":1,\"p\":\"1\",\"T\":1,\"m\":true}", "invalid missing field: q" },
@@ -54,32 +62,48 @@ static const told_case messages[] = {
     { "wrongly typed: stream", "{\"stream\":1,\"data\":{}}", "invalid wrong type: stream" },
     { "wrongly typed: data", "{\"stream\":\"bnbbtc@trade\",\"data\":[]}", "invalid wrong type: data" },
     { "wrongly typed: e", "{\"e\":1,\"s\":\"BNBBTC\"}", "invalid wrong type: e" },
-    { "wrongly typed: s", "{\"e\":\"trade\",\"s\":1,\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid wrong type: s" },
-    { "wrongly typed: t", "{" TRADE ",\"t\":\"1\",\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid wrong type: t" },
+    { "wrongly typed: s", "{\"e\":\"trade\",\"s\":1,\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid wrong type: s" },
+    { "wrongly typed: t", "{" TRADE ",\"t\":\"1\",\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid wrong type: t" },
     { "wrongly typed: p", "{" TRADE ",\"t\":1,\"p\":1,\"q\":\"1\",\"T\":1,\"m\":true}", "invalid wrong type: p" },
     { "wrongly typed: q", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":null,\"T\":1,\"m\":true}", "invalid wrong type: q" },
-    { "wrongly typed: T", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":\"1\",\"m\":true}", "invalid wrong type: T" },
-    { "wrongly typed: m", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":\"true\"}", "invalid wrong type: m" },
-    { "given twice: p", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true,\"p\":\"1\"}", "invalid duplicate field: p" },
-    { "given twice: e", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true,\"e\":\"trade\"}", "invalid duplicate field: e" },
+    { "wrongly typed: T", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":\"1\",\"m\":true}",
+        "invalid wrong type: T" },
+    { "wrongly typed: m", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":\"true\"}",
+        "invalid wrong type: m" },
+    { "given twice: p", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true,\"p\":\"1\"}",
+        "invalid duplicate field: p" },
+    { "given twice: e", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true,\"e\":\"trade\"}",
+        "invalid duplicate field: e" },
     { "given twice: data", "{\"stream\":\"bnbbtc@trade\",\"data\":{},\"data\":{}}", "invalid duplicate field: data" },
     { "negative price", "{" TRADE ",\"t\":1,\"p\":\"-1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid not positive: p" },
-    { "negative quantity", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"-1\",\"T\":1,\"m\":true}", "invalid not positive: q" },
+    { "negative quantity", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"-1\",\"T\":1,\"m\":true}",
+        "invalid not positive: q" },
     { "negative time", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":-1,\"m\":true}", "invalid not positive: T" },
     { "negative id", "{" TRADE ",\"t\":-1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid out of range: t" },
-    { "zero price", "{" TRADE ",\"t\":1,\"p\":\"0.00000000\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid not positive: p" },
+    { "zero price", "{" TRADE ",\"t\":1,\"p\":\"0.00000000\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid not positive: p" },
     { "non-finite: NaN", "{" TRADE ",\"t\":1,\"p\":NaN,\"q\":\"1\",\"T\":1,\"m\":true}", "invalid malformed" },
-    { "non-finite: as a text", "{" TRADE ",\"t\":1,\"p\":\"NaN\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid wrong type: p" },
-    { "non-finite: Infinity as a text", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"-Infinity\",\"T\":1,\"m\":true}", "invalid wrong type: q" },
-    { "non-finite in double: 1e400", "{" TRADE ",\"t\":1,\"p\":\"1e400\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid out of range: p" },
-    { "decimal of 40 digits", "{" TRADE ",\"t\":1,\"p\":\"#\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid out of range: p", "7", 40 },
-    { "decimal of 40 digits behind the point", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"0.#\",\"T\":1,\"m\":true}", "invalid out of range: q", "7",
-        40 },
-    { "an id of 40 digits", "{" TRADE ",\"t\":#,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid out of range: t", "7", 40 },
-    { "fits 64 bits, but not with its scale", "{" TRADE ",\"t\":1,\"p\":\"92233720368.54775808\",\"q\":\"1\",\"T\":1,\"m\":true}",
+    { "non-finite: as a text", "{" TRADE ",\"t\":1,\"p\":\"NaN\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid wrong type: p" },
+    { "non-finite: Infinity as a text", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"-Infinity\",\"T\":1,\"m\":true}",
+        "invalid wrong type: q" },
+    { "non-finite in double: 1e400", "{" TRADE ",\"t\":1,\"p\":\"1e400\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "invalid out of range: p" },
-    { "a time in microseconds", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1672515782136123,\"m\":true}", "invalid out of range: T" },
-    { "unknown symbol", "{\"e\":\"trade\",\"s\":\"XYZBTC\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid unknown symbol: s" },
+    { "decimal of 40 digits", "{" TRADE ",\"t\":1,\"p\":\"#\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid out of range: p", "7", 40 },
+    { "decimal of 40 digits behind the point", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"0.#\",\"T\":1,\"m\":true}",
+        "invalid out of range: q", "7", 40 },
+    { "an id of 40 digits", "{" TRADE ",\"t\":#,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid out of range: t",
+        "7", 40 },
+    { "fits 64 bits, but not with its scale",
+        "{" TRADE ",\"t\":1,\"p\":\"92233720368.54775808\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid out of range: p" },
+    { "a time in microseconds", "{" TRADE ",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1672515782136123,\"m\":true}",
+        "invalid out of range: T" },
+    { "unknown symbol", "{\"e\":\"trade\",\"s\":\"XYZBTC\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
+        "invalid unknown symbol: s" },
 };
 
 static void test_messages(void **state)
@@ -93,7 +117,8 @@ static void test_messages(void **state)
 /* Every prefix of a message is a message cut short, and says so. */
 static void test_truncated_anywhere(void **state)
 {
-    const char *text = "{\"stream\":\"bnbbtc@trade\",\"data\":{" TRADE ",\"t\":12345,\"p\":\"0.001\",\"q\":\"100\",\"T\":1,\"m\":true}}";
+    const char *text = "{\"stream\":\"bnbbtc@trade\",\"data\":{" TRADE
+                       ",\"t\":12345,\"p\":\"0.001\",\"q\":\"100\",\"T\":1,\"m\":true}}";
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BNB/BTC", 0);
     static kt_told told;
 
@@ -108,7 +133,7 @@ static void test_truncated_anywhere(void **state)
     kt_venue_decoder_free(decoder);
 }
 
-#define FILTERS                                                                                                             \
+#define FILTERS                                                                                                                             \
     "\"filters\":[{\"filterType\":\"PRICE_FILTER\",\"tickSize\":\"0.01000000\"},{\"filterType\":\"LOT_SIZE\",\"stepSize\":\"1.00000000\"}," \
     "{\"filterType\":\"MARKET_LOT_SIZE\",\"stepSize\":\"0.00000000\"}]"
 
@@ -123,7 +148,8 @@ typedef struct answer_case {
 
 static const answer_case answers[] = {
     { "the documentation's trades", KT_WHAT_TRADES_BY_ID, 200,
-        "[{\"id\":28457,\"price\":\"4.00000100\",\"qty\":\"12.00000000\",\"time\":1499865549590,\"isBuyerMaker\":true," REST "}]",
+        "[{\"id\":28457,\"price\":\"4.00000100\",\"qty\":\"12.00000000\",\"time\":1499865549590,\"isBuyerMaker\":true," REST
+        "}]",
         "row 1499865549590000000 4.000001 12 sell 28457 28457", { .row_count = 1 } },
     { "as many rows as were asked for", KT_WHAT_RECENT_TRADES, 200,
         "[{\"id\":1,\"price\":\"4\",\"qty\":\"1\",\"time\":1,\"isBuyerMaker\":true},{\"id\":2,\"price\":\"4\",\"qty\":\"1\",\"time\":1,"
@@ -133,8 +159,9 @@ static const answer_case answers[] = {
         "[{\"id\":1,\"price\":4,\"qty\":\"1\",\"time\":1,\"isBuyerMaker\":true},{\"id\":2,\"price\":\"4\",\"qty\":\"1\",\"time\":1,"
         "\"isBuyerMaker\":false}]",
         "invalid wrong type: price\nrow 1000000 4 1 buy 2 2", { .row_count = 2, .invalid_count = 1, .full = true } },
-    { "a row without its id", KT_WHAT_TRADES_BY_ID, 200, "[{\"price\":\"4\",\"qty\":\"1\",\"time\":1,\"isBuyerMaker\":true}]",
-        "invalid missing field: id", { .row_count = 1, .invalid_count = 1 } },
+    { "a row without its id", KT_WHAT_TRADES_BY_ID, 200,
+        "[{\"price\":\"4\",\"qty\":\"1\",\"time\":1,\"isBuyerMaker\":true}]", "invalid missing field: id",
+        { .row_count = 1, .invalid_count = 1 } },
     { "no list", KT_WHAT_TRADES_BY_ID, 200, "{}", "invalid wrong type", { .invalid_count = 1 } },
     { "cut short", KT_WHAT_TRADES_BY_ID, 200, "[{\"id\":1", "invalid malformed",
         { .invalid_count = 1, .error = "the answer is not JSON" } },
@@ -148,8 +175,8 @@ static const answer_case answers[] = {
     { "instruments: no symbols", KT_WHAT_INSTRUMENTS, 200, "{\"timezone\":\"UTC\"}", "invalid wrong type: symbols",
         { .invalid_count = 1 } },
     { "instruments: filters wrongly typed", KT_WHAT_INSTRUMENTS, 200,
-        "{\"symbols\":[{\"symbol\":\"BNBBTC\",\"baseAsset\":\"BNB\",\"quoteAsset\":\"BTC\",\"filters\":{}}]}", "invalid wrong type: filters",
-        { .row_count = 1, .invalid_count = 1 } },
+        "{\"symbols\":[{\"symbol\":\"BNBBTC\",\"baseAsset\":\"BNB\",\"quoteAsset\":\"BTC\",\"filters\":{}}]}",
+        "invalid wrong type: filters", { .row_count = 1, .invalid_count = 1 } },
     { "the venue's error", KT_WHAT_TRADES_BY_ID, 400, "{\"code\":-1121,\"msg\":\"Invalid symbol.\"}", "",
         { .error = "status 400, -1121: Invalid symbol." } },
     { "banned", KT_WHAT_TRADES_BY_ID, 418, "{\"code\":-1003,\"msg\":\"Too much request weight used\"}", "",
@@ -174,8 +201,8 @@ static void test_answers(void **state)
         if (strcmp(told.mem, row->told) != 0 || strcmp(answer.error, row->answer.error) != 0 ||
             answer.row_count != row->answer.row_count || answer.invalid_count != row->answer.invalid_count ||
             answer.full != row->answer.full || answer.rate_limited != row->answer.rate_limited)
-            fail_msg("%s: '%s', '%s', %u rows, %u invalid, full %d", row->name, told.mem, answer.error, answer.row_count,
-                answer.invalid_count, answer.full);
+            fail_msg("%s: '%s', '%s', %u rows, %u invalid, full %d", row->name, told.mem, answer.error,
+                answer.row_count, answer.invalid_count, answer.full);
         kt_guard_free(copy, size);
         kt_venue_decoder_free(decoder);
     }
@@ -184,11 +211,15 @@ static void test_answers(void **state)
 /* From the instrument on its steps decide what fits. */
 static void test_instrument_is_learned(void **state)
 {
-    const char *body = "{\"symbols\":[{\"symbol\":\"BNBBTC\",\"baseAsset\":\"BNB\",\"quoteAsset\":\"BTC\"," FILTERS "}]}";
+    const char *body =
+        "{\"symbols\":[{\"symbol\":\"BNBBTC\",\"baseAsset\":\"BNB\",\"quoteAsset\":\"BTC\"," FILTERS "}]}";
     const told_case rows[] = {
-        { "fits", "{" TRADE ",\"t\":1,\"p\":\"1.01000000\",\"q\":\"3.00000000\",\"T\":1,\"m\":true}", "tick BNB/BTC 1000000 1.01 3 sell 1 1" },
-        { "price too fine", "{" TRADE ",\"t\":1,\"p\":\"1.001\",\"q\":\"3\",\"T\":1,\"m\":true}", "invalid out of range: p" },
-        { "quantity too fine", "{" TRADE ",\"t\":1,\"p\":\"1.01\",\"q\":\"3.5\",\"T\":1,\"m\":true}", "invalid out of range: q" },
+        { "fits", "{" TRADE ",\"t\":1,\"p\":\"1.01000000\",\"q\":\"3.00000000\",\"T\":1,\"m\":true}",
+            "tick BNB/BTC 1000000 1.01 3 sell 1 1" },
+        { "price too fine", "{" TRADE ",\"t\":1,\"p\":\"1.001\",\"q\":\"3\",\"T\":1,\"m\":true}",
+            "invalid out of range: p" },
+        { "quantity too fine", "{" TRADE ",\"t\":1,\"p\":\"1.01\",\"q\":\"3.5\",\"T\":1,\"m\":true}",
+            "invalid out of range: q" },
     };
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BNB/BTC", 0);
     kt_ev_request request = { .what = KT_WHAT_INSTRUMENTS };
@@ -217,7 +248,8 @@ static void test_symbols(void **state)
         { "an empty quote", "ETH/", KT_SYNTAX },
         { "an empty base", "/USDT", KT_SYNTAX },
         { "a derivative", "ETH/USDT:USDT", KT_SYNTAX },
-        { "longer than a symbol may be", "0123456789012345678901234567890123456789/0123456789012345678901234567890", KT_RANGE },
+        { "longer than a symbol may be", "0123456789012345678901234567890123456789/0123456789012345678901234567890",
+            KT_RANGE },
         { "one more than there is room for", "C/D", KT_FULL },
     };
     kt_venue_decoder_options options = { .format = &kt_venue_binance, .symbol_max = 1 };
@@ -241,7 +273,9 @@ static void test_symbols(void **state)
 static void test_urls(void **state)
 {
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BTC/USDT ETH/BTC", 0);
-    kt_ev_request request = { .symbol = KT_TEXT("BTC/USDT"), .what = KT_WHAT_TRADES_BY_ID, .from_id = 18446744073709551615u, .limit = 5000 };
+    kt_ev_request request = {
+        .symbol = KT_TEXT("BTC/USDT"), .what = KT_WHAT_TRADES_BY_ID, .from_id = 18446744073709551615u, .limit = 5000
+    };
     kt_err err = { 0 };
     char text[256];
 
@@ -255,7 +289,8 @@ static void test_urls(void **state)
     assert_int_equal(kt_venue_subscribe(decoder, 3, KT_TEXT("ETH/EUR"), text, sizeof text, &err), KT_NOENT);
 
     assert_int_equal(kt_venue_rest_url(decoder, "https://h/", &request, text, sizeof text, &err), KT_OK);
-    assert_string_equal(text, "https://h/api/v3/historicalTrades?symbol=BTCUSDT&limit=1000&fromId=18446744073709551615");
+    assert_string_equal(
+        text, "https://h/api/v3/historicalTrades?symbol=BTCUSDT&limit=1000&fromId=18446744073709551615");
     request.what = KT_WHAT_RECENT_TRADES;
     request.limit = 7;
     assert_int_equal(kt_venue_rest_url(decoder, "https://h", &request, text, sizeof text, &err), KT_OK);

@@ -64,8 +64,8 @@ void kt_venue_refuse_code(const kt_venue_input *input, kt_code code, const kt_js
 typedef struct kt_venue_names {
     kt_text time, price, quantity, id;
 } kt_venue_names;
-bool kt_venue_trade_check(
-    const kt_venue_input *input, const kt_row_trade *trade, const kt_row_instrument *instrument, const kt_venue_names *names);
+bool kt_venue_trade_check(const kt_venue_input *input, const kt_row_trade *trade, const kt_row_instrument *instrument,
+    const kt_venue_names *names);
 
 /* Tell the sink about a trade of the stream. */
 void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_trade *trade);

@@ -32,8 +32,8 @@ static bool read_trade(const kt_venue_input *input, uint32_t node, kt_text *out_
     generic_trade trade = { 0 };
     kt_json_found found = { 0 };
     uint64_t ids = 0;
-    kt_code code = kt_json_fields(input->doc, node, trade_fields, KT_COUNT(trade_fields), &input->decoder->arena, &trade,
-        &found, NULL);
+    kt_code code = kt_json_fields(
+        input->doc, node, trade_fields, KT_COUNT(trade_fields), &input->decoder->arena, &trade, &found, NULL);
 
     if (code != KT_OK) {
         kt_venue_refuse_code(input, code, &found);
@@ -79,8 +79,7 @@ static void decode_answer(const kt_venue_input *input, const kt_ev_request *requ
         answer->invalid_count++;
         return;
     }
-    kt_json_each(doc, 0, item)
-    {
+    kt_json_each (doc, 0, item) {
         kt_venue_input row_input = *input;
         kt_text ticker = { 0 };
         kt_row_trade row;

@@ -2,7 +2,8 @@
 #include "venue/test_sink.h"
 
 static const told_case messages[] = {
-    { "the contract's own example", "{\"ticker\":\"BTC\",\"ts\":1684083600123,\"quantity\":0.5,\"price\":27000.1,\"tradeid\":\"a1\"}",
+    { "the contract's own example",
+        "{\"ticker\":\"BTC\",\"ts\":1684083600123,\"quantity\":0.5,\"price\":27000.1,\"tradeid\":\"a1\"}",
         "tick BTC 1684083600123000000 27000.1 0.5 unknown a1 0" },
     { "tradeId as the README spells it",
         "{\"ticker\":\"BTC\",\"ts\":1684083600123,\"quantity\":0.5,\"price\":27000.1,\"tradeId\":\"a1\"}",
@@ -10,11 +11,14 @@ static const told_case messages[] = {
     { "fields in any order, unknown fields ignored",
         " { \"tradeid\":\"\\u0061\\\"1\", \"x\":[{}], \"price\":1, \"quantity\":2, \"x\":1, \"ts\":3, \"ticker\":\"BTC/USDT\" } ",
         "tick BTC/USDT 3000000 1 2 unknown a\"1 0" },
-    { "trailing zeros do not count", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":0.50000000000000000000,\"price\":27000.10,\"tradeid\":\"a\"}",
+    { "trailing zeros do not count",
+        "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":0.50000000000000000000,\"price\":27000.10,\"tradeid\":\"a\"}",
         "tick BTC 1000000 27000.1 0.5 unknown a 0" },
-    { "exponents are numbers too", "{\"ticker\":\"BTC\",\"ts\":1.684083600123e12,\"quantity\":5e-8,\"price\":1E2,\"tradeid\":\"a\"}",
+    { "exponents are numbers too",
+        "{\"ticker\":\"BTC\",\"ts\":1.684083600123e12,\"quantity\":5e-8,\"price\":1E2,\"tradeid\":\"a\"}",
         "tick BTC 1684083600123000000 100 0.00000005 unknown a 0" },
-    { "times finer than a millisecond", "{\"ticker\":\"BTC\",\"ts\":1684083600123.456,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+    { "times finer than a millisecond",
+        "{\"ticker\":\"BTC\",\"ts\":1684083600123.456,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
         "tick BTC 1684083600123456000 1 1 unknown a 0" },
     { "ids beyond 2^53 keep every digit",
         "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"9007199254740993000000000001\"}",
@@ -28,70 +32,104 @@ static const told_case messages[] = {
 
     { "malformed: no JSON", "<html>502 Bad Gateway</html>", "invalid malformed" },
     { "malformed: empty", "", "invalid malformed" },
-    { "malformed: trailing comma", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\",}", "invalid malformed" },
-    { "malformed: bad UTF-8", "{\"ticker\":\"\xff\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid malformed" },
-    { "malformed: half a surrogate pair", "{\"ticker\":\"\\ud800\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
-        "invalid malformed: ticker" },
-    { "malformed: two values", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"} {}", "invalid malformed" },
-    { "truncated in a number's object", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1", "invalid malformed" },
-    { "truncated in a text", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a", "invalid malformed" },
-    { "truncated before the last brace", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"", "invalid malformed" },
-    { "oversized", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"#\"}", "invalid oversized", "x", 65536 },
+    { "malformed: trailing comma", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\",}",
+        "invalid malformed" },
+    { "malformed: bad UTF-8", "{\"ticker\":\"\xff\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid malformed" },
+    { "malformed: half a surrogate pair",
+        "{\"ticker\":\"\\ud800\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid malformed: ticker" },
+    { "malformed: two values", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"} {}",
+        "invalid malformed" },
+    { "truncated in a number's object", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1",
+        "invalid malformed" },
+    { "truncated in a text", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a",
+        "invalid malformed" },
+    { "truncated before the last brace", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"",
+        "invalid malformed" },
+    { "oversized", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"#\"}", "invalid oversized",
+        "x", 65536 },
     { "oversized: more values than nodes", "[#1]", "invalid oversized", "1,", 9000 },
     { "10,000 deep", "{\"ticker\":\"BTC\",\"x\":#1}", "invalid malformed", "[", 10000 },
     { "10,000 deep, objects", "#", "invalid malformed", "{\"a\":", 10000 },
 
     { "not an object: array", "[]", "invalid wrong type" },
     { "not an object: null", "null", "invalid wrong type" },
-    { "known field missing: ticker", "{\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid missing field: ticker" },
-    { "known field missing: ts", "{\"ticker\":\"BTC\",\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid missing field: ts" },
-    { "known field missing: quantity", "{\"ticker\":\"BTC\",\"ts\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid missing field: quantity" },
-    { "known field missing: price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"tradeid\":\"a\"}", "invalid missing field: price" },
-    { "known field missing: tradeid", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1}", "invalid missing field: tradeid" },
-    { "wrongly typed: ticker", "{\"ticker\":7,\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid wrong type: ticker" },
-    { "wrongly typed: ts", "{\"ticker\":\"BTC\",\"ts\":\"1\",\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid wrong type: ts" },
+    { "known field missing: ticker", "{\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid missing field: ticker" },
+    { "known field missing: ts", "{\"ticker\":\"BTC\",\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid missing field: ts" },
+    { "known field missing: quantity", "{\"ticker\":\"BTC\",\"ts\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid missing field: quantity" },
+    { "known field missing: price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"tradeid\":\"a\"}",
+        "invalid missing field: price" },
+    { "known field missing: tradeid", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1}",
+        "invalid missing field: tradeid" },
+    { "wrongly typed: ticker", "{\"ticker\":7,\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid wrong type: ticker" },
+    { "wrongly typed: ts", "{\"ticker\":\"BTC\",\"ts\":\"1\",\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid wrong type: ts" },
     { "wrongly typed: quantity", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":\"1\",\"price\":1,\"tradeid\":\"a\"}",
         "invalid wrong type: quantity" },
-    { "wrongly typed: price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":null,\"tradeid\":\"a\"}", "invalid wrong type: price" },
-    { "wrongly typed: tradeid", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":17}", "invalid wrong type: tradeid" },
+    { "wrongly typed: price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":null,\"tradeid\":\"a\"}",
+        "invalid wrong type: price" },
+    { "wrongly typed: tradeid", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":17}",
+        "invalid wrong type: tradeid" },
     { "given twice: price", "{\"ticker\":\"BTC\",\"price\":1,\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
         "invalid duplicate field: price" },
     { "given twice: the second spelled with an escape",
-        "{\"ticker\":\"BTC\",\"price\":1,\"ts\":1,\"quantity\":1,\"\\u0070rice\":1,\"tradeid\":\"a\"}", "invalid duplicate field: price" },
-    { "given twice: tradeid and tradeId", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\",\"tradeId\":\"a\"}",
+        "{\"ticker\":\"BTC\",\"price\":1,\"ts\":1,\"quantity\":1,\"\\u0070rice\":1,\"tradeid\":\"a\"}",
+        "invalid duplicate field: price" },
+    { "given twice: tradeid and tradeId",
+        "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\",\"tradeId\":\"a\"}",
         "invalid duplicate field: tradeid" },
-    { "negative price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":-1,\"tradeid\":\"a\"}", "invalid not positive: price" },
+    { "negative price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":-1,\"tradeid\":\"a\"}",
+        "invalid not positive: price" },
     { "negative quantity", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":-0.5,\"price\":1,\"tradeid\":\"a\"}",
         "invalid not positive: quantity" },
-    { "negative time", "{\"ticker\":\"BTC\",\"ts\":-1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid not positive: ts" },
-    { "zero price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":0.00,\"tradeid\":\"a\"}", "invalid not positive: price" },
-    { "zero quantity", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":-0,\"price\":1,\"tradeid\":\"a\"}", "invalid not positive: quantity" },
-    { "zero time", "{\"ticker\":\"BTC\",\"ts\":0,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid not positive: ts" },
-    { "non-finite: NaN", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":NaN,\"tradeid\":\"a\"}", "invalid malformed" },
-    { "non-finite: Infinity", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":Infinity,\"price\":1,\"tradeid\":\"a\"}", "invalid malformed" },
-    { "non-finite: as a text", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":\"NaN\",\"tradeid\":\"a\"}", "invalid wrong type: price" },
+    { "negative time", "{\"ticker\":\"BTC\",\"ts\":-1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid not positive: ts" },
+    { "zero price", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":0.00,\"tradeid\":\"a\"}",
+        "invalid not positive: price" },
+    { "zero quantity", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":-0,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid not positive: quantity" },
+    { "zero time", "{\"ticker\":\"BTC\",\"ts\":0,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid not positive: ts" },
+    { "non-finite: NaN", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":NaN,\"tradeid\":\"a\"}",
+        "invalid malformed" },
+    { "non-finite: Infinity", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":Infinity,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid malformed" },
+    { "non-finite: as a text", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":\"NaN\",\"tradeid\":\"a\"}",
+        "invalid wrong type: price" },
     { "non-finite in double: 1e400", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1e400,\"tradeid\":\"a\"}",
         "invalid out of range: price" },
-    { "an exponent of 20 digits", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1e99999999999999999999,\"tradeid\":\"a\"}",
+    { "an exponent of 20 digits",
+        "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1e99999999999999999999,\"tradeid\":\"a\"}",
         "invalid out of range: price" },
-    { "decimal of 40 digits", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":#,\"tradeid\":\"a\"}", "invalid out of range: price", "7",
-        40 },
-    { "decimal of 40 digits behind the point", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":0.#,\"price\":1,\"tradeid\":\"a\"}",
+    { "decimal of 40 digits", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":#,\"tradeid\":\"a\"}",
+        "invalid out of range: price", "7", 40 },
+    { "decimal of 40 digits behind the point",
+        "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":0.#,\"price\":1,\"tradeid\":\"a\"}",
         "invalid out of range: quantity", "7", 40 },
-    { "fits 64 bits, but not with its scale", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":92233720368.54775808,\"tradeid\":\"a\"}",
+    { "fits 64 bits, but not with its scale",
+        "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":92233720368.54775808,\"tradeid\":\"a\"}",
         "invalid out of range: price" },
-    { "whole, fits 64 bits, but not with its scale", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":9223372036854775807,\"price\":1,\"tradeid\":\"a\"}",
+    { "whole, fits 64 bits, but not with its scale",
+        "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":9223372036854775807,\"price\":1,\"tradeid\":\"a\"}",
         "invalid out of range: quantity" },
-    { "more digits than its scale", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1.000000001,\"tradeid\":\"a\"}",
+    { "more digits than its scale",
+        "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1.000000001,\"tradeid\":\"a\"}",
         "invalid out of range: price" },
-    { "a time in microseconds", "{\"ticker\":\"BTC\",\"ts\":1684083600123456,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+    { "a time in microseconds",
+        "{\"ticker\":\"BTC\",\"ts\":1684083600123456,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
         "invalid out of range: ts" },
-    { "an empty id", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"\"}", "invalid out of range: tradeid" },
-    { "an id of 129 bytes", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"#\"}", "invalid out of range: tradeid", "x",
-        129 },
-    { "a ticker of 65 bytes", "{\"ticker\":\"#\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid out of range: ticker", "x",
-        65 },
-    { "an empty ticker", "{\"ticker\":\"\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}", "invalid out of range: ticker" },
+    { "an empty id", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"\"}",
+        "invalid out of range: tradeid" },
+    { "an id of 129 bytes", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"#\"}",
+        "invalid out of range: tradeid", "x", 129 },
+    { "a ticker of 65 bytes", "{\"ticker\":\"#\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid out of range: ticker", "x", 65 },
+    { "an empty ticker", "{\"ticker\":\"\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"}",
+        "invalid out of range: ticker" },
 };
 
 static void test_messages(void **state)
@@ -105,7 +143,8 @@ static void test_messages(void **state)
 /* Every prefix of a message is a message cut short, and says so. */
 static void test_truncated_anywhere(void **state)
 {
-    const char *text = "{\"ticker\":\"BTC\",\"ts\":1684083600123,\"quantity\":0.5,\"price\":27000.1,\"tradeid\":\"a1\"}";
+    const char *text =
+        "{\"ticker\":\"BTC\",\"ts\":1684083600123,\"quantity\":0.5,\"price\":27000.1,\"tradeid\":\"a1\"}";
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_generic, "", 0);
     static kt_told told;
 
@@ -123,14 +162,18 @@ static void test_truncated_anywhere(void **state)
 static void test_scales_of_the_instrument_count(void **state)
 {
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_generic, "", 0);
-    kt_row_instrument row = { .symbol = KT_TEXT("BTC"), .venue_symbol = KT_TEXT("BTC"), .price_scale = 2, .quantity_scale = 0 };
+    kt_row_instrument row = {
+        .symbol = KT_TEXT("BTC"), .venue_symbol = KT_TEXT("BTC"), .price_scale = 2, .quantity_scale = 0
+    };
     const told_case rows[] = {
-        { "fits", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":3,\"price\":27000.12,\"tradeid\":\"a\"}", "tick BTC 1000000 27000.12 3 unknown a 0" },
+        { "fits", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":3,\"price\":27000.12,\"tradeid\":\"a\"}",
+            "tick BTC 1000000 27000.12 3 unknown a 0" },
         { "price too fine", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":3,\"price\":27000.123,\"tradeid\":\"a\"}",
             "invalid out of range: price" },
         { "quantity too fine", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":0.5,\"price\":27000.12,\"tradeid\":\"a\"}",
             "invalid out of range: quantity" },
-        { "others have the decoder's own", "{\"ticker\":\"ETH\",\"ts\":1,\"quantity\":0.5,\"price\":2.123,\"tradeid\":\"a\"}",
+        { "others have the decoder's own",
+            "{\"ticker\":\"ETH\",\"ts\":1,\"quantity\":0.5,\"price\":2.123,\"tradeid\":\"a\"}",
             "tick ETH 1000000 2.123 0.5 unknown a 0" },
     };
 
@@ -158,7 +201,8 @@ static void test_answers(void **state)
             "\"tradeid\":\"a\"}]",
             "invalid not positive: quantity\nrow 1000000 3 1 unknown a 0",
             { .row_count = 2, .invalid_count = 1, .full = true } },
-        { "a row of another ticker", 200, "[{\"ticker\":\"ETH\",\"ts\":2,\"quantity\":1,\"price\":3,\"tradeid\":\"b\"}]",
+        { "a row of another ticker", 200,
+            "[{\"ticker\":\"ETH\",\"ts\":2,\"quantity\":1,\"price\":3,\"tradeid\":\"b\"}]",
             "invalid unknown symbol: ticker", { .row_count = 1, .invalid_count = 1 } },
         { "no list", 200, "{\"rows\":[]}", "invalid wrong type", { .invalid_count = 1 } },
         { "no JSON", 200, "<html>", "invalid malformed", { .invalid_count = 1, .error = "the answer is not JSON" } },
@@ -182,8 +226,8 @@ static void test_answers(void **state)
         if (strcmp(told.mem, rows[i].told) != 0 || strcmp(answer.error, rows[i].answer.error) != 0 ||
             answer.row_count != rows[i].answer.row_count || answer.invalid_count != rows[i].answer.invalid_count ||
             answer.full != rows[i].answer.full || answer.rate_limited != rows[i].answer.rate_limited)
-            fail_msg("%s: '%s', '%s', %u rows, %u invalid, full %d", rows[i].name, told.mem, answer.error, answer.row_count,
-                answer.invalid_count, answer.full);
+            fail_msg("%s: '%s', '%s', %u rows, %u invalid, full %d", rows[i].name, told.mem, answer.error,
+                answer.row_count, answer.invalid_count, answer.full);
         kt_guard_free(copy, size);
     }
     kt_venue_decoder_free(decoder);
@@ -192,7 +236,9 @@ static void test_answers(void **state)
 static void test_urls(void **state)
 {
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_generic, "BTC", 0);
-    kt_ev_request request = { .symbol = KT_TEXT("B&C"), .what = KT_WHAT_TRADES_BY_TIME, .from_time = 1684083600123999999 };
+    kt_ev_request request = {
+        .symbol = KT_TEXT("B&C"), .what = KT_WHAT_TRADES_BY_TIME, .from_time = 1684083600123999999
+    };
     kt_err err = { 0 };
     char url[256];
 

@@ -63,7 +63,9 @@ static void test_every_trade_equals_the_csv_row(void **state)
         "binance/hftbt_spot_btcusdt_20240809.ns_raw.txt.gz" };
     gzFile csv = open_lines("binance/trades_btcusdt_20240808T2354_20240809T0005.csv.gz");
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_binance, "BTC/USDT", 0);
-    kt_row_instrument row = { .symbol = KT_TEXT("BTC/USDT"), .venue_symbol = KT_TEXT("BTCUSDT"), .price_scale = 2, .quantity_scale = 5 };
+    kt_row_instrument row = {
+        .symbol = KT_TEXT("BTC/USDT"), .venue_symbol = KT_TEXT("BTCUSDT"), .price_scale = 2, .quantity_scale = 5
+    };
     char *line = malloc(LINE_MAX_BYTES), *csv_line = malloc(LINE_MAX_BYTES);
     uint32_t trades = 0, others = 0;
     kt_text text, csv_text;
@@ -75,7 +77,7 @@ static void test_every_trade_equals_the_csv_row(void **state)
 
         while (next_line(raw, line, &text)) {
             kt_venue_sink sink = told_start(&told);
-            kt_text time, id, price, quantity, ms, maker;
+            kt_text time = { 0 }, id = { 0 }, price = { 0 }, quantity = { 0 }, ms = { 0 }, maker = { 0 };
             char expected[256];
             kt_decimal p, q;
             char p_text[KT_DECIMAL_TEXT_MAX], q_text[KT_DECIMAL_TEXT_MAX];
@@ -92,14 +94,15 @@ static void test_every_trade_equals_the_csv_row(void **state)
             trades++;
             assert_true(next_line(csv, csv_line, &csv_text));
             assert_true(kt_text_cut(&csv_text, ',', &id) && kt_text_cut(&csv_text, ',', &price) &&
-                kt_text_cut(&csv_text, ',', &quantity) && kt_text_cut(&csv_text, ',', &ms) && kt_text_cut(&csv_text, ',', &maker));
+                        kt_text_cut(&csv_text, ',', &quantity) && kt_text_cut(&csv_text, ',', &ms) &&
+                        kt_text_cut(&csv_text, ',', &maker));
             assert_true(kt_text_equal(csv_text, time));
             assert_int_equal(kt_decimal_parse(price, &p), KT_OK);
             assert_int_equal(kt_decimal_parse(quantity, &q), KT_OK);
             kt_decimal_format_trimmed(p_text, sizeof p_text, p);
             kt_decimal_format_trimmed(q_text, sizeof q_text, q);
-            snprintf(expected, sizeof expected, "tick BTC/USDT %.*s000000 %s %s %s %.*s %.*s", KT_TEXT_ARG(ms), p_text, q_text,
-                maker.s[0] == '1' ? "sell" : "buy", KT_TEXT_ARG(id), KT_TEXT_ARG(id));
+            snprintf(expected, sizeof expected, "tick BTC/USDT %.*s000000 %s %s %s %.*s %.*s", KT_TEXT_ARG(ms), p_text,
+                q_text, maker.s[0] == '1' ? "sell" : "buy", KT_TEXT_ARG(id), KT_TEXT_ARG(id));
             assert_string_equal(told.mem, expected);
         }
         gzclose(raw);
@@ -168,8 +171,7 @@ static void test_tardis_pairs(void **state)
     kt_json_doc doc = parsed((kt_text){ mem, size }, nodes);
     uint32_t ticks = 0;
 
-    kt_json_each(&doc, 0, pair)
-    {
+    kt_json_each (&doc, 0, pair) {
         uint32_t expected = kt_json_at(&doc, kt_json_get(&doc, pair, KT_TEXT("expected")), 0);
         bool trade = kt_json_text_is(&doc, kt_json_get(&doc, expected, KT_TEXT("type")), KT_TEXT("trade"));
         kt_venue_sink sink = told_start(&told);
@@ -189,8 +191,8 @@ static void test_tardis_pairs(void **state)
         assert_int_equal(kt_time_parse_iso(member(&doc, expected, "timestamp"), &time_ns), KT_OK);
         kt_decimal_format_trimmed(price, sizeof price, p);
         kt_decimal_format_trimmed(amount, sizeof amount, q);
-        snprintf(text, sizeof text, "tick BNB/BTC %lld %s %s %.*s %.*s %.*s", (long long)time_ns, price, amount, KT_TEXT_ARG(side),
-            KT_TEXT_ARG(id), KT_TEXT_ARG(id));
+        snprintf(text, sizeof text, "tick BNB/BTC %lld %s %s %.*s %.*s %.*s", (long long)time_ns, price, amount,
+            KT_TEXT_ARG(side), KT_TEXT_ARG(id), KT_TEXT_ARG(id));
         assert_string_equal(told.mem, text);
         ticks++;
     }
@@ -214,8 +216,7 @@ static void test_msgparser_pairs(void **state)
     kt_arena arena;
 
     kt_arena_init(&arena, arena_mem, 1 << 20);
-    kt_json_each(&doc, 0, pair)
-    {
+    kt_json_each (&doc, 0, pair) {
         kt_venue_sink sink = told_start(&told);
         kt_text input = { 0 };
 
@@ -238,7 +239,7 @@ static void test_rest_trades(void **state)
     static const struct {
         const char *file;
         const char *body;
-        const char *key; /* the line is one of ours when this member ... */
+        const char *key;   /* the line is one of ours when this member ... */
         const char *value; /* ... is this */
     } files[] = {
         { "binance/gct_rest.jsonl", "body", "path", "/api/v3/trades" },
@@ -268,19 +269,20 @@ static void test_rest_trades(void **state)
             if (!kt_text_equal(member(&doc, 0, files[i].key), kt_text_of(files[i].value)))
                 continue;
             kt_builder_init(&builder, expected, sizeof expected);
-            kt_json_each(&doc, body, row)
-            {
+            kt_json_each (&doc, body, row) {
                 kt_decimal price = { 0 }, quantity = { 0 };
                 kt_text id = member(&doc, row, "id");
 
                 assert_int_equal(kt_decimal_parse(member(&doc, row, "price"), &price), KT_OK);
                 assert_int_equal(kt_decimal_parse(member(&doc, row, "qty"), &quantity), KT_OK);
-                kt_builder_format(&builder, "%srow %.*s000000 ", builder.n == 0 ? "" : "\n", KT_TEXT_ARG(member(&doc, row, "time")));
+                kt_builder_format(
+                    &builder, "%srow %.*s000000 ", builder.n == 0 ? "" : "\n", KT_TEXT_ARG(member(&doc, row, "time")));
                 kt_builder_decimal(&builder, price);
                 kt_builder_char(&builder, ' ');
                 kt_builder_decimal(&builder, quantity);
                 kt_builder_format(&builder, " %s %.*s %.*s",
-                    kt_text_equal(member(&doc, row, "isBuyerMaker"), KT_TEXT("true")) ? "sell" : "buy", KT_TEXT_ARG(id), KT_TEXT_ARG(id));
+                    kt_text_equal(member(&doc, row, "isBuyerMaker"), KT_TEXT("true")) ? "sell" : "buy", KT_TEXT_ARG(id),
+                    KT_TEXT_ARG(id));
                 rows++;
             }
             kt_venue_decode_answer(decoder, &request, 200, kt_json_raw(&doc, body), 1, &sink, &answer);

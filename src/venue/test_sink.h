@@ -35,7 +35,8 @@ static inline void told_trade(
     kt_builder_decimal(&told->text, price);
     kt_builder_char(&told->text, ' ');
     kt_builder_decimal(&told->text, quantity);
-    kt_builder_format(&told->text, " %s %.*s %llu", kt_enum_side.values[side], KT_TEXT_ARG(id), (unsigned long long)number);
+    kt_builder_format(
+        &told->text, " %s %.*s %llu", kt_enum_side.values[side], KT_TEXT_ARG(id), (unsigned long long)number);
 }
 
 static inline void told_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
@@ -124,7 +125,9 @@ static inline uint32_t told_calls(const kt_told *told)
 /* A decoder at the scales of the configuration's defaults that knows `symbols`, separated by blanks. */
 static inline kt_venue_decoder *decoder_knowing(const kt_venue_format *format, const char *symbols, uint32_t node_max)
 {
-    kt_venue_decoder_options options = { .format = format, .node_max = node_max, .price_scale = 8, .quantity_scale = 8 };
+    kt_venue_decoder_options options = {
+        .format = format, .node_max = node_max, .price_scale = 8, .quantity_scale = 8
+    };
     kt_venue_decoder *decoder = NULL;
     kt_text rest = kt_text_of(symbols), symbol;
     kt_err err = { 0 };

@@ -112,8 +112,8 @@ kt_code kt_venue_instrument_put(kt_venue_decoder *decoder, const kt_row_instrume
             instrument->price_scale, instrument->quantity_scale, KT_SCALE_MAX);
     if (instrument->symbol.n > KT_VENUE_SYMBOL_SIZE || instrument->venue_symbol.n > KT_VENUE_SYMBOL_SIZE ||
         instrument->base.n > KT_VENUE_SYMBOL_SIZE || instrument->quote.n > KT_VENUE_SYMBOL_SIZE)
-        return kt_fail(err, KT_RANGE, "symbol '%.60s...' is longer than %d bytes", instrument->symbol.s,
-            KT_VENUE_SYMBOL_SIZE);
+        return kt_fail(
+            err, KT_RANGE, "symbol '%.60s...' is longer than %d bytes", instrument->symbol.s, KT_VENUE_SYMBOL_SIZE);
     if (known != venue_known || (known && index != other))
         return kt_fail(err, KT_ARG, "%.*s is not what the venue's symbol %.*s stood for until now",
             KT_TEXT_ARG(instrument->symbol), KT_TEXT_ARG(instrument->venue_symbol));
@@ -142,9 +142,9 @@ kt_code kt_venue_symbol_add(kt_venue_decoder *decoder, kt_text symbol, kt_err *e
 {
     char mem[KT_VENUE_SYMBOL_SIZE + 1];
     kt_builder venue_symbol;
-    kt_row_instrument row = { .symbol = symbol,
-        .price_scale = decoder->price_scale,
-        .quantity_scale = decoder->quantity_scale };
+    kt_row_instrument row = {
+        .symbol = symbol, .price_scale = decoder->price_scale, .quantity_scale = decoder->quantity_scale
+    };
     kt_code code;
 
     if (kt_venue_symbol_find(decoder, symbol) != NULL)
@@ -261,8 +261,8 @@ void kt_venue_refuse_code(const kt_venue_input *input, kt_code code, const kt_js
     kt_venue_refuse(input, reason, kt_text_of(found != NULL ? found->field : NULL));
 }
 
-bool kt_venue_trade_check(
-    const kt_venue_input *input, const kt_row_trade *trade, const kt_row_instrument *instrument, const kt_venue_names *names)
+bool kt_venue_trade_check(const kt_venue_input *input, const kt_row_trade *trade, const kt_row_instrument *instrument,
+    const kt_venue_names *names)
 {
     const kt_venue_decoder *decoder = input->decoder;
     uint8_t price_scale = instrument != NULL ? instrument->price_scale : decoder->price_scale;
@@ -308,7 +308,8 @@ void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_tra
 
 /* ---- decoding ---- */
 
-void kt_venue_decode_message(kt_venue_decoder *decoder, kt_text bytes, int64_t receive_time_ns, const kt_venue_sink *sink)
+void kt_venue_decode_message(
+    kt_venue_decoder *decoder, kt_text bytes, int64_t receive_time_ns, const kt_venue_sink *sink)
 {
     kt_json_doc doc;
     kt_venue_input input = {
@@ -376,7 +377,8 @@ void kt_venue_decode_answer(kt_venue_decoder *decoder, const kt_ev_request *requ
 
 static kt_code finish(const kt_builder *builder, const char *what, kt_err *err)
 {
-    return builder->code == KT_OK ? KT_OK : kt_fail(err, KT_FULL, "%s is longer than %zu bytes", what, builder->size - 1);
+    return builder->code == KT_OK ? KT_OK
+                                  : kt_fail(err, KT_FULL, "%s is longer than %zu bytes", what, builder->size - 1);
 }
 
 kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, char *out, size_t size, kt_err *err)
@@ -403,8 +405,8 @@ kt_code kt_venue_subscribe(
     return finish(&builder, "the message", err);
 }
 
-kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request, char *out,
-    size_t size, kt_err *err)
+kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request,
+    char *out, size_t size, kt_err *err)
 {
     const kt_venue_format *format = decoder->format;
     const kt_row_instrument *instrument = kt_venue_symbol_find(decoder, request->symbol);

@@ -82,9 +82,9 @@ const kt_venue_format *const *kt_venue_formats(uint32_t *out_count);
 
 typedef struct kt_venue_decoder_options {
     const kt_venue_format *format;
-    uint32_t symbol_max;    /* 0: 4,096 */
-    uint32_t node_max;      /* 0: KT_VENUE_NODE_MAX */
-    uint8_t price_scale;    /* of symbols whose instrument is not known yet (and of all in the generic format), 0 to 18 */
+    uint32_t symbol_max; /* 0: 4,096 */
+    uint32_t node_max;   /* 0: KT_VENUE_NODE_MAX */
+    uint8_t price_scale; /* of symbols whose instrument is not known yet (and of all in the generic format), 0 to 18 */
     uint8_t quantity_scale; /* likewise */
 } kt_venue_decoder_options;
 
@@ -130,7 +130,7 @@ kt_code kt_venue_subscribe(
 /* The URL of a request (limit 0, or more than row_max: row_max; instruments without a symbol: of all that are known, or of the
  * whole venue when none is). `rest_url`: generic: the address of the trades (http://host/trades); binance: the host
  * (https://api.binance.com). KT_ARG: the format can not answer this; KT_NOENT: unknown symbol; KT_FULL. */
-kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request, char *out,
-    size_t size, kt_err *err);
+kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request,
+    char *out, size_t size, kt_err *err);
 
 #endif

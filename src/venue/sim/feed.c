@@ -20,7 +20,7 @@ typedef struct sim_parcel {
 
 typedef struct symbol_state {
     bool started;
-    int64_t greatest; /* in the venue's order, of those delivered well-formed */
+    int64_t greatest;   /* in the venue's order, of those delivered well-formed */
     uint64_t delivered; /* trades that were delivered well-formed */
     kt_sim_totals totals;
 } symbol_state;
@@ -96,7 +96,8 @@ static const kt_row_instrument *instrument_of(const kt_sim_feed *feed, uint32_t 
     return feed->options.format == &kt_venue_generic ? &known->ticker : &known->pair;
 }
 
-kt_row_trade kt_sim_row(const kt_venue_format *format, const kt_sim_symbol *symbol, const kt_sim_trade *trade, char *id_mem)
+kt_row_trade kt_sim_row(
+    const kt_venue_format *format, const kt_sim_symbol *symbol, const kt_sim_trade *trade, char *id_mem)
 {
     kt_builder id;
     kt_row_trade row = { .venue_time = trade->time_ms * KT_NS_PER_MS,
@@ -120,7 +121,8 @@ kt_row_trade kt_sim_row(const kt_venue_format *format, const kt_sim_symbol *symb
 static void put_true_fields(const kt_sim_feed *feed, const kt_sim_trade *trade, kt_json_writer *writer)
 {
     char id[KT_SIM_ID_SIZE];
-    kt_row_trade row = kt_sim_row(feed->options.format, kt_sim_symbol_at(feed->options.market, trade->symbol), trade, id);
+    kt_row_trade row =
+        kt_sim_row(feed->options.format, kt_sim_symbol_at(feed->options.market, trade->symbol), trade, id);
 
     kt_json_member_text(writer, "symbol", instrument_of(feed, trade->symbol)->symbol);
     kt_json_member_text(writer, "id", row.trade_id);
@@ -176,7 +178,8 @@ static void count(kt_sim_feed *feed, const sim_parcel *parcel)
     int64_t order = order_of(feed, &parcel->trade);
 
     totals->received++;
-    if (parcel->fault == KT_SIM_MALFORMED || parcel->fault == KT_SIM_MISSING_FIELD || parcel->fault == KT_SIM_WRONG_TYPE) {
+    if (parcel->fault == KT_SIM_MALFORMED || parcel->fault == KT_SIM_MISSING_FIELD ||
+        parcel->fault == KT_SIM_WRONG_TYPE) {
         totals->invalid++;
         return;
     }
@@ -196,7 +199,8 @@ static void count(kt_sim_feed *feed, const sim_parcel *parcel)
 static kt_text written(kt_sim_feed *feed, const kt_sim_trade *trade, const kt_sim_damage *damage, sim_parcel *parcel)
 {
     char id[KT_SIM_ID_SIZE];
-    kt_row_trade row = kt_sim_row(feed->options.format, kt_sim_symbol_at(feed->options.market, trade->symbol), trade, id);
+    kt_row_trade row =
+        kt_sim_row(feed->options.format, kt_sim_symbol_at(feed->options.market, trade->symbol), trade, id);
     kt_builder event;
 
     kt_builder_init(&event, parcel->event, sizeof parcel->event);
@@ -208,7 +212,8 @@ static kt_text written(kt_sim_feed *feed, const kt_sim_trade *trade, const kt_si
 /* Ways to stop being JSON, also inside the envelope of a combined stream. */
 static kt_text write_malformed(kt_sim_feed *feed, const kt_sim_trade *trade, sim_parcel *parcel)
 {
-    static const char *const garbage[] = { "<html><body>502 Bad Gateway</body></html>", "undefined", "{'e':'trade'}", "nul" };
+    static const char *const garbage[] = { "<html><body>502 Bad Gateway</body></html>", "undefined", "{'e':'trade'}",
+        "nul" };
     kt_sim_damage not_a_number = { .omit = -1, .replace = 2, .with = KT_TEXT("NaN") };
     kt_text event = written(feed, trade, NULL, parcel);
 
@@ -288,7 +293,8 @@ static void write_event(kt_sim_feed *feed, sim_parcel *parcel)
 
 static bool dispatch(kt_sim_feed *feed, const sim_parcel *parcel)
 {
-    bool delivered = feed->options.deliver(feed->options.ctx, parcel->trade.symbol, (kt_text){ parcel->event, parcel->size });
+    bool delivered =
+        feed->options.deliver(feed->options.ctx, parcel->trade.symbol, (kt_text){ parcel->event, parcel->size });
 
     tell(feed, parcel, delivered ? parcel->fault : KT_SIM_OUTAGE, delivered);
     if (delivered) {
@@ -353,7 +359,8 @@ static void begin_silence(kt_sim_feed *feed, int64_t now_ns)
 {
     int64_t most_ms = feed->options.silence_max_ns / KT_NS_PER_MS;
 
-    feed->silent_until_ns = now_ns + kt_rng_between(&feed->rng, most_ms < 1000 ? most_ms : 1000, most_ms) * KT_NS_PER_MS;
+    feed->silent_until_ns =
+        now_ns + kt_rng_between(&feed->rng, most_ms < 1000 ? most_ms : 1000, most_ms) * KT_NS_PER_MS;
 }
 
 void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade)

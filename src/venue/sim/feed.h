@@ -36,17 +36,17 @@
 #include "venue/sim/market.h"
 #include "venue/venue.h"
 
-#define KT_SIM_FAULT_MAP(X)                                      \
-    X(NONE, "none")                                              \
-    X(DROP, "drop")                                              \
-    X(REPEAT, "repeat")                                          \
-    X(REORDER, "reorder")                                        \
-    X(MALFORMED, "malformed")                                    \
-    X(MISSING_FIELD, "missing_field")                            \
-    X(WRONG_TYPE, "wrong_type")                                  \
-    X(ABSURD_PRICE, "absurd_price")                              \
-    X(DISCONNECT, "disconnect")                                  \
-    X(SILENCE, "silence")                                        \
+#define KT_SIM_FAULT_MAP(X)           \
+    X(NONE, "none")                   \
+    X(DROP, "drop")                   \
+    X(REPEAT, "repeat")               \
+    X(REORDER, "reorder")             \
+    X(MALFORMED, "malformed")         \
+    X(MISSING_FIELD, "missing_field") \
+    X(WRONG_TYPE, "wrong_type")       \
+    X(ABSURD_PRICE, "absurd_price")   \
+    X(DISCONNECT, "disconnect")       \
+    X(SILENCE, "silence")             \
     X(OUTAGE, "outage") /* not to be asked for: what follows from the others, and from clients that leave */
 
 #define X(name, text) KT_SIM_##name,
@@ -54,11 +54,11 @@ typedef enum kt_sim_fault { KT_SIM_FAULT_MAP(X) KT_SIM_FAULT_COUNT } kt_sim_faul
 #undef X
 
 enum {
-    KT_SIM_HOLD_MAX = 256,   /* messages held back at once; the oldest goes out when there are more */
-    KT_SIM_DELAY_MAX = 8,    /* messages by which one is delayed */
-    KT_SIM_OUTAGE_MAX = 64,  /* trades lost with a disconnect at speed max */
-    KT_SIM_FACTOR_MAX = 40,  /* of an absurd price */
-    KT_SIM_SETTLED = 32      /* well-formed deliveries of a symbol before an absurd one */
+    KT_SIM_HOLD_MAX = 256,  /* messages held back at once; the oldest goes out when there are more */
+    KT_SIM_DELAY_MAX = 8,   /* messages by which one is delayed */
+    KT_SIM_OUTAGE_MAX = 64, /* trades lost with a disconnect at speed max */
+    KT_SIM_FACTOR_MAX = 40, /* of an absurd price */
+    KT_SIM_SETTLED = 32     /* well-formed deliveries of a symbol before an absurd one */
 };
 
 const char *kt_sim_fault_name(kt_sim_fault fault);
@@ -77,13 +77,14 @@ typedef struct kt_sim_feed_options {
     uint64_t seed;
     double rates[KT_SIM_FAULT_COUNT]; /* by kt_sim_fault; together at most 1 */
     int64_t silence_max_ns;
-    bool counted_outage; /* a disconnect loses a number of trades (speed max) rather than those of the time until the client is back */
-    FILE *truth;         /* one JSON object a line is written here; NULL: none. Borrowed */
+    bool
+        counted_outage; /* a disconnect loses a number of trades (speed max) rather than those of the time until the client is back */
+    FILE *truth; /* one JSON object a line is written here; NULL: none. Borrowed */
     void *ctx;
     /* Hand a message about a symbol to whoever subscribed it; false: nobody did or could take it. `event` is what a raw
      * stream carries. */
     bool (*deliver)(void *ctx, uint32_t symbol, kt_text event);
-    void (*disconnect)(void *ctx); /* close all connections once what was delivered has been sent */
+    void (*disconnect)(void *ctx);     /* close all connections once what was delivered has been sent */
     uint32_t (*connection)(void *ctx); /* number of the newest connection, for the truth */
 } kt_sim_feed_options;
 
@@ -113,6 +114,7 @@ void kt_sim_feed_write(const kt_sim_feed *feed, kt_json_writer *writer);
 
 /* The trade as the venue's rows have it; `id_mem` of KT_SIM_ID_SIZE bytes keeps its id. */
 enum { KT_SIM_ID_SIZE = 64 };
-kt_row_trade kt_sim_row(const kt_venue_format *format, const kt_sim_symbol *symbol, const kt_sim_trade *trade, char *id_mem);
+kt_row_trade kt_sim_row(
+    const kt_venue_format *format, const kt_sim_symbol *symbol, const kt_sim_trade *trade, char *id_mem);
 
 #endif

@@ -12,14 +12,14 @@ typedef struct feed_listener {
     kt_sim_feed *feed;
     const kt_sim_market *market;
     uint64_t first_number;
-    bool here;           /* false: nobody listens */
-    uint32_t gone_for;   /* trades until it is back after a disconnect */
+    bool here;         /* false: nobody listens */
+    uint32_t gone_for; /* trades until it is back after a disconnect */
     bool combined;
     /* what came */
     uint64_t messages, hash;
     kt_sim_totals totals; /* all but trades and missing */
     uint64_t well_formed;
-    uint32_t symbol;                   /* of the message being decoded */
+    uint32_t symbol; /* of the message being decoded */
     int64_t greatest[SYMBOLS];
     bool any[SYMBOLS];
     uint8_t *seen; /* by symbol and number */
@@ -80,7 +80,9 @@ static void on_reply(void *ctx, uint64_t id, kt_text error)
 static bool deliver(void *ctx, uint32_t symbol, kt_text event)
 {
     feed_listener *listener = ctx;
-    kt_venue_sink sink = { .ctx = listener, .tick = on_tick, .invalid = on_invalid, .other = on_other, .reply = on_reply };
+    kt_venue_sink sink = {
+        .ctx = listener, .tick = on_tick, .invalid = on_invalid, .other = on_other, .reply = on_reply
+    };
     char mem[KT_SIM_EVENT_SIZE + 128];
     kt_builder envelope;
 
@@ -113,22 +115,30 @@ static uint32_t connection(void *ctx)
 }
 
 /* Play `trades` trades with these rates; gives what the feed itself counted, after comparing it with the second count. */
-static kt_sim_totals play(const kt_venue_format *format, bool combined, uint64_t seed, const double *rates, uint32_t trades, FILE *truth,
-    uint64_t *out_hash)
+static kt_sim_totals play(const kt_venue_format *format, bool combined, uint64_t seed, const double *rates,
+    uint32_t trades, FILE *truth, uint64_t *out_hash)
 {
-    kt_sim_market_options market_options = {
-        .seed = seed, .rate = 50, .start_ns = INT64_C(1700000000000000000), .symbols = "3", .burst_every_ns = KT_NS_PER_S
-    };
+    kt_sim_market_options market_options = { .seed = seed,
+        .rate = 50,
+        .start_ns = INT64_C(1700000000000000000),
+        .symbols = "3",
+        .burst_every_ns = KT_NS_PER_S };
     feed_listener listener = { .combined = combined, .first_number = 1700000000000, .hash = 14695981039346656037u };
-    kt_sim_feed_options options = { .format = format, .seed = seed, .silence_max_ns = 3 * KT_NS_PER_S, .truth = truth, .ctx = &listener,
-        .deliver = deliver, .disconnect = disconnect,
+    kt_sim_feed_options options = { .format = format,
+        .seed = seed,
+        .silence_max_ns = 3 * KT_NS_PER_S,
+        .truth = truth,
+        .ctx = &listener,
+        .deliver = deliver,
+        .disconnect = disconnect,
         .connection = connection };
     kt_sim_market *market = NULL;
     kt_sim_totals totals;
 
     assert_int_equal(kt_sim_market_open(&market_options, &market, NULL), KT_OK);
     listener.market = options.market = market;
-    listener.decoder = decoder_knowing(format, format == &kt_venue_binance ? "BTC/USDT ETH/USDT SOL/USDT" : "BTC ETH SOL", 0);
+    listener.decoder =
+        decoder_knowing(format, format == &kt_venue_binance ? "BTC/USDT ETH/USDT SOL/USDT" : "BTC ETH SOL", 0);
     listener.seen = calloc(SYMBOLS * ID_MAX, 1);
     listener.true_price = calloc(SYMBOLS * ID_MAX, sizeof *listener.true_price);
     memcpy(options.rates, rates, sizeof options.rates);
@@ -200,8 +210,10 @@ static void test_each_fault_alone(void **state)
 
             rates[rows[i].fault] = rows[i].fault == KT_SIM_NONE ? 0 : rows[i].fault >= KT_SIM_DISCONNECT ? 0.002 : 0.05;
             totals = play(spellings[j].format, spellings[j].combined, kt_test_seed() + i, rates, 10000, NULL, &hash);
-            if ((totals.invalid != 0) != (strchr(moves, 'i') != NULL) || (totals.repeated != 0) != (strchr(moves, 'p') != NULL) ||
-                (totals.reordered != 0) != (strchr(moves, 'o') != NULL) || (totals.missing != 0) != (strchr(moves, 'm') != NULL) ||
+            if ((totals.invalid != 0) != (strchr(moves, 'i') != NULL) ||
+                (totals.repeated != 0) != (strchr(moves, 'p') != NULL) ||
+                (totals.reordered != 0) != (strchr(moves, 'o') != NULL) ||
+                (totals.missing != 0) != (strchr(moves, 'm') != NULL) ||
                 (totals.suspect != 0) != (strchr(moves, 's') != NULL))
                 fail_msg("%s", kt_sim_fault_name(rows[i].fault));
         }

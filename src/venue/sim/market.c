@@ -18,18 +18,37 @@ static const struct {
     const char *base;
     double price;
 } known[] = {
-    { "BTC", 61800 },  { "ETH", 2640 },   { "SOL", 155 },    { "XRP", 0.61 },      { "BNB", 512 },  { "DOGE", 0.104 },
-    { "ADA", 0.344 },  { "AVAX", 22.4 },  { "LINK", 10.4 },  { "DOT", 4.62 },      { "LTC", 61.2 }, { "BCH", 347 },
-    { "UNI", 6.05 },   { "ATOM", 4.89 },  { "XLM", 0.101 },  { "ETC", 18.9 },      { "FIL", 3.62 }, { "NEAR", 4.03 },
-    { "APT", 6.28 },   { "ARB", 0.558 },  { "OP", 1.46 },    { "PEPE", 0.0000084 }, { "SHIB", 0.0000141 },
+    { "BTC", 61800 },
+    { "ETH", 2640 },
+    { "SOL", 155 },
+    { "XRP", 0.61 },
+    { "BNB", 512 },
+    { "DOGE", 0.104 },
+    { "ADA", 0.344 },
+    { "AVAX", 22.4 },
+    { "LINK", 10.4 },
+    { "DOT", 4.62 },
+    { "LTC", 61.2 },
+    { "BCH", 347 },
+    { "UNI", 6.05 },
+    { "ATOM", 4.89 },
+    { "XLM", 0.101 },
+    { "ETC", 18.9 },
+    { "FIL", 3.62 },
+    { "NEAR", 4.03 },
+    { "APT", 6.28 },
+    { "ARB", 0.558 },
+    { "OP", 1.46 },
+    { "PEPE", 0.0000084 },
+    { "SHIB", 0.0000141 },
 };
 
 /* Shape of the generator. Rates are per second of market time. */
-static const double BRANCHING = 0.6;      /* children of a trade, on average */
-static const double DECAY = 60;           /* of the excitement: a child comes after 17 ms on average */
-static const double SAME_SIDE = 0.85;     /* a child goes on in the direction of its parent */
-static const double STEP = 0.00012;       /* standard step of the walk at an immigrant, as a part of the price */
-static const double REVERSION = 0.0002;   /* part of the way back to the first price, each step */
+static const double BRANCHING = 0.6;    /* children of a trade, on average */
+static const double DECAY = 60;         /* of the excitement: a child comes after 17 ms on average */
+static const double SAME_SIDE = 0.85;   /* a child goes on in the direction of its parent */
+static const double STEP = 0.00012;     /* standard step of the walk at an immigrant, as a part of the price */
+static const double REVERSION = 0.0002; /* part of the way back to the first price, each step */
 static const double HALF_SPREAD = 0.00004;
 static const double SIZE_EXPONENT = 1.4;
 static const double NOTIONAL_MIN = 12; /* smallest size, in the quote asset */
@@ -60,11 +79,11 @@ struct kt_sim_market {
     /* generator */
     kt_rng rng;
     price_walk *walks;
-    double excitement;    /* intensity above the base rate */
-    double elapsed_s;     /* since the start: of the last trade */
+    double excitement; /* intensity above the base rate */
+    double elapsed_s;  /* since the start: of the last trade */
     uint32_t last_symbol;
-    int64_t last_ns;      /* of the last trade */
-    int64_t burst_ns;     /* when the next burst comes */
+    int64_t last_ns;  /* of the last trade */
+    int64_t burst_ns; /* when the next burst comes */
     uint32_t burst_left;
 };
 
@@ -75,7 +94,8 @@ static kt_decimal step_of(uint32_t scale)
     return (kt_decimal){ .m = 1, .scale = (uint8_t)scale };
 }
 
-static kt_code add_symbol(kt_sim_market *market, kt_text pair, uint32_t price_scale, uint32_t quantity_scale, kt_err *err)
+static kt_code add_symbol(
+    kt_sim_market *market, kt_text pair, uint32_t price_scale, uint32_t quantity_scale, kt_err *err)
 {
     kt_sim_symbol *symbol = NULL;
     kt_text quote = pair, base = { 0 };
@@ -84,11 +104,12 @@ static kt_code add_symbol(kt_sim_market *market, kt_text pair, uint32_t price_sc
     if (!kt_text_cut(&quote, '/', &base) || base.n == 0 || quote.n == 0 || memchr(quote.s, '/', quote.n) != NULL)
         return kt_fail(err, KT_ARG, "symbol '%.*s': a symbol is BASE/QUOTE, such as BTC/USDT", KT_TEXT_ARG(pair));
     if (pair.n >= sizeof symbol->text[0])
-        return kt_fail(err, KT_ARG, "symbol '%.*s' is longer than %zu bytes", KT_TEXT_ARG(pair), sizeof symbol->text[0] - 1);
+        return kt_fail(
+            err, KT_ARG, "symbol '%.*s' is longer than %zu bytes", KT_TEXT_ARG(pair), sizeof symbol->text[0] - 1);
     for (size_t i = 0; i < pair.n; i++)
         if (!((pair.s[i] >= 'A' && pair.s[i] <= 'Z') || (pair.s[i] >= '0' && pair.s[i] <= '9') || pair.s[i] == '/'))
-            return kt_fail(
-                err, KT_ARG, "symbol '%.*s': only capital letters, digits and one slash are allowed", KT_TEXT_ARG(pair));
+            return kt_fail(err, KT_ARG, "symbol '%.*s': only capital letters, digits and one slash are allowed",
+                KT_TEXT_ARG(pair));
     if (market->symbol_count == KT_SIM_SYMBOL_MAX)
         return kt_fail(err, KT_ARG, "more than %d symbols", KT_SIM_SYMBOL_MAX);
 
@@ -158,7 +179,8 @@ static kt_code add_numbered(kt_sim_market *market, uint64_t count, kt_err *err)
     kt_code code = KT_OK;
 
     if (count == 0 || count > KT_SIM_SYMBOL_MAX)
-        return kt_fail(err, KT_ARG, "--symbols %llu: 1 to %d, or a list of symbols", (unsigned long long)count, KT_SIM_SYMBOL_MAX);
+        return kt_fail(
+            err, KT_ARG, "--symbols %llu: 1 to %d, or a list of symbols", (unsigned long long)count, KT_SIM_SYMBOL_MAX);
     for (uint64_t i = 0; i < count && code == KT_OK; i++) {
         char pair[SIZE_TEXT];
 

@@ -30,6 +30,7 @@ typedef struct kt_sim_symbol {
     char text[4][32];
 } kt_sim_symbol;
 
+/* No padding, so that trades can be compared as bytes; leave `zero` zero. */
 typedef struct kt_sim_trade {
     int64_t at_ns;   /* when the market's clock reaches it */
     int64_t time_ms; /* as the venue says */
@@ -38,17 +39,20 @@ typedef struct kt_sim_trade {
     uint64_t number; /* grows within a symbol */
     uint32_t symbol; /* index */
     bool seller_took;
+    uint8_t zero[3];
 } kt_sim_trade;
+
+_Static_assert(sizeof(kt_sim_trade) == 48, "no padding");
 
 typedef struct kt_sim_market_options {
     const char *symbols;   /* "BTC/USDT,ETH/USDT=2500" or a number of symbols; NULL: 4, or those of the tape */
     const char *tape;      /* NULL: generate */
     uint64_t until_number; /* tape: the last trade number that counts; 0: all */
     uint64_t seed;
-    double rate;           /* generator: trades a second, over all symbols */
-    int64_t start_ns;      /* generator: its first instant */
-    uint64_t count;        /* trades in all, then it ends; 0: no end */
-    uint32_t burst;        /* generator: trades in one millisecond, of the first symbol; 0: none */
+    double rate;      /* generator: trades a second, over all symbols */
+    int64_t start_ns; /* generator: its first instant */
+    uint64_t count;   /* trades in all, then it ends; 0: no end */
+    uint32_t burst;   /* generator: trades in one millisecond, of the first symbol; 0: none */
     int64_t burst_every_ns;
 } kt_sim_market_options;
 

@@ -21,11 +21,9 @@ static kt_sim_market *opened(const kt_sim_market_options *options)
 
 static kt_sim_market_options generator(uint64_t seed)
 {
-    return (kt_sim_market_options){ .seed = seed,
-        .rate = 100,
-        .start_ns = start_ns,
-        .burst_every_ns = 60 * KT_NS_PER_S,
-        .symbols = "8" };
+    return (kt_sim_market_options){
+        .seed = seed, .rate = 100, .start_ns = start_ns, .burst_every_ns = 60 * KT_NS_PER_S, .symbols = "8"
+    };
 }
 
 static void test_one_seed_gives_one_market(void **state)
@@ -86,8 +84,11 @@ static void test_generator(void **state)
         assert_true(trade.time_ms == kt_time_to_ms(trade.at_ns) && trade.time_ms >= symbol->time_ms);
         assert_true(symbol->number == 0 || trade.number == symbol->number + 1);
         assert_true(trade.price > 0 && trade.quantity > 0);
-        assert_int_equal(kt_decimal_rescale((kt_decimal){ .m = trade.price, .scale = KT_SIM_SCALE }, pair->price_scale, &m), KT_OK);
-        assert_int_equal(kt_decimal_rescale((kt_decimal){ .m = trade.quantity, .scale = KT_SIM_SCALE }, pair->quantity_scale, &m), KT_OK);
+        assert_int_equal(
+            kt_decimal_rescale((kt_decimal){ .m = trade.price, .scale = KT_SIM_SCALE }, pair->price_scale, &m), KT_OK);
+        assert_int_equal(
+            kt_decimal_rescale((kt_decimal){ .m = trade.quantity, .scale = KT_SIM_SCALE }, pair->quantity_scale, &m),
+            KT_OK);
         if (symbol->count >= MEDIAN) {
             int64_t sorted[MEDIAN];
 
@@ -106,7 +107,7 @@ static void test_generator(void **state)
     /* 200,000 at 100 a second are 2,000 s; clusters make the spread wide. */
     assert_true(last_ns - start_ns > 1200 * KT_NS_PER_S && last_ns - start_ns < 3000 * KT_NS_PER_S);
     assert_true(together > TRADES / 8); /* without clusters 9.5 % would follow within a millisecond */
-    assert_true(bounces > TRADES / 4);              /* prices move */
+    assert_true(bounces > TRADES / 4);  /* prices move */
     assert_true(first > TRADES / 4 && first < TRADES / 2); /* weights 1, 1/2, 1/3 ...: 37 % */
     assert_true(large > TRADES / 5000 && large < TRADES / 50);
     assert_true(notional_sum / TRADES > 2 * 12); /* the mean lies far above the smallest */
@@ -175,7 +176,8 @@ static void test_symbols(void **state)
         if (rows[i].error != NULL)
             fail_msg("%s: no error", rows[i].name);
         for (uint32_t at = 0; at < kt_sim_symbol_count(market); at++)
-            snprintf(tickers + strlen(tickers), sizeof tickers - strlen(tickers), "%s ", kt_sim_symbol_at(market, at)->ticker.symbol.s);
+            snprintf(tickers + strlen(tickers), sizeof tickers - strlen(tickers), "%s ",
+                kt_sim_symbol_at(market, at)->ticker.symbol.s);
         kt_sim_market_close(market);
         if (strcmp(tickers, rows[i].tickers) != 0)
             fail_msg("%s: '%s'", rows[i].name, tickers);
@@ -185,7 +187,9 @@ static void test_symbols(void **state)
 /* ---- tapes ---- */
 
 #define HEAD "trade_id,price,qty,trade_time_ms,buyer_is_maker,recv_ns\n"
-#define RAW(id, time) "{\"stream\":\"btcusdt@trade\",\"data\":{\"e\":\"trade\",\"s\":\"BTCUSDT\",\"t\":" id ",\"p\":\"1.50\",\"q\":\"2\",\"T\":" time ",\"m\":true}}\n"
+#define RAW(id, time)                                                                     \
+    "{\"stream\":\"btcusdt@trade\",\"data\":{\"e\":\"trade\",\"s\":\"BTCUSDT\",\"t\":" id \
+    ",\"p\":\"1.50\",\"q\":\"2\",\"T\":" time ",\"m\":true}}\n"
 
 static void test_bad_tapes(void **state)
 {
@@ -196,23 +200,27 @@ static void test_bad_tapes(void **state)
         const char *error;
     } rows[] = {
         { "good csv", "trades_btcusdt_1.csv", HEAD "1,1.5,2,3,1,4\n2,1.5,2,3,0,4\n", NULL },
-        { "good csv, columns in another order", "trades_ethbtc.csv", "x,recv_ns,qty,price,trade_time_ms,buyer_is_maker,trade_id\n0,1,2,3,4,1,6\n",
-            NULL },
+        { "good csv, columns in another order", "trades_ethbtc.csv",
+            "x,recv_ns,qty,price,trade_time_ms,buyer_is_maker,trade_id\n0,1,2,3,4,1,6\n", NULL },
         { "good raw", "btc.ns_raw.txt", "7 " RAW("1", "3") "8 {\"stream\":\"btcusdt@depth\"}\n9 " RAW("2", "3"), NULL },
         { "no such ending", "tape.txt", "", "its name must end in" },
         { "empty", "trades_btcusdt.csv", "", "has no trades" },
-        { "a column is not there", "trades_btcusdt.csv", "trade_id,price,qty,trade_time_ms,buyer_is_maker\n", "'recv_ns' is not there" },
+        { "a column is not there", "trades_btcusdt.csv", "trade_id,price,qty,trade_time_ms,buyer_is_maker\n",
+            "'recv_ns' is not there" },
         { "no pair in the name", "trades.csv", HEAD "1,1,1,1,1,1\n", "--symbols" },
         { "a row cut short", "trades_btcusdt.csv", HEAD "1,1.5,2\n", "csv:2: not a row" },
         { "a price that is none", "trades_btcusdt.csv", HEAD "1,x,2,3,1,4\n", "csv:2: not a row" },
         { "a price of zero", "trades_btcusdt.csv", HEAD "1,0,2,3,1,4\n", "csv:2: price and quantity must be positive" },
         { "nine digits", "trades_btcusdt.csv", HEAD "1,0.123456789,2,3,1,4\n", "at most 8 digits" },
         { "ids fall", "trades_btcusdt.csv", HEAD "2,1,2,3,1,4\n1,1,2,3,1,4\n", "csv:3: trade 1 comes after 2" },
-        { "the venue's time falls", "trades_btcusdt.csv", HEAD "1,1,2,3,1,4\n2,1,2,2,1,4\n", "csv:3: the venue's time falls" },
-        { "the receive time falls", "trades_btcusdt.csv", HEAD "1,1,2,3,1,4\n2,1,2,3,1,3\n", "csv:3: the receive time falls" },
+        { "the venue's time falls", "trades_btcusdt.csv", HEAD "1,1,2,3,1,4\n2,1,2,2,1,4\n",
+            "csv:3: the venue's time falls" },
+        { "the receive time falls", "trades_btcusdt.csv", HEAD "1,1,2,3,1,4\n2,1,2,3,1,3\n",
+            "csv:3: the receive time falls" },
         { "raw without a time", "x.ns_raw.txt", RAW("1", "3"), "txt:1: a line is" },
         { "raw with broken JSON", "x.ns_raw.txt", "7 {\"stream\":\"btcusdt@trade\",\n", "txt:1" },
-        { "raw without a field", "x.ns_raw.txt", "7 {\"stream\":\"btcusdt@trade\",\"data\":{\"s\":\"BTCUSDT\"}}\n", "txt:1" },
+        { "raw without a field", "x.ns_raw.txt", "7 {\"stream\":\"btcusdt@trade\",\"data\":{\"s\":\"BTCUSDT\"}}\n",
+            "txt:1" },
         { "torn gzip", "trades_btcusdt.csv.gz", NULL, "csv.gz" },
     };
     const char *dir = kt_test_dir();
@@ -226,7 +234,8 @@ static void test_bad_tapes(void **state)
         snprintf(path, sizeof path, "%s/%s", dir, rows[i].file);
         file = fopen(path, "w");
         assert_non_null(file);
-        fwrite(rows[i].text != NULL ? rows[i].text : "\x1f\x8b\x08\x00\x00", 1, rows[i].text != NULL ? strlen(rows[i].text) : 5, file);
+        fwrite(rows[i].text != NULL ? rows[i].text : "\x1f\x8b\x08\x00\x00", 1,
+            rows[i].text != NULL ? strlen(rows[i].text) : 5, file);
         fclose(file);
         if (kt_sim_tape_read(path, NULL, &tape, &err) == KT_OK) {
             if (rows[i].error != NULL)

@@ -18,8 +18,8 @@ typedef struct sim_flag {
 static kt_code number(const char *value, uint64_t min, uint64_t max, uint64_t *out, kt_err *err)
 {
     if (kt_text_u64(kt_text_of(value), out) != KT_OK || *out < min || *out > max)
-        return kt_fail(err, KT_RANGE, "'%s': a whole number from %llu to %llu is needed", value, (unsigned long long)min,
-            (unsigned long long)max);
+        return kt_fail(err, KT_RANGE, "'%s': a whole number from %llu to %llu is needed", value,
+            (unsigned long long)min, (unsigned long long)max);
     return KT_OK;
 }
 
@@ -60,8 +60,8 @@ static kt_code set_format(kt_sim_options *options, const char *value, kt_err *er
     options->generic = strcmp(value, "generic") == 0 || strcmp(value, "both") == 0;
     options->binance = strcmp(value, "binance") == 0 || strcmp(value, "both") == 0;
     return options->generic || options->binance
-        ? KT_OK
-        : kt_fail(err, KT_ARG, "'%s': generic, binance and both are the formats there are", value);
+               ? KT_OK
+               : kt_fail(err, KT_ARG, "'%s': generic, binance and both are the formats there are", value);
 }
 
 static kt_code set_symbols(kt_sim_options *options, const char *value, kt_err *err)
@@ -89,7 +89,8 @@ static kt_code set_start(kt_sim_options *options, const char *value, kt_err *err
 {
     int64_t ms = 0;
 
-    if (kt_text_i64(kt_text_of(value), &ms) == KT_OK && ms > 0 && kt_time_from_ms(ms, &options->market.start_ns) == KT_OK)
+    if (kt_text_i64(kt_text_of(value), &ms) == KT_OK && ms > 0 &&
+        kt_time_from_ms(ms, &options->market.start_ns) == KT_OK)
         return KT_OK;
     if (kt_time_parse_iso(kt_text_of(value), &options->market.start_ns) == KT_OK && options->market.start_ns > 0)
         return KT_OK;
@@ -183,7 +184,8 @@ static kt_code set_fault(kt_sim_options *options, const char *value, kt_err *err
                 "'%.*s': no such fault; there are drop, repeat, reorder, malformed, missing_field, wrong_type, absurd_price, "
                 "disconnect and silence",
                 KT_TEXT_ARG(name));
-        if (kt_decimal_parse(rate_text, &rate) != KT_OK || rate.m < 0 || kt_decimal_compare(rate, (kt_decimal){ .m = 1 }) > 0)
+        if (kt_decimal_parse(rate_text, &rate) != KT_OK || rate.m < 0 ||
+            kt_decimal_compare(rate, (kt_decimal){ .m = 1 }) > 0)
             return kt_fail(err, KT_RANGE, "'%.*s': a rate from 0 to 1 is needed, such as %s=0.01", KT_TEXT_ARG(item),
                 kt_sim_fault_name(fault));
         options->faults[fault] = (double)rate.m / (double)kt_pow10(rate.scale);
@@ -226,10 +228,11 @@ static const sim_flag flags[] = {
     { "keep", "N", "trades of each symbol that REST remembers (1000000)", set_keep },
     { "shuffle", NULL, "rows of /trades come in no order", set_shuffle },
     { "no-rest", NULL, "REST answers 503", set_no_rest },
-    { "fault", "NAME=RATE", "break so many of the trades on the stream; may be repeated, or a list with commas", set_fault },
+    { "fault", "NAME=RATE", "break so many of the trades on the stream; may be repeated, or a list with commas",
+        set_fault },
     { "silence-length", "SECONDS", "the longest silence, in market time (8)", set_silence },
-    { "truth", "FILE", "write down what became of each trade, a JSON object a line, and totals at the end and on SIGUSR1",
-        set_truth },
+    { "truth", "FILE",
+        "write down what became of each trade, a JSON object a line, and totals at the end and on SIGUSR1", set_truth },
     { "help", NULL, "this text", set_help },
 };
 
@@ -248,7 +251,8 @@ static kt_code check(const kt_sim_options *options, kt_err *err)
     for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
         sum += options->faults[fault];
     if (sum > 1 + 1e-9)
-        return kt_fail(err, KT_RANGE, "the rates of all faults add up to %g: a trade has one fault at most, so the sum is at most 1", sum);
+        return kt_fail(err, KT_RANGE,
+            "the rates of all faults add up to %g: a trade has one fault at most, so the sum is at most 1", sum);
     if (options->market.until_number != 0 && options->market.tape == NULL)
         return kt_fail(err, KT_ARG, "--until-id needs a --tape");
     if (options->market.burst != 0 && options->market.tape != NULL)
@@ -295,26 +299,30 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
 
 void kt_sim_help(FILE *out)
 {
-    fputs("kontor sim - a market that breaks its stream on purpose and tells the truth over REST\n"
-          "\n"
-          "Usage: kontor sim [flags]\n"
-          "\n"
-          "  kontor sim                                     a market of four symbols, 20 trades a second, no faults\n"
-          "  kontor sim --fault drop=0.01,repeat=0.01 --fault absurd_price=0.001\n"
-          "  kontor sim --tape btcusdt.ns_raw.txt.gz --speed max --truth truth.jsonl\n"
-          "\n"
-          "Served on one port:\n"
-          "  generic   ws://127.0.0.1:3001/stream, http://127.0.0.1:3001/trades?ticker=BTC&startTime=<ms>\n"
-          "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/ethusdt@trade, /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
-          "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades\n"
-          "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
-          "\n"
-          "Flags, with what holds without them in brackets:\n",
+    fputs(
+        "kontor sim - a market that breaks its stream on purpose and tells the truth over REST\n"
+        "\n"
+        "Usage: kontor sim [flags]\n"
+        "\n"
+        "  kontor sim                                     a market of four symbols, 20 trades a second, no faults\n"
+        "  kontor sim --fault drop=0.01,repeat=0.01 --fault absurd_price=0.001\n"
+        "  kontor sim --tape btcusdt.ns_raw.txt.gz --speed max --truth truth.jsonl\n"
+        "\n"
+        "Served on one port:\n"
+        "  generic   ws://127.0.0.1:3001/stream, http://127.0.0.1:3001/trades?ticker=BTC&startTime=<ms>\n"
+        "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/ethusdt@trade, /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
+        "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades\n"
+        "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
+        "\n"
+        "Flags, with what holds without them in brackets:\n",
         out);
     for (size_t i = 0; i < KT_COUNT(flags); i++) {
         char head[64];
 
-        snprintf(head, sizeof head, "--%s%s%s%s", flags[i].name, flags[i].value_optional ? " [" : flags[i].value != NULL ? " " : "",
+        snprintf(head, sizeof head, "--%s%s%s%s", flags[i].name,
+            flags[i].value_optional  ? " ["
+            : flags[i].value != NULL ? " "
+                                     : "",
             flags[i].value != NULL ? flags[i].value : "", flags[i].value_optional ? "]" : "");
         fprintf(out, "  %-*s %s\n", HELP_COLUMN, head, flags[i].text);
     }

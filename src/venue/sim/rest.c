@@ -6,7 +6,14 @@
 #include "venue/sim/feed.h"
 #include "venue/sim/wire.h"
 
-enum { GENERIC_ROW_MAX = 100, LIMIT_DEFAULT = 500, LIMIT_MAX = 1000, VALUE_SIZE = 8192, ERROR_SIZE = 512, SYMBOL_NODE_MAX = 2048 };
+enum {
+    GENERIC_ROW_MAX = 100,
+    LIMIT_DEFAULT = 500,
+    LIMIT_MAX = 1000,
+    VALUE_SIZE = 8192,
+    ERROR_SIZE = 512,
+    SYMBOL_NODE_MAX = 2048
+};
 
 /* ---- parameters ---- */
 
@@ -50,7 +57,8 @@ static uint32_t find_symbol(const kt_sim_rest *rest, kt_text name, bool generic)
     return i;
 }
 
-static void put_row(const kt_sim_rest *rest, const kt_venue_format *format, uint32_t symbol, uint32_t at, kt_builder *body)
+static void put_row(
+    const kt_sim_rest *rest, const kt_venue_format *format, uint32_t symbol, uint32_t at, kt_builder *body)
 {
     const kt_sim_symbol *known = kt_sim_symbol_at(rest->market, symbol);
     char id[KT_SIM_ID_SIZE];
@@ -140,13 +148,15 @@ static uint16_t answer_binance_trades(const kt_sim_rest *rest, kt_text query, bo
     if (parameter(query, "symbol", mem, &name) != PRESENT || name.n == 0)
         return missing_symbol(body);
     if (number_parameter(query, "limit", &limit) == UNREADABLE)
-        return venue_error(body, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.");
+        return venue_error(
+            body, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.");
     if (limit == 0)
         return venue_error(body, -1130, "Data sent for parameter 'limit' is not valid.");
     if (by_id)
         found = number_parameter(query, "fromId", &from_id);
     if (found == UNREADABLE)
-        return venue_error(body, -1100, "Illegal characters found in parameter 'fromId'; legal range is '^[0-9]{1,20}$'.");
+        return venue_error(
+            body, -1100, "Illegal characters found in parameter 'fromId'; legal range is '^[0-9]{1,20}$'.");
     symbol = find_symbol(rest, name, false);
     if (symbol == kt_sim_symbol_count(rest->market))
         return venue_error(body, -1121, "Invalid symbol.");
@@ -168,7 +178,8 @@ static uint16_t answer_binance_trades(const kt_sim_rest *rest, kt_text query, bo
 }
 
 /* Mark the symbols that `symbol` or `symbols` name; all when neither is given. 200, or the status of the error. */
-static uint16_t wanted_symbols(const kt_sim_rest *rest, kt_text query, bool wanted[static KT_SIM_SYMBOL_MAX], kt_builder *body)
+static uint16_t wanted_symbols(
+    const kt_sim_rest *rest, kt_text query, bool wanted[static KT_SIM_SYMBOL_MAX], kt_builder *body)
 {
     static const char bad_symbols[] = "Illegal characters found in parameter 'symbols'.";
     uint32_t count = kt_sim_symbol_count(rest->market);
@@ -199,9 +210,9 @@ static uint16_t wanted_symbols(const kt_sim_rest *rest, kt_text query, bool want
     }
     if (kt_json_parse(text, nodes, SYMBOL_NODE_MAX, &doc, NULL) != KT_OK || kt_json_kind_of(&doc, 0) != KT_JSON_ARRAY)
         return venue_error(body, -1100, bad_symbols);
-    kt_json_each(&doc, 0, item)
-    {
-        uint32_t symbol = kt_json_kind_of(&doc, item) == KT_JSON_STRING ? find_symbol(rest, kt_json_raw(&doc, item), false) : count;
+    kt_json_each (&doc, 0, item) {
+        uint32_t symbol =
+            kt_json_kind_of(&doc, item) == KT_JSON_STRING ? find_symbol(rest, kt_json_raw(&doc, item), false) : count;
 
         if (symbol == count)
             return venue_error(body, -1121, "Invalid symbol.");
@@ -218,7 +229,8 @@ static uint16_t answer_exchange_info(const kt_sim_rest *rest, kt_text query, kt_
 
     if (status != 200)
         return status;
-    kt_builder_format(body, "{\"timezone\":\"UTC\",\"serverTime\":%lld,\"rateLimits\":[],\"exchangeFilters\":[],\"symbols\":[",
+    kt_builder_format(body,
+        "{\"timezone\":\"UTC\",\"serverTime\":%lld,\"rateLimits\":[],\"exchangeFilters\":[],\"symbols\":[",
         (long long)kt_time_to_ms(rest->now_ns));
     for (uint32_t i = 0; i < kt_sim_symbol_count(rest->market); i++) {
         if (!wanted[i])

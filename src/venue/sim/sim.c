@@ -28,8 +28,8 @@ typedef struct sim_client {
     struct sim_state *sim;
     struct sim_client *next;
     kt_ws_conn *conn;
-    uint32_t feed;  /* index */
-    bool combined;  /* events in the envelope of a combined stream */
+    uint32_t feed; /* index */
+    bool combined; /* events in the envelope of a combined stream */
     bool subscribed_any;
     bool subscribed[KT_SIM_SYMBOL_MAX];
 } sim_client;
@@ -384,7 +384,8 @@ static void put_subscriptions(const sim_client *client, kt_json_writer *writer)
 }
 
 /* Do what is asked; NULL, or the venue's words of refusal. */
-static const char *obey(sim_client *client, const kt_json_doc *doc, const request_message *message, kt_json_writer *writer)
+static const char *obey(
+    sim_client *client, const kt_json_doc *doc, const request_message *message, kt_json_writer *writer)
 {
     bool add = kt_text_equal(message->method, KT_TEXT("SUBSCRIBE"));
     uint32_t count = kt_sim_symbol_count(client->sim->market);
@@ -398,9 +399,10 @@ static const char *obey(sim_client *client, const kt_json_doc *doc, const reques
         return "Invalid request: unknown variant of method";
     if (message->params == 0)
         return "Invalid request: missing field `params`";
-    kt_json_each(doc, message->params, item)
-    {
-        uint32_t symbol = kt_json_kind_of(doc, item) == KT_JSON_STRING ? symbol_of_stream(client->sim, kt_json_raw(doc, item)) : count;
+    kt_json_each (doc, message->params, item) {
+        uint32_t symbol = kt_json_kind_of(doc, item) == KT_JSON_STRING
+                              ? symbol_of_stream(client->sim, kt_json_raw(doc, item))
+                              : count;
 
         if (symbol < count && add)
             subscribe(client, symbol);
@@ -430,7 +432,8 @@ static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const u
     kt_json_writer_init(&writer, mem, sizeof mem);
     kt_json_open_object(&writer);
     readable = kt_json_parse((kt_text){ (const char *)payload, size }, nodes, KT_COUNT(nodes), &doc, &err) == KT_OK;
-    if (!readable || kt_json_fields(&doc, 0, request_fields, KT_COUNT(request_fields), NULL, &message, NULL, &err) != KT_OK)
+    if (!readable ||
+        kt_json_fields(&doc, 0, request_fields, KT_COUNT(request_fields), NULL, &message, NULL, &err) != KT_OK)
         refusal = err.msg;
     else
         refusal = obey(client, &doc, &message, &writer);
@@ -478,7 +481,8 @@ static uint32_t feed_of_path(const sim_state *sim, kt_text path, kt_text query, 
     return (stream || raw) && sim->options->binance ? 1 : FEEDS;
 }
 
-static void accept_client(sim_state *sim, kt_http_server *http, uint64_t exchange, const kt_http_request *request, uint32_t feed, bool combined)
+static void accept_client(sim_state *sim, kt_http_server *http, uint64_t exchange, const kt_http_request *request,
+    uint32_t feed, bool combined)
 {
     sim_client *client = NULL;
     char mem[KT_HTTP_TARGET_MAX];
@@ -651,7 +655,9 @@ static kt_code open_server(sim_state *sim, kt_err *err)
     kt_ws_server_options ws = { .handlers = { .on_message = on_message, .on_drain = on_drain, .on_close = on_close },
         .message_max = MESSAGE_MAX / 2,
         .out_max = OUT_MAX };
-    kt_http_server_options http = { .host = "127.0.0.1", .port = sim->options->port, .on_request = on_request, .ctx = sim };
+    kt_http_server_options http = {
+        .host = "127.0.0.1", .port = sim->options->port, .on_request = on_request, .ctx = sim
+    };
     kt_code code = kt_loop_new(NULL, &sim->loop, err);
 
     if (code == KT_OK)
@@ -697,7 +703,8 @@ static kt_code run(const kt_sim_options *options, kt_err *err)
     kt_code code = KT_OK;
 
     kt_rng_init(&sim.shuffle, ~options->market.seed);
-    code = open_server(&sim, err); /* a busy port is told before a long tape is read; nobody is served before the loop runs */
+    code = open_server(
+        &sim, err); /* a busy port is told before a long tape is read; nobody is served before the loop runs */
     if (code == KT_OK)
         code = open_market(&sim, err);
     if (code != KT_OK)

@@ -85,7 +85,9 @@ static int stop_sim(sim_child *child, int number)
 static kt_text get(uint16_t port, const char *target, uint16_t *out_status)
 {
     static char answer[BODY_MAX];
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) }
+    };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char request[2048];
     size_t size = 0;
@@ -150,7 +152,7 @@ static bool has_ended(uint16_t port)
 typedef struct stream_reader {
     kt_loop *loop;
     kt_ws_client *client;
-    char url[512];
+    char url[1024];
     kt_timer timer;
     char *text; /* every message, each with a line end */
     size_t size, capacity;
@@ -255,12 +257,13 @@ static void read_all(stream_reader *reader, uint16_t port, const char *feed)
 
 /* ---- tests ---- */
 
-#define ALL_FAULTS                                                                                                        \
-    "--fault drop=0.03,repeat=0.03,reorder=0.05 --fault malformed=0.01,missing_field=0.01,wrong_type=0.01 "               \
+#define ALL_FAULTS                                                                                          \
+    "--fault drop=0.03,repeat=0.03,reorder=0.05 --fault malformed=0.01,missing_field=0.01,wrong_type=0.01 " \
     "--fault=absurd_price=0.02,disconnect=0.002,silence=0.0003"
 
 /* What one run gives: the bytes of the stream and the truth file. */
-static void record(const char *format, const char *target, unsigned seed, const char *path, char **out_text, size_t *out_size)
+static void record(
+    const char *format, const char *target, unsigned seed, const char *path, char **out_text, size_t *out_size)
 {
     char flags[1024];
     stream_reader reader;
@@ -348,7 +351,8 @@ typedef struct trade_book {
     uint32_t count, max;
 } trade_book;
 
-static void keep(trade_book *book, uint64_t number, int64_t time_ns, kt_decimal price, kt_decimal quantity, uint8_t side)
+static void keep(
+    trade_book *book, uint64_t number, int64_t time_ns, kt_decimal price, kt_decimal quantity, uint8_t side)
 {
     kt_sim_trade trade = { .number = number, .time_ms = kt_time_to_ms(time_ns), .seller_took = side == KT_SIDE_SELL };
 
@@ -442,8 +446,9 @@ static void test_tape(void **state)
 /* 250 trades in one millisecond: REST gives the first 100 by id whatever is asked, and those behind can not be had. */
 static void test_full_millisecond(void **state)
 {
-    sim_child sim = start_sim("--port 0 --format generic --speed max --count 3000 --symbols 1 --rate 50 --burst 250 --burst-every 20 "
-                          "--start-time 1700000000000 --shuffle");
+    sim_child sim = start_sim(
+        "--port 0 --format generic --speed max --count 3000 --symbols 1 --rate 50 --burst 250 --burst-every 20 "
+        "--start-time 1700000000000 --shuffle");
     kt_venue_decoder *decoder = decoder_knowing(&kt_venue_generic, "BTC", 0);
     kt_ev_request request = { .symbol = KT_TEXT("BTC"), .what = KT_WHAT_TRADES_BY_TIME };
     static kt_told told;
@@ -471,8 +476,7 @@ static void test_full_millisecond(void **state)
     assert_int_equal(kt_venue_rest_url(decoder, "/trades", &request, target, sizeof target, NULL), KT_OK);
     doc = parsed(get(sim.port, target, &status));
     assert_int_equal(kt_json_count(&doc, 0), 100);
-    kt_json_each(&doc, 0, row)
-    {
+    kt_json_each (&doc, 0, row) {
         kt_text id = kt_json_raw(&doc, kt_json_get(&doc, row, KT_TEXT("tradeid")));
         uint64_t number = 0;
 
@@ -501,8 +505,9 @@ static void test_full_millisecond(void **state)
 /* By the clock: nothing starts before the client is there, both feeds run at once, REST is complete at every moment. */
 static void test_paced(void **state)
 {
-    sim_child sim = start_sim("--port 0 --speed 40 --rate 100 --count 400 --symbols 2 --wait 2 --seed 9 --start-time 1700000000000 "
-                          "--fault drop=0.1,disconnect=0.01,silence=0.002 --silence-length 2");
+    sim_child sim =
+        start_sim("--port 0 --speed 40 --rate 100 --count 400 --symbols 2 --wait 2 --seed 9 --start-time 1700000000000 "
+                  "--fault drop=0.1,disconnect=0.01,silence=0.002 --silence-length 2");
     stream_reader generic, binance;
     uint16_t status = 0;
     kt_text body = get(sim.port, "/api/v3/trades?symbol=BTCUSDT", &status);
@@ -547,7 +552,8 @@ static void test_subscribing_by_message(void **state)
     static const struct {
         const char *name, *say, *reply;
     } rows[] = {
-        { "subscribe", "{\"method\":\"SUBSCRIBE\",\"params\":[\"btcusdt@trade\",\"nobody@trade\",\"btcusdt@depth\"],\"id\":1}",
+        { "subscribe",
+            "{\"method\":\"SUBSCRIBE\",\"params\":[\"btcusdt@trade\",\"nobody@trade\",\"btcusdt@depth\"],\"id\":1}",
             "{\"result\":null,\"id\":1}" },
         { "list", "{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":\"x\"}", "{\"result\":[],\"id\":\"x\"}" },
         { "no params", "{\"method\":\"SUBSCRIBE\",\"id\":2}",
@@ -586,7 +592,8 @@ static void test_rest_errors(void **state)
         { "startTime is no number", "/trades?ticker=BTC&startTime=x", 400, "ms since 1970" },
         { "recent trades", "/api/v3/trades?symbol=BTCUSDT&limit=1", 200, "\"isBestMatch\":true" },
         { "no symbol", "/api/v3/trades", 400, "-1102" },
-        { "invalid symbol", "/api/v3/historicalTrades?symbol=NONE", 400, "{\"code\":-1121,\"msg\":\"Invalid symbol.\"}" },
+        { "invalid symbol", "/api/v3/historicalTrades?symbol=NONE", 400,
+            "{\"code\":-1121,\"msg\":\"Invalid symbol.\"}" },
         { "limit is no number", "/api/v3/trades?symbol=BTCUSDT&limit=x", 400, "-1100" },
         { "limit 0", "/api/v3/trades?symbol=BTCUSDT&limit=0", 400, "-1130" },
         { "fromId is no number", "/api/v3/historicalTrades?symbol=BTCUSDT&fromId=-1", 400, "-1100" },
@@ -647,7 +654,8 @@ static void test_refusals(void **state)
         { "until-id without a tape", "--until-id 5", 2, "needs a --tape" },
         { "burst with a tape", "--burst 5 --tape x.csv", 2, "--burst is of the generator" },
         { "bad symbol", "--port 0 --symbols BTC", 1, "BASE/QUOTE" },
-        { "no such tape", "--port 0 --tape /nowhere/trades_btcusdt.csv", 1, "cannot open tape '/nowhere/trades_btcusdt.csv'" },
+        { "no such tape", "--port 0 --tape /nowhere/trades_btcusdt.csv", 1,
+            "cannot open tape '/nowhere/trades_btcusdt.csv'" },
         { "truth can not be written", "--port 0 --truth /nowhere/truth", 1, "cannot write --truth '/nowhere/truth'" },
     };
 

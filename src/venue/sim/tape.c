@@ -11,8 +11,8 @@
 enum { LINE_SIZE = 4 << 20, NODE_MAX = 256, COLUMN_MAX = 16 };
 
 /* What assets are paid in: how a venue's BTCUSDT is cut in two. Longer ones first. */
-static const char *const quotes[] = { "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "BTC", "ETH", "BNB", "EUR", "GBP", "TRY",
-    "JPY", "BRL" };
+static const char *const quotes[] = { "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "BTC", "ETH", "BNB", "EUR", "GBP",
+    "TRY", "JPY", "BRL" };
 
 typedef struct tape_reader {
     kt_sim_tape tape;
@@ -69,8 +69,8 @@ static kt_code find_symbol(tape_reader *reader, kt_text symbol, uint32_t *out_in
     char pair[32];
 
     if (!spell_pair(symbol, pair))
-        return kt_fail(err, KT_SYNTAX, "%s:%llu: which pair '%.*s' is can not be told: give --symbols BASE/QUOTE", reader->path,
-            (unsigned long long)reader->line, KT_TEXT_ARG(symbol));
+        return kt_fail(err, KT_SYNTAX, "%s:%llu: which pair '%.*s' is can not be told: give --symbols BASE/QUOTE",
+            reader->path, (unsigned long long)reader->line, KT_TEXT_ARG(symbol));
     for (uint32_t i = 0; i < tape->symbol_count; i++)
         if (strcmp(tape->symbols[i], pair) == 0) {
             *out_index = i;
@@ -87,26 +87,29 @@ static kt_code find_symbol(tape_reader *reader, kt_text symbol, uint32_t *out_in
 static kt_code add(tape_reader *reader, const tape_entry *entry, kt_err *err)
 {
     kt_sim_tape *tape = &reader->tape;
-    kt_sim_trade trade = { .at_ns = entry->at_ns,
-        .time_ms = entry->time_ms,
-        .number = entry->number,
-        .seller_took = entry->seller_took };
+    kt_sim_trade trade = {
+        .at_ns = entry->at_ns, .time_ms = entry->time_ms, .number = entry->number, .seller_took = entry->seller_took
+    };
     unsigned long long line = reader->line;
     kt_code code = find_symbol(reader, entry->symbol, &trade.symbol, err);
 
     if (code != KT_OK)
         return code;
     if (kt_decimal_rescale(entry->price, KT_SIM_SCALE, &trade.price) != KT_OK ||
-        kt_decimal_rescale(entry->quantity, KT_SIM_SCALE, &trade.quantity) != KT_OK || trade.price <= 0 || trade.quantity <= 0)
-        return kt_fail(err, KT_SYNTAX, "%s:%llu: price and quantity must be positive with at most %d digits behind the point",
-            reader->path, line, KT_SIM_SCALE);
+        kt_decimal_rescale(entry->quantity, KT_SIM_SCALE, &trade.quantity) != KT_OK || trade.price <= 0 ||
+        trade.quantity <= 0)
+        return kt_fail(err, KT_SYNTAX,
+            "%s:%llu: price and quantity must be positive with at most %d digits behind the point", reader->path, line,
+            KT_SIM_SCALE);
     if (trade.number <= reader->last_number[trade.symbol] && reader->last_number[trade.symbol] != 0)
         return kt_fail(err, KT_SEQ, "%s:%llu: trade %llu comes after %llu: ids must grow", reader->path, line,
             (unsigned long long)trade.number, (unsigned long long)reader->last_number[trade.symbol]);
     if (trade.time_ms < reader->last_time_ms[trade.symbol] || trade.time_ms <= 0)
-        return kt_fail(err, KT_SEQ, "%s:%llu: the venue's time falls back to %lld", reader->path, line, (long long)trade.time_ms);
+        return kt_fail(
+            err, KT_SEQ, "%s:%llu: the venue's time falls back to %lld", reader->path, line, (long long)trade.time_ms);
     if (tape->count != 0 && trade.at_ns < tape->trades[tape->count - 1].at_ns)
-        return kt_fail(err, KT_SEQ, "%s:%llu: the receive time falls back to %lld", reader->path, line, (long long)trade.at_ns);
+        return kt_fail(
+            err, KT_SEQ, "%s:%llu: the receive time falls back to %lld", reader->path, line, (long long)trade.at_ns);
     if (tape->count == KT_SIM_TAPE_MAX)
         return kt_fail(err, KT_LIMIT, "%s: more than %d trades", reader->path, KT_SIM_TAPE_MAX);
     if (tape->count == reader->capacity) {
@@ -207,8 +210,8 @@ static kt_code read_head(tape_reader *reader, kt_text line, uint8_t columns[stat
     }
     for (uint8_t i = COLUMN_ID; i < COLUMN_COUNT; i++)
         if ((seen & 1u << i) == 0)
-            return kt_fail(err, KT_SYNTAX, "%s: the first line must name the columns, and '%s' is not there", reader->path,
-                column_names[i]);
+            return kt_fail(err, KT_SYNTAX, "%s: the first line must name the columns, and '%s' is not there",
+                reader->path, column_names[i]);
     return KT_OK;
 }
 
@@ -297,7 +300,8 @@ static kt_code read_lines(tape_reader *reader, gzFile file, char *mem, bool csv,
     if (code == KT_OK && !gzeof(file)) {
         int number = 0;
 
-        code = kt_fail(err, KT_CORRUPT, "%s:%llu: %s", reader->path, (unsigned long long)reader->line, gzerror(file, &number));
+        code = kt_fail(
+            err, KT_CORRUPT, "%s:%llu: %s", reader->path, (unsigned long long)reader->line, gzerror(file, &number));
     }
     return code;
 }

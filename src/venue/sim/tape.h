@@ -10,7 +10,7 @@ typedef struct kt_sim_tape {
     kt_sim_trade *trades; /* in the order of the file */
     uint32_t count;
     uint32_t symbol_count;
-    char symbols[KT_SIM_TAPE_SYMBOL_MAX][32]; /* BTC/USDT, in order of appearance */
+    char symbols[KT_SIM_TAPE_SYMBOL_MAX][32];    /* BTC/USDT, in order of appearance */
     uint8_t price_scale[KT_SIM_TAPE_SYMBOL_MAX]; /* digits that its prices and quantities use */
     uint8_t quantity_scale[KT_SIM_TAPE_SYMBOL_MAX];
 } kt_sim_tape;

@@ -249,6 +249,6 @@ void kt_sim_write_instrument(const kt_row_instrument *instrument, kt_builder *ou
         "\"filters\":[{\"filterType\":\"PRICE_FILTER\",\"minPrice\":%.*s,\"maxPrice\":\"1000000.00000000\",\"tickSize\":%.*s},"
         "{\"filterType\":\"LOT_SIZE\",\"minQty\":%.*s,\"maxQty\":\"9000000000.00000000\",\"stepSize\":%.*s}],"
         "\"permissions\":[\"SPOT\"]}",
-        KT_TEXT_ARG(symbol), KT_TEXT_ARG(base), KT_TEXT_ARG(quote), KT_TEXT_ARG(tick), KT_TEXT_ARG(tick), KT_TEXT_ARG(lot),
-        KT_TEXT_ARG(lot));
+        KT_TEXT_ARG(symbol), KT_TEXT_ARG(base), KT_TEXT_ARG(quote), KT_TEXT_ARG(tick), KT_TEXT_ARG(tick),
+        KT_TEXT_ARG(lot), KT_TEXT_ARG(lot));
 }

@@ -36,8 +36,8 @@ void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *
 void kt_sim_write_combined(const kt_row_instrument *instrument, kt_text event, kt_builder *out);
 
 /* One row of a REST answer. */
-void kt_sim_write_row(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
-    kt_builder *out);
+void kt_sim_write_row(
+    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade, kt_builder *out);
 
 /* One row of exchangeInfo. */
 void kt_sim_write_instrument(const kt_row_instrument *instrument, kt_builder *out);
