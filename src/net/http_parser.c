@@ -212,8 +212,8 @@ static kt_code field_take(kt_text line, kt_http_field *out_field, kt_http_error 
 
 /* --- the end of a head ------------------------------------------------------------------------------------------ */
 
-/* Move `scan` over whole lines up to the empty one. Limits and line ends are judged byte by byte as it were, so the verdict
- * does not depend on how the bytes came. */
+/* Move `scan` over whole lines up to the empty one. Limits and line ends are judged byte by byte as it were, so the
+ * verdict does not depend on how the bytes came. */
 static kt_code head_scan(kt_http_scan *scan, kt_text data, kt_http_error *out_error)
 {
     for (;;) {

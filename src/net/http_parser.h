@@ -1,12 +1,13 @@
 /* net/http_parser.h - strict HTTP/1.1 heads and chunked bodies. Pure: bytes in, request out; no I/O, no allocation.
  *
  * Strict    RFC 9112 without its tolerances, because each of them is a way to make two parsers disagree about where a
- *           request ends: lines end with CRLF (no bare LF, no bare CR), no line folding, no space before a colon, exactly one
- *           Host in HTTP/1.1, Content-Length once and in digits only, never together with Transfer-Encoding, whose only
- *           value is "chunked". The one kindness: a single empty line before a request line is skipped.
- * Answers   An error carries the status to answer with and a sentence for the body: 400 malformed or ambiguous, 414 target
- *           too long, 417 unknown expectation, 431 header fields too large or too many, 501 method or coding not known,
- *           505 not HTTP/1.0 or 1.1.
+ *           request ends: lines end with CRLF (no bare LF, no bare CR), no line folding, no space before a colon,
+ *           exactly one Host in HTTP/1.1, Content-Length once and in digits only, never together with
+ *           Transfer-Encoding, whose only value is "chunked". The one kindness: a single empty line before a request
+ *           line is skipped.
+ * Answers   An error carries the status to answer with and a sentence for the body: 400 malformed or ambiguous, 414
+ *           target too long, 417 unknown expectation, 431 header fields too large or too many, 501 method or coding
+ *           not known, 505 not HTTP/1.0 or 1.1.
  * Splits    The result is the same however the bytes are cut up on their way, and errors are found as early as they
  *           can be: a line that is too long is refused before its end has come.
  */
@@ -67,7 +68,8 @@ typedef struct kt_http_response_head {
     kt_http_field fields[KT_HTTP_HEADERS_MAX];
 } kt_http_response_head;
 
-/* Where the search for the end of a head stands, so that a head that drips in is still read once. Zeros to begin with. */
+/* Where the search for the end of a head stands, so that a head that drips in is still read once. Zeros to begin with.
+ * */
 typedef struct kt_http_scan {
     uint32_t at; /* bytes seen */
     uint32_t line_start;
@@ -80,9 +82,9 @@ typedef struct kt_http_error {
     char why[160]; /* one sentence for the answer's body */
 } kt_http_error;
 
-/* Parse the request head at the start of `data`: all bytes since the end of the request before. KT_EMPTY: more bytes are
- * needed; call again with these and more, and the same `scan`. KT_OK: *out_request points into `data` and *out_used is the
- * size of the head. KT_SYNTAX: *out_error says what to answer; the connection must then be closed. */
+/* Parse the request head at the start of `data`: all bytes since the end of the request before. KT_EMPTY: more bytes
+ * are needed; call again with these and more, and the same `scan`. KT_OK: *out_request points into `data` and
+ * *out_used is the size of the head. KT_SYNTAX: *out_error says what to answer; the connection must then be closed. */
 kt_code kt_http_parse_request(
     kt_http_scan *scan, kt_text data, kt_http_request *out_request, size_t *out_used, kt_http_error *out_error);
 

@@ -1,5 +1,6 @@
-/* Properties: a request that grows byte by byte gets the same verdict as the whole; what is accepted lies inside the input; a
- * chunked body decoded in pieces is the body decoded at once. The first byte of the input chooses the size of the pieces. */
+/* Properties: a request that grows byte by byte gets the same verdict as the whole; what is accepted lies inside the
+ * input; a chunked body decoded in pieces is the body decoded at once. The first byte of the input chooses the size of
+ * the pieces. */
 #include "base/assert.h"
 #include "net/http_parser.h"
 #include <stdlib.h>

@@ -160,8 +160,8 @@ static int64_t conn_deadline_ns(const http_conn *conn)
     return conn->since_ns + (int64_t)time_ms * NS_PER_MS;
 }
 
-/* The timer is only ever moved to an earlier time here; when it comes and the deadline has moved on it sets itself again,
- * so a busy connection does not touch the heap at each request. */
+/* The timer is only ever moved to an earlier time here; when it comes and the deadline has moved on it sets itself
+ * again, so a busy connection does not touch the heap at each request. */
 static void conn_arm(http_conn *conn)
 {
     int64_t deadline_ns = conn_deadline_ns(conn);

@@ -1,13 +1,16 @@
 /* net/http_server.h - HTTP/1.1 server on the loop: keep-alive, pipelining, and a hand-over to WebSocket.
  *
- * Exchange  Each request becomes an exchange, a number (never 0) that names it until it is answered. The answer may come at once, inside
- *           on_request, or in a later turn; requests pipelined behind it wait, unread beyond the read buffer, so answers keep
- *           their order. A client that leaves makes its exchange unknown (KT_NOENT), and that is no error.
+ * Exchange  Each request becomes an exchange, a number (never 0) that names it until it is answered. The answer may
+ *           come at once, inside on_request, or in a later turn; requests pipelined behind it wait, unread beyond the
+ *           read buffer, so answers keep their order. A client that leaves makes its exchange unknown (KT_NOENT), and
+ *           that is no error.
  * Errors    Whatever can not be a request is answered by the server itself with JSON
- *           {"statusCode":400,"error":"Bad Request","message":"..."} and closed; see http_parser.h for the statuses, and
- *           408 head or body slower than its time limit, 413 body larger than body_max, 503 more than conn_max clients.
- * Costs     A client costs nobody else anything: one bounded read per turn each, bounded head, body and answer queue, time
- *           limits on head, body, idling and taking the answer. An idle client holds about 400 bytes and no buffer.
+ *           {"statusCode":400,"error":"Bad Request","message":"..."} and closed; see http_parser.h for the statuses,
+ *           and 408 head or body slower than its time limit, 413 body larger than body_max, 503 more than conn_max
+ *           clients.
+ * Costs     A client costs nobody else anything: one bounded read per turn each, bounded head, body and answer queue,
+ *           time limits on head, body, idling and taking the answer. An idle client holds about 400 bytes and no
+ *           buffer.
  */
 #ifndef KT_NET_HTTP_SERVER_H
 #define KT_NET_HTTP_SERVER_H
@@ -48,8 +51,8 @@ typedef struct kt_http_server_options {
     void *ctx;
 } kt_http_server_options;
 
-/* Listen and serve. KT_ARG: `host` is not a numeric address. KT_SYS: the message names address and port, why, and what to
- * do (a port in use, a port below 1024, an address that is not on this machine). */
+/* Listen and serve. KT_ARG: `host` is not a numeric address. KT_SYS: the message names address and port, why, and what
+ * to do (a port in use, a port below 1024, an address that is not on this machine). */
 kt_code kt_http_server_open(
     kt_loop *loop, const kt_http_server_options *options, kt_http_server **out_server, kt_err *err);
 
@@ -77,8 +80,8 @@ typedef struct kt_http_response {
     bool close;   /* Connection: close */
 } kt_http_response;
 
-/* KT_NOENT: the client is gone or the exchange answered already. KT_FULL: does not fit out_max or the pool; the client has
- * been answered 503 instead, or closed where even that did not fit. KT_ARG: CR or LF in a header. */
+/* KT_NOENT: the client is gone or the exchange answered already. KT_FULL: does not fit out_max or the pool; the client
+ * has been answered 503 instead, or closed where even that did not fit. KT_ARG: CR or LF in a header. */
 kt_code kt_http_respond(kt_http_server *server, uint64_t exchange, const kt_http_response *response);
 
 /* Answer {"statusCode":status,"error":"<status text>","message":"..."}. */

@@ -285,7 +285,8 @@ void kt_timer_cancel(kt_loop *loop, kt_timer *timer)
     }
 }
 
-/* Those due when the phase begins, each at most once: a timer that sets itself into the past waits for the next turn. */
+/* Those due when the phase begins, each at most once: a timer that sets itself into the past waits for the next turn.
+ * */
 static void run_timers(kt_loop *loop)
 {
     uint32_t budget = loop->timer_count;

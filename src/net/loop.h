@@ -5,12 +5,13 @@
  *     read      every ready watch: read and parse all; nothing is written to a socket here
  *     publish   publish hooks: a lane applies its inputs and hands the results to its clients' buffers
  *     flush     every object queued with kt_loop_flush, once each: one write a client
- *     timers    those due, earliest first; what they queue for flushing leaves in the next turn, which then does not wait
+ *     timers    those due, earliest first; what they queue for flushing leaves in the next turn, which then does not
+ *     wait
  *
  * Memory    Watches, timers, hooks and flush links are embedded in the caller's structures and must outlive their
  *           registration; the loop allocates at kt_loop_new only.
- * Threads   A loop belongs to one thread, and to one process: make it after the fork. Only kt_loop_post, kt_loop_wake and
- *           kt_loop_stop may be called from elsewhere.
+ * Threads   A loop belongs to one thread, and to one process: make it after the fork. Only kt_loop_post, kt_loop_wake
+ *           and kt_loop_stop may be called from elsewhere.
  * Removal   A callback may remove, free and re-register anything, itself included.
  */
 #ifndef KT_NET_LOOP_H
@@ -136,7 +137,8 @@ void kt_loop_unflush(kt_loop *loop, kt_flush *flush); /* harmless when not queue
 
 /* --- from other threads ---------------------------------------------------------------------------------------- */
 
-/* Any thread: run fn(ctx) in the loop's thread, in the read phase. In order of posting. KT_FULL: KT_LOOP_POST_MAX wait. */
+/* Any thread: run fn(ctx) in the loop's thread, in the read phase. In order of posting. KT_FULL: KT_LOOP_POST_MAX
+ * wait. */
 kt_code kt_loop_post(kt_loop *loop, void (*fn)(void *ctx), void *ctx);
 
 /* Any thread, also a signal handler: end the wait. */

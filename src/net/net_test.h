@@ -40,7 +40,8 @@ static inline int client_connect(uint16_t port)
     return fd;
 }
 
-/* Send in pieces of `piece` bytes (0: as it fits), turning the loop in between. False: the server has closed before the end. */
+/* Send in pieces of `piece` bytes (0: as it fits), turning the loop in between. False: the server has closed before
+ * the end. */
 static inline bool client_send(kt_loop *loop, int fd, const void *data, size_t size, size_t piece)
 {
     int64_t end_ns = kt_test_now_ns() + (int64_t)BOUND_S * 1000000000;
@@ -59,7 +60,8 @@ static inline bool client_send(kt_loop *loop, int fd, const void *data, size_t s
     return true;
 }
 
-/* Read until the server closes, or `stop` (may be NULL) has come, or `to` is full; returns the bytes, NUL-terminated. */
+/* Read until the server closes, or `stop` (may be NULL) has come, or `to` is full; returns the bytes, NUL-terminated.
+ * */
 static inline size_t client_read(kt_loop *loop, int fd, char *to, size_t size, const char *stop)
 {
     int64_t end_ns = kt_test_now_ns() + (int64_t)BOUND_S * 1000000000;

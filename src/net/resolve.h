@@ -1,7 +1,7 @@
 /* net/resolve.h - host names to addresses without stopping the loop.
  *
- * getaddrinfo blocks for seconds when a name server is away, so it runs on a short-lived thread that touches neither the loop nor
- * the caller's memory: cancelling just stops listening. Numeric addresses need no thread.
+ * getaddrinfo blocks for seconds when a name server is away, so it runs on a short-lived thread that touches neither
+ * the loop nor the caller's memory: cancelling just stops listening. Numeric addresses need no thread.
  */
 #ifndef KT_NET_RESOLVE_H
 #define KT_NET_RESOLVE_H
@@ -32,8 +32,9 @@ bool kt_address_parse(kt_text host, uint16_t port, kt_address *out_address);
 enum { KT_ADDRESS_TEXT_MAX = 64 };
 void kt_address_format(const kt_address *address, char *to, size_t size);
 
-/* `on_done` is called once from the loop, never inside this call; the addresses are good until it returns. On failure count
- * is 0 and `error` says why. KT_ARG: name empty or longer than KT_URL_HOST_MAX. KT_SYS: no thread or descriptor. */
+/* `on_done` is called once from the loop, never inside this call; the addresses are good until it returns. On failure
+ * count is 0 and `error` says why. KT_ARG: name empty or longer than KT_URL_HOST_MAX. KT_SYS: no thread or descriptor.
+ * */
 kt_code kt_resolve_start(kt_loop *loop, kt_text host, uint16_t port,
     void (*on_done)(void *ctx, const kt_address *addresses, uint32_t count, const char *error), void *ctx,
     kt_resolve **out_resolve, kt_err *err);

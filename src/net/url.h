@@ -36,8 +36,8 @@ kt_code kt_url_parse(kt_text text, kt_url *out_url, kt_err *err);
  * than `size`. */
 size_t kt_url_encode(char *to, size_t size, kt_text plain);
 
-/* Decode %XX, and '+' as a space when `plus_is_space` (query strings). Writes at most text.n bytes to `to`, which may be
- * text.s itself. KT_SYNTAX: '%' without two hexadecimal digits, or %00. */
+/* Decode %XX, and '+' as a space when `plus_is_space` (query strings). Writes at most text.n bytes to `to`, which may
+ * be text.s itself. KT_SYNTAX: '%' without two hexadecimal digits, or %00. */
 kt_code kt_url_decode(kt_text text, bool plus_is_space, char *to, size_t *out_size);
 
 /* The first value of `name` in a query string a=1&b=2, still encoded. False: not there. An entry without '=' has an

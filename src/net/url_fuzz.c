@@ -1,5 +1,5 @@
-/* Properties: the parts of an accepted URL, put together again, are the same URL to the parser; decode(encode(x)) is x; what
- * can be decoded is never longer than it was; walking a query string ends, and its parts lie inside it. */
+/* Properties: the parts of an accepted URL, put together again, are the same URL to the parser; decode(encode(x)) is
+ * x; what can be decoded is never longer than it was; walking a query string ends, and its parts lie inside it. */
 #include "base/assert.h"
 #include "net/url.h"
 #include <stdio.h>

@@ -1,10 +1,11 @@
 /* net/websocket.h - WebSocket framing (RFC 6455) as a pure codec: bytes in, events out; no I/O, no allocation.
  *
- * Decoder   takes bytes as they come, in any pieces, unmasks them in place and reports pieces of messages and whole control
- *           frames. Everything a peer may do wrong ends in KT_WS_FAILED with the close code to send (1002 protocol, 1007
- *           not UTF-8, 1009 too big), found as early as the bytes allow: text is checked while it comes.
- * Strict    No reserved bits (no extension is spoken here), no unknown opcodes, minimal length encodings, control frames of at
- *           most 125 bytes and unfragmented, every frame from a client masked and none from a server, valid close codes.
+ * Decoder   takes bytes as they come, in any pieces, unmasks them in place and reports pieces of messages and whole
+ *           control frames. Everything a peer may do wrong ends in KT_WS_FAILED with the close code to send (1002
+ *           protocol, 1007 not UTF-8, 1009 too big), found as early as the bytes allow: text is checked while it comes.
+ * Strict    No reserved bits (no extension is spoken here), no unknown opcodes, minimal length encodings, control
+ *           frames of at most 125 bytes and unfragmented, every frame from a client masked and none from a server,
+ *           valid close codes.
  */
 #ifndef KT_NET_WEBSOCKET_H
 #define KT_NET_WEBSOCKET_H

@@ -1,5 +1,6 @@
-/* Properties: frames cut into pieces give the same messages as frames in one piece; a message that came through is, encoded
- * again, decoded to itself; text that came through is UTF-8. The first byte chooses the role and the size of the pieces. */
+/* Properties: frames cut into pieces give the same messages as frames in one piece; a message that came through is,
+ * encoded again, decoded to itself; text that came through is UTF-8. The first byte chooses the role and the size of
+ * the pieces. */
 #include "base/assert.h"
 #include "base/text.h"
 #include "net/websocket.h"

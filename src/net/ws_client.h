@@ -1,8 +1,8 @@
 /* net/ws_client.h - outgoing WebSocket connections.
  *
- * Steps     resolve the name (on a thread of its own, so a slow name server stops nobody; numeric addresses at once), connect
- *           to its addresses in order, send the handshake, check the answer and its Sec-WebSocket-Accept. connect_time_ms
- *           covers all of it. Reconnecting is the caller's: only it knows how long to wait.
+ * Steps     resolve the name (on a thread of its own, so a slow name server stops nobody; numeric addresses at once),
+ *           connect to its addresses in order, send the handshake, check the answer and its Sec-WebSocket-Accept.
+ *           connect_time_ms covers all of it. Reconnecting is the caller's: only it knows how long to wait.
  */
 #ifndef KT_NET_WS_CLIENT_H
 #define KT_NET_WS_CLIENT_H
@@ -27,16 +27,17 @@ typedef struct kt_ws_client_options {
     void (*on_open)(void *ctx, kt_ws_conn *conn);
     /* A whole message; good until the return. */
     void (*on_message)(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size);
-    /* Exactly once, never inside another call of ours, also when no connection came about: then `code` is 0 and `reason` says
-     * what failed ("127.0.0.1:3001: Connection refused"). The client is still to be freed, here or later. */
+    /* Exactly once, never inside another call of ours, also when no connection came about: then `code` is 0 and
+     * `reason` says what failed ("127.0.0.1:3001: Connection refused"). The client is still to be freed, here or
+     * later. */
     void (*on_close)(void *ctx, uint16_t code, kt_text reason);
     /* May be NULL; see kt_ws_drain_mark. */
     void (*on_drain)(void *ctx, kt_ws_conn *conn);
     void *ctx;
 } kt_ws_client_options;
 
-/* Begin to connect. KT_SYNTAX: not a URL. KT_ARG: a scheme other than ws, or CR or LF in a header. Everything later comes
- * through on_close. */
+/* Begin to connect. KT_SYNTAX: not a URL. KT_ARG: a scheme other than ws, or CR or LF in a header. Everything later
+ * comes through on_close. */
 kt_code kt_ws_connect(kt_loop *loop, const kt_ws_client_options *options, kt_ws_client **out_client, kt_err *err);
 
 /* The connection, NULL while it is not open. */

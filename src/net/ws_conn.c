@@ -425,7 +425,8 @@ static void on_flush(kt_flush *flush)
     if (conn->state == CONN_ENDING && kt_queue_size(&conn->out) == 0) {
         shutdown(conn->stream.fd, SHUT_WR);
         conn->state = CONN_LINGER;
-        /* RFC 6455 7.1.1: the server closes first, so that the waiting state of TCP is its own. When the peer's close frame
+        /* RFC 6455 7.1.1: the server closes first, so that the waiting state of TCP is its own. When the peer's close
+         * frame
          * has come nothing more will, and closing at once loses nothing. */
         if (conn->peer_closed && conn->setup->role == KT_WS_SERVER)
             conn->state = CONN_DEAD;

@@ -1,12 +1,14 @@
 /* net/ws_conn.h - an open WebSocket connection, the same at both ends: sending, closing, and what is told about it.
  *
- * Output    Frames gather in a queue of at most out_max bytes and leave in one write in the loop's flush phase; an empty
- *           queue holds no memory. A frame that does not fit is refused whole (KT_FULL) and it is the caller who knows
- *           whether to conflate, to tell the gap or to close; 256 bytes beyond out_max are kept for control frames.
- * Input     Whole messages of at most message_max bytes. Pings are answered here (a ping that finds the queue full is not).
- * Closing   on_close comes exactly once for every connection, from the flush phase, so never inside another call; after it has
- *           returned the connection is freed. Until then every function may be called, also inside callbacks: sending on a
- *           connection that is closing gives KT_NOENT.
+ * Output    Frames gather in a queue of at most out_max bytes and leave in one write in the loop's flush phase; an
+ *           empty queue holds no memory. A frame that does not fit is refused whole (KT_FULL) and it is the caller who
+ *           knows whether to conflate, to tell the gap or to close; 256 bytes beyond out_max are kept for control
+ *           frames.
+ * Input     Whole messages of at most message_max bytes. Pings are answered here (a ping that finds the queue full is
+ *           not).
+ * Closing   on_close comes exactly once for every connection, from the flush phase, so never inside another call;
+ *           after it has returned the connection is freed. Until then every function may be called, also inside
+ *           callbacks: sending on a connection that is closing gives KT_NOENT.
  */
 #ifndef KT_NET_WS_CONN_H
 #define KT_NET_WS_CONN_H
@@ -30,8 +32,8 @@ typedef struct kt_ws_handlers {
     void (*on_message)(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size);
     /* May be NULL. The queue has fallen to the mark set with kt_ws_drain_mark. */
     void (*on_drain)(void *ctx, kt_ws_conn *conn);
-    /* `code` as the peer sent it, or the one we closed with; KT_WS_CLOSE_ABNORMAL with a reason of our own ("connection reset by
-     * peer") when the connection just ended. */
+    /* `code` as the peer sent it, or the one we closed with; KT_WS_CLOSE_ABNORMAL with a reason of our own
+     * ("Connection reset by peer") when the connection just ended. */
     void (*on_close)(void *ctx, kt_ws_conn *conn, uint16_t code, kt_text reason);
 } kt_ws_handlers;
 
@@ -39,9 +41,9 @@ typedef struct kt_ws_handlers {
  * binary. */
 kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, size_t size);
 
-/* Server only: append finished frame bytes (`size` at least 1; kt_ws_header and payload, one or many frames) as they are. `out_copy` may be
- * NULL; else *out_copy is where the bytes lie now, to patch fields of fixed width, until the next call on the connection.
- * KT_FULL and KT_NOENT as above. */
+/* Server only: append finished frame bytes (`size` at least 1; kt_ws_header and payload, one or many frames) as they
+ * are. `out_copy` may be NULL; else *out_copy is where the bytes lie now, to patch fields of fixed width, until the
+ * next call on the connection. KT_FULL and KT_NOENT as above. */
 kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8_t **out_copy);
 
 kt_code kt_ws_ping(kt_ws_conn *conn, const void *payload, size_t size); /* at most KT_WS_CONTROL_MAX bytes */
@@ -50,15 +52,16 @@ kt_code kt_ws_ping(kt_ws_conn *conn, const void *payload, size_t size); /* at mo
 size_t kt_ws_pending(const kt_ws_conn *conn);
 size_t kt_ws_room(const kt_ws_conn *conn);
 
-/* Call on_drain once, in the flush phase, when at most `mark` bytes are pending after a write; with nothing more than that
- * pending now, in the next flush. */
+/* Call on_drain once, in the flush phase, when at most `mark` bytes are pending after a write; with nothing more than
+ * that pending now, in the next flush. */
 void kt_ws_drain_mark(kt_ws_conn *conn, size_t mark);
 
-/* Send what is queued, then a close frame; the connection ends when the peer answers or after the close time. Messages that
- * still come are dropped. `reason` is copied, and cut to KT_WS_REASON_MAX bytes. A second call does nothing. */
+/* Send what is queued, then a close frame; the connection ends when the peer answers or after the close time. Messages
+ * that still come are dropped. `reason` is copied, and cut to KT_WS_REASON_MAX bytes. A second call does nothing. */
 void kt_ws_close(kt_ws_conn *conn, uint16_t code, kt_text reason);
 
-/* End it now without a close frame; on_close(KT_WS_CLOSE_ABNORMAL, reason) follows in the flush phase. `reason` is static. */
+/* End it now without a close frame; on_close(KT_WS_CLOSE_ABNORMAL, reason) follows in the flush phase. `reason` is
+ * static. */
 void kt_ws_drop(kt_ws_conn *conn, const char *reason);
 
 bool kt_ws_is_open(const kt_ws_conn *conn); /* neither end has begun to close */
@@ -92,8 +95,8 @@ typedef struct kt_ws_setup {
 kt_code kt_ws_setup_init(kt_ws_setup *setup, uint64_t pool_max, kt_err *err);
 void kt_ws_setup_done(kt_ws_setup *setup); /* ends what is open, without on_close */
 
-/* A connection past its handshake; owns the stream from now on, and on failure (NULL) closes it. `input` are bytes that came
- * with the handshake; they are handled in the next flush phase. */
+/* A connection past its handshake; owns the stream from now on, and on failure (NULL) closes it. `input` are bytes
+ * that came with the handshake; they are handled in the next flush phase. */
 kt_ws_conn *kt_ws_conn_new(
     kt_ws_setup *setup, const kt_stream *stream, const void *input, size_t input_size, void *ctx);
 

@@ -114,7 +114,8 @@ static int raw_open(house *own)
     return fd;
 }
 
-/* --- what a client may send, frame by frame; numbers in brackets are the cases of the Autobahn suite it stands for -- */
+/* --- what a client may send, frame by frame; numbers in brackets are the cases of the Autobahn suite it stands for --
+ * */
 
 enum { FIN = 0x80, RSV1 = 0x40, RSV2 = 0x20, RSV3 = 0x10, UNMASKED = 0x100, LONG16 = 0x200, LONG64 = 0x400 };
 

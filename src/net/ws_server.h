@@ -29,15 +29,15 @@ typedef struct kt_ws_server_options {
 
 kt_code kt_ws_server_new(kt_loop *loop, const kt_ws_server_options *options, kt_ws_server **out_server, kt_err *err);
 
-/* Ends every connection at once, without on_close. For an orderly end call kt_ws_server_close_all first and turn the loop
- * until kt_ws_server_count is 0. */
+/* Ends every connection at once, without on_close. For an orderly end call kt_ws_server_close_all first and turn the
+ * loop until kt_ws_server_count is 0. */
 void kt_ws_server_free(kt_ws_server *server);
 void kt_ws_server_close_all(kt_ws_server *server, uint16_t code, kt_text reason);
 uint32_t kt_ws_server_count(const kt_ws_server *server);
 
-/* Inside on_request: check the handshake and take the connection over. NULL: it was not a valid handshake (400, 405, 426 with
- * Sec-WebSocket-Version, 403 or 503 has been answered), or the client is gone. `ctx` goes to the handlers. The 101 answer
- * is queued: what is sent from now on follows it. */
+/* Inside on_request: check the handshake and take the connection over. NULL: it was not a valid handshake (400, 405,
+ * 426 with Sec-WebSocket-Version, 403 or 503 has been answered), or the client is gone. `ctx` goes to the handlers.
+ * The 101 answer is queued: what is sent from now on follows it. */
 kt_ws_conn *kt_ws_accept(
     kt_ws_server *server, kt_http_server *http, uint64_t exchange, const kt_http_request *request, void *ctx);
 
