@@ -1,0 +1,356 @@
+/* How fast the log is, each figure as a ratio to a calibration measured in the same run on the same folder.
+ *
+ *   log_bench [folder]      default $TMPDIR or /tmp; needs 3 GiB there
+ *
+ * append+read   10 M records of 128 bytes over 5 pre-written segments, no sync, read with all checks by another process;
+ *               against memcpy of the same bytes between two buffers
+ * commit        p50 of appending a batch and syncing it, against pwrite and fdatasync of the same bytes to a file that was
+ *               pre-written the same way; the two take turns
+ * hop           from just before the append to the moment another process, awake, has the checked record
+ * recovery      opening a log whose last segment holds 10 M records, warm, checksums on; against the checksum of the same
+ *               bytes alone
+ */
+#include "base/hash.h"
+#include "base/test_util.h"
+#include "log/log.h"
+#include "log/reader.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RUNS = 5, RECORDS = 10000000, PAYLOAD = 128 - sizeof(kt_rec), SEGMENTS = 5, HOPS = 200000, COMMITS = 300 };
+#define SEGMENT_BYTES (UINT64_C(272) << 20)
+
+static char folder[512];
+
+static void die_with(const char *what, const kt_err *err)
+{
+    fprintf(stderr, "log_bench: %s: %s\n", what, err != NULL ? err->msg : "");
+    exit(1);
+}
+
+static int order(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double percentile(double *list, size_t count, double share)
+{
+    qsort(list, count, sizeof *list, order);
+    return list[(size_t)((double)(count - 1) * share)];
+}
+
+static double seconds_since(int64_t start_ns)
+{
+    return (double)(kt_test_now_ns() - start_ns) / 1e9;
+}
+
+static const char *new_dir(void)
+{
+    static char path[600];
+    static int number;
+
+    snprintf(path, sizeof path, "%s/log-%d", folder, number++);
+    return path;
+}
+
+static kt_log *open_log(const char *dir, uint64_t segment_size, uint32_t ahead, uint32_t *out_subject)
+{
+    kt_log_options options;
+    kt_log *log = NULL;
+    kt_err err;
+
+    kt_log_options_init(&options, dir);
+    options.segment_size = segment_size;
+    options.ahead = ahead;
+    options.sync = KT_SYNC_INLINE;
+    if (kt_log_open(&options, &log, &err) != KT_OK || kt_log_subject(log, KT_TEXT("bench"), 0, out_subject, &err) != KT_OK)
+        die_with("open", &err);
+    return log;
+}
+
+static void append(kt_log *log, uint32_t subject, int64_t time_ns, const void *payload)
+{
+    kt_rec_head head = { 1, KT_REC_INPUT, subject, time_ns, 0 };
+
+    if (kt_log_append(log, &head, payload, PAYLOAD, NULL) != KT_OK)
+        die_with("append", NULL);
+}
+
+/* ---- append and read ---- */
+
+static double memcpy_rate(void)
+{
+    size_t size = (size_t)64 << 20, total = 0;
+    uint8_t *from = malloc(size), *to = malloc(size);
+
+    memset(from, 1, size);
+    memset(to, 2, size);
+    int64_t start = kt_test_now_ns();
+    for (; total < (size_t)RECORDS * 128; total += size) {
+        memcpy(to, from, size);
+        __asm__ volatile("" ::"r"(to) : "memory");
+    }
+    double rate = (double)total / 128 / seconds_since(start);
+    free(from);
+    free(to);
+    return rate;
+}
+
+static double append_and_read(void)
+{
+    uint8_t payload[PAYLOAD] = { 1, 2, 3 };
+    const char *dir = new_dir();
+    uint32_t subject;
+    int ends[2], status;
+    kt_err err;
+    kt_log *log = open_log(dir, SEGMENT_BYTES, SEGMENTS - 1, &subject);
+
+    if (kt_log_prewrite(log, &err) != KT_OK)
+        die_with("pre-write", &err);
+    if (pipe(ends) != 0)
+        die_with("pipe", NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        kt_reader *reader;
+        const kt_rec *rec;
+        uint64_t count = 0;
+        if (kt_reader_open(dir, NULL, &reader, &err) != KT_OK || write(ends[1], "r", 1) != 1)
+            _exit(1);
+        while (count < RECORDS) {
+            kt_code code = kt_reader_next(reader, UINT64_MAX, &rec);
+            if (code == KT_OK)
+                count += (rec->flags & KT_REC_CONTROL) == 0;
+            else if (code != KT_EMPTY)
+                _exit(2);
+        }
+        _exit(0);
+    }
+    char byte;
+    if (read(ends[0], &byte, 1) != 1)
+        die_with("reader", NULL);
+    int64_t start = kt_test_now_ns();
+    for (int64_t i = 0; i < RECORDS; i++)
+        append(log, subject, i, payload);
+    waitpid(child, &status, 0);
+    double rate = RECORDS / seconds_since(start);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        die_with("the reader did not get every record", NULL);
+    close(ends[0]);
+    close(ends[1]);
+    kt_log_disown(log);
+    kt_test_remove(dir);
+    return rate;
+}
+
+static void bench_append_and_read(void)
+{
+    double rates[RUNS], copies[RUNS];
+
+    for (int i = 0; i < RUNS; i++) {
+        copies[i] = memcpy_rate();
+        rates[i] = append_and_read();
+    }
+    double rate = percentile(rates, RUNS, 0.5), copy = percentile(copies, RUNS, 0.5);
+    printf("append+read   %8.2f M/s      %.3f of memcpy (%.1f M/s)   demand 5 M/s   %d records of 128 B, %d segments, no sync\n",
+        rate / 1e6, rate / copy, copy / 1e6, RECORDS, SEGMENTS);
+}
+
+/* ---- group commit ---- */
+
+static void bench_commit(int batch)
+{
+    double ours[COMMITS], bare[COMMITS], ratios[RUNS], p50s[RUNS], p99s[RUNS];
+    static uint8_t bytes[1024 * 128];
+    uint8_t payload[PAYLOAD] = { 1, 2, 3 };
+    uint32_t subject;
+    const char *dir = new_dir();
+    char path[600];
+    kt_err err;
+    kt_log *log = open_log(dir, UINT64_C(512) << 20, 1, &subject);
+
+    snprintf(path, sizeof path, "%s/bare", folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    off_t size = (off_t)COMMITS * RUNS * batch * 128 + 4096, at = 0;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    memset(bytes, 0, sizeof bytes);
+    for (off_t done = 0; done < size; done += 4096)
+        if (pwrite(fd, bytes, 4096, done) != 4096)
+            die_with("pwrite", NULL);
+    if (fdatasync(fd) != 0 || kt_log_sync(log, &err) != KT_OK)
+        die_with("sync", &err);
+    memset(bytes, 3, sizeof bytes);
+    for (int run = 0; run < RUNS; run++) {
+        for (int i = 0; i < COMMITS; i++) {
+            int64_t start = kt_test_now_ns();
+            for (int k = 0; k < batch; k++)
+                append(log, subject, k, payload);
+            if (kt_log_sync(log, &err) != KT_OK)
+                die_with("sync", &err);
+            ours[i] = seconds_since(start) * 1e6;
+            start = kt_test_now_ns();
+            if (pwrite(fd, bytes, (size_t)batch * 128, at) < 0 || fdatasync(fd) != 0)
+                die_with("pwrite", NULL);
+            bare[i] = seconds_since(start) * 1e6;
+            at += batch * 128;
+        }
+        p50s[run] = percentile(ours, COMMITS, 0.5);
+        p99s[run] = percentile(ours, COMMITS, 0.99);
+        ratios[run] = p50s[run] / percentile(bare, COMMITS, 0.5);
+    }
+    double ratio = percentile(ratios, RUNS, 0.5);
+    printf("commit %5d  %8.1f us p50   %.3f of pwrite+fdatasync   demand at most 1.15   p99 %.1f us, durability disk\n", batch,
+        percentile(p50s, RUNS, 0.5), ratio, percentile(p99s, RUNS, 0.5));
+    close(fd);
+    unlink(path);
+    kt_log_disown(log);
+    kt_test_remove(dir);
+}
+
+/* ---- hop ---- */
+
+static void bench_hop(void)
+{
+    uint8_t payload[PAYLOAD] = { 1, 2, 3 };
+    double *hops = mmap(NULL, HOPS * sizeof *hops, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    double p50[RUNS], p99[RUNS], p999[RUNS], greatest[RUNS];
+    int status, ends[2];
+    kt_err err;
+
+    for (int run = 0; run < RUNS; run++) {
+        const char *dir = new_dir();
+        uint32_t subject;
+        char byte;
+        kt_log *log = open_log(dir, UINT64_C(64) << 20, 1, &subject);
+        if (pipe(ends) != 0)
+            die_with("pipe", NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            kt_reader *reader;
+            const kt_rec *rec;
+            if (kt_reader_open(dir, NULL, &reader, &err) != KT_OK || write(ends[1], "r", 1) != 1)
+                _exit(1);
+            for (int i = 0; i < HOPS;) {
+                kt_code code = kt_reader_next(reader, UINT64_MAX, &rec);
+                if (code == KT_OK && (rec->flags & KT_REC_CONTROL) == 0)
+                    hops[i++] = (double)(kt_test_now_ns() - rec->time_ns) / 1e3;
+            }
+            _exit(0);
+        }
+        if (read(ends[0], &byte, 1) != 1)
+            die_with("reader", NULL);
+        for (int i = 0; i < HOPS; i++) {
+            int64_t until = kt_test_now_ns() + 5000;
+            while (kt_test_now_ns() < until)
+                ;
+            append(log, subject, kt_test_now_ns(), payload);
+        }
+        waitpid(child, &status, 0);
+        close(ends[0]);
+        close(ends[1]);
+        p50[run] = percentile(hops, HOPS, 0.5);
+        p99[run] = percentile(hops, HOPS, 0.99);
+        p999[run] = percentile(hops, HOPS, 0.999);
+        greatest[run] = percentile(hops, HOPS, 1);
+        kt_log_disown(log);
+        kt_test_remove(dir);
+    }
+    printf("hop           %8.3f us p50   demand at most 1 us   p99 %.2f, p99.9 %.2f, max %.1f us, 1 record each 5 us, durability "
+           "ram\n",
+        percentile(p50, RUNS, 0.5), percentile(p99, RUNS, 0.5), percentile(p999, RUNS, 0.5), percentile(greatest, RUNS, 0.5));
+    munmap(hops, HOPS * sizeof *hops);
+}
+
+/* ---- recovery ---- */
+
+static void bench_recovery(void)
+{
+    uint8_t payload[PAYLOAD] = { 1, 2, 3 };
+    double rates[RUNS], sums[RUNS];
+    uint32_t subject;
+    const char *dir = new_dir();
+    static uint8_t bytes[64 << 20];
+    kt_err err;
+    kt_log *log = open_log(dir, UINT64_C(1400) << 20, 1, &subject);
+
+    for (int64_t i = 0; i < RECORDS; i++)
+        append(log, subject, i, payload);
+    if (kt_log_sync(log, &err) != KT_OK)
+        die_with("sync", &err);
+    for (int run = 0; run < RUNS; run++) {
+        uint32_t crc = 0;
+        int64_t start = kt_test_now_ns();
+        for (uint64_t done = 0; done < (uint64_t)RECORDS * 128; done += 128)
+            crc ^= kt_crc32c(0, bytes + done % sizeof bytes, 128);
+        __asm__ volatile("" ::"r"(crc));
+        sums[run] = RECORDS / seconds_since(start);
+        kt_log_disown(log); /* died */
+        start = kt_test_now_ns();
+        log = open_log(dir, UINT64_C(1400) << 20, 1, &subject);
+        rates[run] = RECORDS / seconds_since(start);
+        if (kt_log_recovered(log)->last_seq < RECORDS || kt_log_recovered(log)->clean)
+            die_with("recovery did not find every record", NULL);
+    }
+    kt_log_disown(log);
+    kt_test_remove(dir);
+    double rate = percentile(rates, RUNS, 0.5), sum = percentile(sums, RUNS, 0.5);
+    printf("recovery      %8.2f M/s      %.3f of the checksums alone (%.1f M/s)   demand 10 M/s   %d records, warm, checksums "
+           "on\n",
+        rate / 1e6, rate / sum, sum / 1e6, RECORDS);
+}
+
+/* ---- about the machine ---- */
+
+static void print_machine(void)
+{
+    static const struct {
+        long type;
+        const char *name;
+    } kinds[] = { { 0xEF53, "ext4" }, { 0x01021994, "tmpfs" }, { 0x58465342, "xfs" }, { 0x9123683E, "btrfs" },
+        { 0x794C7630, "overlayfs" } };
+    char line[256], cpu[256] = "unknown";
+    struct statfs info;
+    const char *kind = "other";
+    FILE *file = fopen("/proc/cpuinfo", "r");
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "model name : %255[^\n]", cpu) == 1)
+            break;
+    if (file != NULL)
+        fclose(file);
+    if (statfs(folder, &info) == 0)
+        for (size_t i = 0; i < KT_COUNT(kinds); i++)
+            if ((long)info.f_type == kinds[i].type)
+                kind = kinds[i].name;
+    printf("log: %s, %ld cores, %s %s, filesystem %s, median of %d runs\n", cpu, sysconf(_SC_NPROCESSORS_ONLN),
+#if defined(__clang__)
+        "clang", __clang_version__,
+#else
+        "gcc", __VERSION__,
+#endif
+        kind, RUNS);
+}
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1)
+        setenv("TMPDIR", argv[1], 1);
+    snprintf(folder, sizeof folder, "%s", kt_test_dir());
+    print_machine();
+    bench_append_and_read();
+    bench_commit(1);
+    bench_commit(16);
+    bench_commit(256);
+    bench_hop();
+    bench_recovery();
+    return 0;
+}

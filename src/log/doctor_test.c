@@ -1,0 +1,154 @@
+#include "log/log_test.h"
+
+typedef struct findings {
+    char text[16384];
+    uint32_t losses, warnings;
+} findings;
+
+static void note(void *ctx, kt_doctor_level level, const char *line)
+{
+    findings *f = ctx;
+    size_t n = strlen(f->text);
+
+    f->losses += level == KT_DOCTOR_LOSS;
+    f->warnings += level == KT_DOCTOR_WARN;
+    snprintf(f->text + n, sizeof f->text - n, "%s\n", line);
+}
+
+static kt_doctor_summary examine(const char *dir, findings *f)
+{
+    kt_doctor_summary sum;
+    kt_err err;
+
+    memset(f, 0, sizeof *f);
+    if (kt_log_doctor(dir, note, f, &sum, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    return sum;
+}
+
+static void a_whole_log_is_whole(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    kt_cursor *cursor;
+    findings f;
+
+    append_keys(log, must_subject(log, "a", 0), 1, 700);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    uint64_t written = kt_log_written(log);
+    assert_int_equal(kt_cursor_open(options.dir, "keep", &cursor, NULL), KT_OK);
+    kt_cursor_close(cursor);
+    assert_int_equal(kt_log_snapshot(log, 10, 4, malloc(10), 10), KT_OK);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_int_equal(sum.record_count, written);
+    assert_int_equal(sum.last_seq, written);
+    assert_int_equal(sum.durable, written);
+    assert_int_equal(sum.first_seq, 1);
+    assert_int_equal(sum.subject_count, 2);
+    assert_int_equal(sum.segment_count, segment_count(options.dir));
+    assert_int_equal(f.losses, 0);
+    assert_int_equal(f.warnings, 0);
+    assert_non_null(strstr(f.text, "cursor 'keep'"));
+    assert_non_null(strstr(f.text, "newest snapshot: version 4 at seq 10"));
+    assert_non_null(strstr(f.text, "closed cleanly"));
+}
+
+static void a_torn_tail_and_a_missing_index_are_warnings(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char path[KT_PATH_SIZE];
+    findings f;
+
+    append_keys(log, must_subject(log, "a", 0), 1, 300);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    append_keys(log, 1, 301, 310);
+    uint64_t durable = kt_log_durable(log);
+    die(log);
+    damage(options.dir, durable + 1);
+    kt_seg_names names = segments_of(options.dir);
+    assert_int_equal(unlink(kt_seg_path(path, options.dir, names.list[0], ".idx")), 0);
+    free(names.list);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_int_equal(sum.last_seq, durable);
+    assert_true(sum.torn_bytes > 0);
+    assert_int_equal(f.losses, 0);
+    assert_int_equal(f.warnings, 2);
+    assert_non_null(strstr(f.text, "torn tail"));
+    assert_non_null(strstr(f.text, "no index"));
+}
+
+static void it_says_what_a_bad_segment_loses(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char path[KT_PATH_SIZE], expected[64];
+    findings f;
+
+    append_keys(log, must_subject(log, "a", 0), 1, 700);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    kt_seg_names names = segments_of(options.dir);
+    uint64_t from = names.list[1].first_seq, to = names.list[2].first_seq - 1;
+    overwrite(kt_seg_path(path, options.dir, names.list[1], ".seg"), 60, "bad", 3);
+    free(names.list);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_int_equal(sum.lost_count, to - from + 1);
+    snprintf(expected, sizeof expected, "seq %d to %d are lost", (int)from, (int)to);
+    assert_non_null(strstr(f.text, expected));
+    assert_non_null(strstr(f.text, path));
+}
+
+static void it_says_where_the_store_is_the_record(void **state)
+{
+    kt_log_options options = small_log(1);
+    findings f;
+    char expected[80];
+
+    options.retention_bytes = 2 * KT_SEGMENT_SIZE_MIN;
+    kt_log *log = must_open(&options);
+    for (int i = 0; i < 10; i++) {
+        append_keys(log, must_subject(log, "a", 0), 1, 200);
+        assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    }
+    kt_log_retain(log);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_true(sum.first_seq > 1);
+    snprintf(expected, sizeof expected, "before seq %d the store is the record", (int)sum.first_seq);
+    assert_non_null(strstr(f.text, expected));
+    assert_int_equal(f.losses, 0);
+}
+
+static void it_changes_nothing_and_names_what_it_can_not_examine(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_doctor_summary sum;
+    findings f = { 0 };
+    kt_err err;
+    char path[KT_PATH_SIZE];
+    uint32_t newer = KT_LOG_FORMAT + 1;
+
+    assert_int_equal(kt_log_doctor("/nowhere/at/all", note, &f, &sum, &err), KT_NOENT);
+    assert_non_null(strstr(err.msg, "/nowhere/at/all"));
+    assert_int_equal(kt_log_doctor(kt_test_dir(), note, &f, &sum, &err), KT_NOENT);
+    kt_log *log = must_open(&options);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    overwrite(kt_file_path(path, options.dir, "state"), 8, &newer, sizeof newer);
+    overwrite(path, KT_PAGE + 8, &newer, sizeof newer);
+    assert_int_equal(kt_log_doctor(options.dir, note, &f, &sum, &err), KT_VERSION);
+    assert_non_null(strstr(err.msg, "newer program"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_log_is_whole),
+        cmocka_unit_test(a_torn_tail_and_a_missing_index_are_warnings),
+        cmocka_unit_test(it_says_what_a_bad_segment_loses),
+        cmocka_unit_test(it_says_where_the_store_is_the_record),
+        cmocka_unit_test(it_changes_nothing_and_names_what_it_can_not_examine),
+    };
+
+    return cmocka_run_group_tests_name("log doctor", tests, NULL, NULL);
+}
