@@ -8,15 +8,16 @@
  *           with the request's seq as its cause.
  * Start     a venue whose format describes its instruments is asked for them first, and its stream is opened when they are
  *           known, or when KT_FEED_INSTRUMENTS_MS have passed.
- * Full disk inputs that the log refuses (KT_FULL) stop reading from that venue's socket until there is room; nothing is dropped here,
- *           the venue may drop the connection, and REST repairs what that loses.
+ * Full disk a trade that the log refuses (KT_FULL) ends its connection, which is made anew with the usual wait: REST repairs what is lost.
+ *           A refused answer is asked for again by service/repair.h.
+ * Bounds    KT_FEED_REQUEST_MAX requests are open at a time; what is beyond is answered at once with status 0.
  */
 #ifndef KT_SERVICE_FEED_H
 #define KT_SERVICE_FEED_H
 
 #include "lane/lane.h"
 
-enum { KT_FEED_INSTRUMENTS_MS = 3000 };
+enum { KT_FEED_INSTRUMENTS_MS = 3000, KT_FEED_REQUEST_MAX = 256 };
 
 extern const kt_feed_spec kt_venue_feed;
 

@@ -1,0 +1,513 @@
+#include "service/feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "net/fetch.h"
+#include "net/ws_client.h"
+#include "schema/config.h"
+#include "venue/venue.h"
+
+enum {
+    SUBJECT_SIZE = KT_SUBJECT_MAX + 1,
+    URL_SIZE = 64 << 10, /* a stream of a thousand symbols names them all */
+    TEXTS_SIZE = 4 << 20, /* of the rows of one answer */
+    SYMBOL_SIZE = 129,
+    RETRY_AFTER_S = 10, /* when a venue says "too many" but not until when */
+    RETRY_AFTER_MAX_S = 3600,
+    DOUBLINGS_MAX = 20,
+};
+
+typedef struct venue_feed venue_feed;
+
+typedef struct feed_state {
+    kt_lane *lane;
+    const kt_config *config;
+    kt_fetcher *fetcher;
+    venue_feed *venues;
+    uint32_t venue_count;
+    struct request *requests; /* open ones, doubly linked */
+    uint32_t request_count;
+    /* of the answer that is being decoded */
+    kt_row_trade *rows;
+    kt_row_instrument *instruments;
+    uint32_t row_count, instrument_count;
+    kt_arena texts;
+    char *url;
+} feed_state;
+
+typedef struct request {
+    struct request *next, *before;
+    venue_feed *venue;
+    uint64_t seq; /* of the request's record */
+    kt_ev_request ev;
+    char symbol[SYMBOL_SIZE];
+} request;
+
+struct venue_feed {
+    feed_state *state;
+    const kt_config_venue *config;
+    kt_venue_decoder *decoder;
+    kt_venue_sink stream; /* where messages of the stream go */
+    kt_ws_client *client;
+    kt_timer connect_timer;
+    kt_timer silence_timer;
+    int64_t heard_ns; /* loop time of the last message */
+    uint32_t attempts; /* since the last message of a connection */
+    bool full; /* the log refused a trade: the connection is being ended */
+    bool silent;
+    char link_subject[SUBJECT_SIZE];
+    char invalid_subject[SUBJECT_SIZE];
+    char answer_subject[SUBJECT_SIZE];
+};
+
+static void subject_of(char *out, const char *first, const char *venue, const char *last)
+{
+    kt_builder b;
+
+    kt_builder_init(&b, out, SUBJECT_SIZE);
+    kt_builder_str(&b, first);
+    kt_builder_char(&b, '.');
+    kt_subject_token(&b, kt_text_of(venue));
+    kt_builder_str(&b, last);
+    kt_assert(b.code == KT_OK); /* names of venues have at most 32 bytes */
+}
+
+static void tell_link(venue_feed *venue, kt_link state, kt_text reason)
+{
+    kt_ev_link ev;
+
+    kt_event_init(KT_EV_LINK, &ev);
+    ev.state = (uint8_t)state;
+    ev.reason = reason;
+    ev.attempt = venue->attempts;
+    ev.receive_time = kt_lane_clock(venue->state->lane);
+    kt_lane_input(venue->state->lane, KT_EV_LINK, kt_text_of(venue->link_subject), 0, &ev, NULL);
+}
+
+/* Streams ----------------------------------------------------------------------------------------------------------- */
+
+static void stream_put(venue_feed *venue, uint16_t kind, kt_text subject, const void *event)
+{
+    kt_code code = kt_lane_input(venue->state->lane, kind, subject, 0, event, NULL);
+
+    if (code == KT_FULL && !venue->full) {
+        venue->full = true;
+        kt_ws_drop(kt_ws_client_conn(venue->client), "the log is full");
+    }
+}
+
+static void on_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
+{
+    venue_feed *venue = ctx;
+    char subject[SUBJECT_SIZE];
+    kt_builder b;
+
+    kt_builder_init(&b, subject, sizeof subject);
+    kt_builder_str(&b, "feed.");
+    kt_subject_token(&b, kt_text_of(venue->config->name));
+    kt_builder_char(&b, '.');
+    kt_subject_token(&b, symbol);
+    if (b.code == KT_OK)
+        stream_put(venue, KT_EV_TICK, kt_builder_done(&b), tick);
+}
+
+static void on_invalid(void *ctx, const kt_ev_invalid *invalid)
+{
+    venue_feed *venue = ctx;
+
+    stream_put(venue, KT_EV_INVALID, kt_text_of(venue->invalid_subject), invalid);
+}
+
+static void connect_in(venue_feed *venue, int64_t wait_ns)
+{
+    kt_loop *loop = kt_lane_loop(venue->state->lane);
+
+    kt_timer_set(loop, &venue->connect_timer, kt_loop_now(loop) + wait_ns);
+}
+
+/* Twice as long after each attempt, and up to a half less, so that many clients of one venue do not come back together. */
+static int64_t backoff_ns(venue_feed *venue)
+{
+    int64_t least = venue->state->config->gather_backoff_min_ms * KT_NS_PER_MS;
+    int64_t most = venue->state->config->gather_backoff_max_ms * KT_NS_PER_MS;
+    int64_t wait = least << (venue->attempts < DOUBLINGS_MAX ? venue->attempts : DOUBLINGS_MAX);
+
+    wait = wait < most ? wait : most;
+    return wait - (int64_t)(kt_lane_random(venue->state->lane) % (uint64_t)(wait / 2 + 1));
+}
+
+static void again(venue_feed *venue, kt_text reason)
+{
+    kt_timer_cancel(kt_lane_loop(venue->state->lane), &venue->silence_timer);
+    tell_link(venue, KT_LINK_DISCONNECTED, reason);
+    connect_in(venue, backoff_ns(venue));
+    venue->attempts++;
+}
+
+static void on_open(void *ctx, kt_ws_conn *conn)
+{
+    venue_feed *venue = ctx;
+    kt_loop *loop = kt_lane_loop(venue->state->lane);
+
+    venue->heard_ns = kt_loop_now(loop);
+    kt_timer_set(loop, &venue->silence_timer, venue->heard_ns + venue->config->silence_ms * KT_NS_PER_MS);
+    tell_link(venue, KT_LINK_CONNECTED, (kt_text){ 0 });
+}
+
+static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
+{
+    venue_feed *venue = ctx;
+    kt_lane *lane = venue->state->lane;
+
+    if (venue->full)
+        return;
+    venue->heard_ns = kt_loop_now(kt_lane_loop(lane));
+    venue->attempts = 0;
+    if (!kt_lane_decoding(lane, payload, size))
+        return;
+    kt_venue_decode_message(
+        venue->decoder, (kt_text){ (const char *)payload, size }, kt_lane_clock(lane), &venue->stream);
+    kt_lane_decoded(lane);
+}
+
+static void on_close(void *ctx, uint16_t code, kt_text reason)
+{
+    venue_feed *venue = ctx;
+
+    again(venue, venue->silent ? KT_TEXT("silent for too long") : venue->full ? KT_TEXT("the log is full") : reason);
+    kt_ws_client_free(venue->client);
+    venue->client = NULL;
+}
+
+static void on_silence_due(kt_timer *timer)
+{
+    venue_feed *venue = timer->ctx;
+    kt_loop *loop = kt_lane_loop(venue->state->lane);
+    int64_t due_ns = venue->heard_ns + venue->config->silence_ms * KT_NS_PER_MS;
+
+    if (kt_loop_now(loop) < due_ns) {
+        kt_timer_set(loop, timer, due_ns);
+        return;
+    }
+    venue->silent = true;
+    tell_link(venue, KT_LINK_SILENT, (kt_text){ 0 });
+    kt_ws_drop(kt_ws_client_conn(venue->client), "silent for too long");
+}
+
+static void on_connect_due(kt_timer *timer)
+{
+    venue_feed *venue = timer->ctx;
+    feed_state *state = venue->state;
+    kt_ws_client_options options = {
+        .url = state->url,
+        .message_max = KT_WS_MESSAGE_MAX_DEFAULT,
+        .on_open = on_open,
+        .on_message = on_message,
+        .on_close = on_close,
+        .ctx = venue,
+    };
+    kt_err err = { 0 };
+
+    if (venue->client != NULL)
+        return;
+    venue->full = false;
+    venue->silent = false;
+    tell_link(venue, KT_LINK_CONNECTING, (kt_text){ 0 });
+    if (kt_venue_stream_url(venue->decoder, venue->config->ws_url, state->url, URL_SIZE, &err) != KT_OK ||
+        kt_ws_connect(kt_lane_loop(state->lane), &options, &venue->client, &err) != KT_OK)
+        again(venue, kt_text_of(err.msg));
+}
+
+/* REST -------------------------------------------------------------------------------------------------------------- */
+
+static kt_text text_keep(feed_state *state, kt_text text)
+{
+    kt_text kept = kt_arena_text(&state->texts, text);
+
+    return kept.s != NULL ? kept : (kt_text){ 0 };
+}
+
+static void on_row(void *ctx, const kt_row_trade *row)
+{
+    feed_state *state = ((venue_feed *)ctx)->state;
+    kt_row_trade kept = *row;
+
+    kept.trade_id = text_keep(state, row->trade_id);
+    if (state->row_count < KT_ROW_COUNT_MAX && kept.trade_id.n != 0)
+        state->rows[state->row_count++] = kept;
+}
+
+static void on_instrument(void *ctx, const kt_row_instrument *row)
+{
+    feed_state *state = ((venue_feed *)ctx)->state;
+    kt_row_instrument kept = *row;
+
+    kept.symbol = text_keep(state, row->symbol);
+    kept.venue_symbol = text_keep(state, row->venue_symbol);
+    kept.base = text_keep(state, row->base);
+    kept.quote = text_keep(state, row->quote);
+    if (state->instrument_count < KT_ROW_COUNT_MAX && kept.symbol.n != 0)
+        state->instruments[state->instrument_count++] = kept;
+}
+
+static void request_unlink(request *r)
+{
+    feed_state *state = r->venue->state;
+
+    if (r->before != NULL)
+        r->before->next = r->next;
+    else
+        state->requests = r->next;
+    if (r->next != NULL)
+        r->next->before = r->before;
+    state->request_count--;
+}
+
+/* UTC until which nothing should be asked; 0: the venue did not say. A date is not read: the usual wait serves. */
+static int64_t retry_after_ns(const venue_feed *venue, const char *header, bool limited)
+{
+    uint64_t seconds = 0;
+
+    if (kt_text_u64(kt_text_of(header), &seconds) != KT_OK)
+        seconds = limited ? RETRY_AFTER_S : 0;
+    if (seconds == 0)
+        return 0;
+    seconds = seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S;
+    return kt_lane_clock(venue->state->lane) + (int64_t)seconds * KT_NS_PER_S;
+}
+
+static void tell_answer(request *r, kt_ev_answer *ev)
+{
+    venue_feed *venue = r->venue;
+    kt_code code;
+
+    ev->request_id = r->ev.request_id;
+    ev->what = r->ev.what;
+    ev->symbol = r->ev.symbol;
+    ev->receive_time = kt_lane_clock(venue->state->lane);
+    code = kt_lane_input(venue->state->lane, KT_EV_ANSWER, kt_text_of(venue->answer_subject), r->seq, ev, NULL);
+    if (code == KT_LIMIT) {
+        ev->rows = (kt_rows){ 0 };
+        ev->instruments = (kt_rows){ 0 };
+        ev->error = KT_TEXT("the answer is too large for a record");
+        kt_lane_input(venue->state->lane, KT_EV_ANSWER, kt_text_of(venue->answer_subject), r->seq, ev, NULL);
+    }
+    /* The stream waits for instruments, or for the news that there are none to be had. */
+    if (r->ev.what == KT_WHAT_INSTRUMENTS && venue->client == NULL && kt_timer_is_set(&venue->connect_timer) &&
+        venue->attempts == 0)
+        connect_in(venue, 0);
+}
+
+static void on_done(void *ctx, const kt_fetch_answer *answer)
+{
+    request *r = ctx;
+    venue_feed *venue = r->venue;
+    feed_state *state = venue->state;
+    kt_venue_sink sink = { .ctx = venue, .row = on_row, .instrument = on_instrument };
+    kt_venue_answer summary = { 0 };
+    kt_ev_answer ev;
+
+    kt_event_init(KT_EV_ANSWER, &ev);
+    request_unlink(r);
+    state->row_count = state->instrument_count = 0;
+    kt_arena_reset(&state->texts);
+    if (answer->code != KT_OK) {
+        ev.status = 0;
+        ev.error = kt_text_of(answer->error);
+    } else if (!kt_lane_decoding(state->lane, answer->body.s, answer->body.n)) {
+        ev.status = answer->status;
+        ev.error = KT_TEXT("set aside: it ended this lane again and again");
+    } else {
+        ev.status = answer->status;
+        kt_venue_decode_answer(venue->decoder, &r->ev, answer->status, answer->body, kt_lane_clock(state->lane), &sink,
+            &summary);
+        kt_lane_decoded(state->lane);
+        ev.error = kt_text_of(summary.error);
+        ev.row_count = summary.row_count;
+        ev.invalid_count = summary.invalid_count;
+        ev.rows = KT_ROWS_OF(state->rows, state->row_count);
+        ev.instruments = KT_ROWS_OF(state->instruments, state->instrument_count);
+        ev.retry_after = retry_after_ns(venue, answer->retry_after, summary.rate_limited);
+        if (summary.invalid_count != 0 && summary.row_count == 0 && ev.error.n == 0)
+            ev.error = KT_TEXT("the body is no list of rows");
+    }
+    tell_answer(r, &ev);
+    free(r);
+}
+
+static void feed_request(void *ctx, const kt_event *event)
+{
+    feed_state *state = ctx;
+    kt_fetch_spec spec = { .method = KT_HTTP_GET, .url = state->url, .on_done = on_done, .answer_max = KT_VENUE_ANSWER_MAX };
+    venue_feed *venue = NULL;
+    kt_text name = kt_subject_part(event->subject, 1);
+    request *r;
+    kt_err err = { 0 };
+    kt_code code;
+    kt_ev_request ev;
+
+    if (event->rec->kind != KT_EV_REQUEST || kt_event_decode(KT_EV_REQUEST, event->payload, event->size, &ev) != KT_OK)
+        return;
+    for (uint32_t i = 0; i < state->venue_count; i++)
+        if (kt_text_equal(kt_text_of(state->venues[i].config->name), name))
+            venue = &state->venues[i];
+    r = calloc(1, sizeof *r);
+    if (venue == NULL || r == NULL || ev.symbol.n >= SYMBOL_SIZE) {
+        free(r);
+        return;
+    }
+    r->venue = venue;
+    r->seq = event->rec->seq;
+    r->ev = ev;
+    if (ev.symbol.n != 0)
+        memcpy(r->symbol, ev.symbol.s, ev.symbol.n);
+    r->ev.symbol = kt_text_of(r->symbol);
+    spec.ctx = r;
+    /* Symbols of an open format become known by their trades; after a restart they are known to the log only. */
+    if (ev.symbol.n != 0 && kt_venue_symbol_find(venue->decoder, ev.symbol) == NULL)
+        kt_venue_symbol_add(venue->decoder, r->ev.symbol, NULL);
+    code = state->request_count < KT_FEED_REQUEST_MAX ?
+               kt_venue_rest_url(venue->decoder, venue->config->rest_url, &r->ev, state->url, URL_SIZE, &err) :
+               kt_fail(&err, KT_FULL, "more than %d requests are open", KT_FEED_REQUEST_MAX);
+    if (code == KT_OK)
+        code = kt_fetch_start(state->fetcher, &spec, NULL, &err);
+    if (code == KT_OK) {
+        r->next = state->requests;
+        if (r->next != NULL)
+            r->next->before = r;
+        state->requests = r;
+        state->request_count++;
+        return;
+    }
+    kt_ev_answer answer;
+    kt_event_init(KT_EV_ANSWER, &answer);
+    answer.error = kt_text_of(err.msg);
+    tell_answer(r, &answer);
+    free(r);
+}
+
+/* Life -------------------------------------------------------------------------------------------------------------- */
+
+static void feed_stop(void *ctx)
+{
+    feed_state *state = ctx;
+    kt_loop *loop;
+
+    if (state == NULL)
+        return;
+    loop = kt_lane_loop(state->lane);
+    kt_fetcher_free(state->fetcher);
+    while (state->requests != NULL) {
+        request *r = state->requests;
+
+        request_unlink(r);
+        free(r);
+    }
+    for (uint32_t i = 0; i < state->venue_count; i++) {
+        venue_feed *venue = &state->venues[i];
+
+        kt_timer_cancel(loop, &venue->connect_timer);
+        kt_timer_cancel(loop, &venue->silence_timer);
+        kt_ws_client_free(venue->client);
+        kt_venue_decoder_free(venue->decoder);
+    }
+    free(state->venues);
+    free(state->rows);
+    free(state->instruments);
+    free(state->texts.mem);
+    free(state->url);
+    free(state);
+}
+
+static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_err *err)
+{
+    static const char *const formats[] = { [KT_CONFIG_GENERIC] = "generic", [KT_CONFIG_BINANCE] = "binance" };
+    venue_feed *venue = &state->venues[state->venue_count];
+    kt_venue_decoder_options options = {
+        .format = kt_venue_format_of(kt_text_of(formats[config->format])),
+        .price_scale = config->price_scale,
+        .quantity_scale = config->quantity_scale,
+    };
+    kt_code code = kt_venue_decoder_new(&options, &venue->decoder, err);
+
+    if (code != KT_OK)
+        return kt_fail_within(err, code, "venue '%s'", config->name);
+    state->venue_count++;
+    venue->state = state;
+    venue->config = config;
+    venue->stream = (kt_venue_sink){ .ctx = venue, .tick = on_tick, .invalid = on_invalid };
+    venue->connect_timer = (kt_timer){ .on_due = on_connect_due, .ctx = venue };
+    venue->silence_timer = (kt_timer){ .on_due = on_silence_due, .ctx = venue };
+    subject_of(venue->link_subject, "feed", config->name, ".link");
+    subject_of(venue->invalid_subject, "feed", config->name, ".invalid");
+    subject_of(venue->answer_subject, "answer", config->name, "");
+    for (uint32_t i = 0; i < config->symbols.count; i++) {
+        code = kt_venue_symbol_add(venue->decoder, kt_text_of(config->symbols.at[i]), err);
+        if (code != KT_OK)
+            return kt_fail_within(err, code, "venue '%s'", config->name);
+    }
+    return KT_OK;
+}
+
+static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_state, kt_err *err)
+{
+    kt_fetcher_options fetch = { .fetch_max = KT_FEED_REQUEST_MAX, .user_agent = "kontor" };
+    feed_state *state = calloc(1, sizeof *state);
+    void *texts = malloc(TEXTS_SIZE);
+    kt_code code = KT_SYS;
+
+    if (state == NULL || texts == NULL) {
+        free(state);
+        free(texts);
+        return kt_fail(err, KT_SYS, "no memory for the venues' feed");
+    }
+    state->lane = lane;
+    state->config = config;
+    kt_arena_init(&state->texts, texts, TEXTS_SIZE);
+    state->venues = calloc(config->venue_count + 1, sizeof *state->venues);
+    state->rows = malloc(KT_ROW_COUNT_MAX * sizeof *state->rows);
+    state->instruments = malloc(KT_ROW_COUNT_MAX * sizeof *state->instruments);
+    state->url = malloc(URL_SIZE);
+    if (state->venues == NULL || state->rows == NULL || state->instruments == NULL || state->url == NULL)
+        kt_fail(err, KT_SYS, "no memory for the venues' feed");
+    else
+        code = kt_fetcher_new(kt_lane_loop(lane), &fetch, &state->fetcher, err);
+    for (uint32_t i = 0; code == KT_OK && i < config->venue_count; i++)
+        code = venue_open(state, &config->venues[i], err);
+    if (code != KT_OK) {
+        feed_stop(state);
+        return code;
+    }
+    *out_state = state;
+    return KT_OK;
+}
+
+static void feed_live(void *ctx)
+{
+    feed_state *state = ctx;
+
+    for (uint32_t i = 0; i < state->venue_count; i++) {
+        venue_feed *venue = &state->venues[i];
+        bool asks = (kt_venue_decoder_format(venue->decoder)->can & (1u << KT_WHAT_INSTRUMENTS)) != 0 &&
+                    venue->config->rest_url[0] != 0;
+
+        if (venue->config->ws_url[0] != 0)
+            connect_in(venue, asks ? KT_FEED_INSTRUMENTS_MS * KT_NS_PER_MS : 0);
+    }
+}
+
+static const char *const feed_outputs[] = { "request.>", NULL };
+
+const kt_feed_spec kt_venue_feed = {
+    .name = "venues",
+    .start = feed_start,
+    .live = feed_live,
+    .outputs = feed_outputs,
+    .on_request = feed_request,
+    .stop = feed_stop,
+};

@@ -1,0 +1,574 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "base/rng.h"
+#include "base/test_util.h"
+#include "base/time.h"
+#include "log/log.h"
+#include "log/reader.h"
+#include "service/record.h"
+#include "store/store.h"
+
+#define S KT_NS_PER_S
+
+/* A data folder with a log market that the test writes and a lane keep that hosts only the feed, turn by turn. */
+typedef struct test_house {
+    char data[512];
+    kt_config *config;
+    kt_log *market;
+    kt_lane *keep;
+    kt_rng rng;
+    int64_t clock; /* monotonic, moved by each look at it, so that waiting for the next batch takes no time */
+    uint32_t step_ms;
+} test_house;
+
+static int64_t clock_of(void *ctx)
+{
+    test_house *house = ctx;
+
+    house->clock += house->step_ms * KT_NS_PER_MS;
+    return house->clock;
+}
+
+static void must(kt_code code, const kt_err *err, int line)
+{
+    if (code != KT_OK)
+        fail_msg("line %d: %s: %s", line, kt_code_name(code), err->msg);
+}
+
+static kt_err last;
+#define MUST(call) must((call), &last, __LINE__)
+
+static void open_market(test_house *house, uint64_t retention_bytes)
+{
+    kt_log_options options;
+    char dir[600];
+
+    snprintf(dir, sizeof dir, "%s/market", house->data);
+    kt_log_options_init(&options, dir);
+    options.segment_size = KT_SEGMENT_SIZE_MIN;
+    options.sync = KT_SYNC_INLINE;
+    options.retention_bytes = retention_bytes;
+    options.hold_bytes = UINT64_C(1) << 30;
+    MUST(kt_log_open(&options, &house->market, &last));
+}
+
+static kt_code try_keep(test_house *house, bool *out_park, kt_err *err)
+{
+    static const kt_service_spec *const services[] = { NULL };
+    static const kt_feed_spec *const feeds[] = { &kt_record_feed, NULL };
+    kt_lane_options options = { .name = "keep",
+        .data_dir = house->data,
+        .services = services,
+        .feeds = feeds,
+        .config = house->config,
+        .version = "test",
+        .segment_size = 1 << 20,
+        .inline_sync = true,
+        .mono_ns = clock_of,
+        .clock_ctx = house };
+
+    return kt_lane_open(&options, &house->keep, out_park, err);
+}
+
+static void open_keep(test_house *house)
+{
+    bool park;
+
+    MUST(try_keep(house, &park, &last));
+}
+
+static void close_keep(test_house *house, bool clean)
+{
+    kt_lane_close(house->keep, clean);
+    house->keep = NULL;
+}
+
+static void open_house(test_house *house, uint64_t seed)
+{
+    char yaml[1024];
+
+    memset(house, 0, sizeof *house);
+    house->step_ms = 100;
+    kt_rng_init(&house->rng, seed);
+    snprintf(house->data, sizeof house->data, "%s", kt_test_dir());
+    snprintf(yaml, sizeof yaml,
+        "data: %s\nvwap: {windows: [1m], interval_ms: 60000, composites: [{ticker: ALL, members: [{venue: market, symbol: BTC}]}]}\n"
+        "venues: [{name: market, format: generic, ws_url: 'ws://h/s'}]\n",
+        house->data);
+    MUST(kt_config_parse("test", yaml, strlen(yaml), &house->config, &last));
+}
+
+static void close_house(test_house *house)
+{
+    kt_lane_close(house->keep, true);
+    kt_log_close(house->market, NULL);
+    kt_config_free(house->config);
+}
+
+/* ---- what the market lane would write ---- */
+
+static void write_event(test_house *house, uint16_t kind, const char *subject, const void *event)
+{
+    static uint8_t payload[4096];
+    kt_rec_head head = { .kind = kind, .flags = KT_REC_OUTPUT, .time_ns = 1 };
+    uint32_t size = 0;
+
+    MUST(kt_event_encode(kind, event, payload, sizeof payload, &size));
+    MUST(kt_log_subject(house->market, kt_text_of(subject), 0, &head.subject, &last));
+    MUST(kt_log_append(house->market, &head, payload, size, NULL));
+}
+
+static void write_trade(test_house *house, const char *symbol, uint64_t id, int64_t price, bool validated)
+{
+    char subject[64];
+    char text[24];
+    kt_ev_trade trade;
+
+    snprintf(subject, sizeof subject, "trades.market.%s", symbol);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)id);
+    kt_event_init(KT_EV_TRADE, &trade);
+    trade.venue_time = trade.receive_time = (int64_t)id * KT_NS_PER_MS;
+    trade.price = (kt_decimal){ .m = price, .scale = 2 };
+    trade.quantity = (kt_decimal){ .m = 1 + (int64_t)id % 7, .scale = 3 };
+    trade.trade_id = kt_text_of(text);
+    trade.trade_number = id;
+    trade.validated = validated;
+    trade.revision = 1;
+    write_event(house, KT_EV_TRADE, subject, &trade);
+}
+
+static void write_vwap(test_house *house, const char *subject, int64_t mark_s, int64_t price, bool validated)
+{
+    kt_ev_vwap vwap;
+
+    kt_event_init(KT_EV_VWAP, &vwap);
+    vwap.mark = mark_s * S;
+    vwap.window = 60 * S;
+    vwap.price = (kt_decimal){ .m = price, .scale = 4 };
+    vwap.sum_pq = kt_sum_of(price * 3, 4);
+    vwap.sum_q = kt_sum_of(3, 0);
+    vwap.trades = 3;
+    vwap.validated = validated;
+    vwap.complete = true;
+    write_event(house, KT_EV_VWAP, subject, &vwap);
+}
+
+static void write_correction(test_house *house, int64_t from_s, int64_t to_s)
+{
+    kt_ev_correction correction;
+
+    kt_event_init(KT_EV_CORRECTION, &correction);
+    correction.mark_from = from_s * S;
+    correction.mark_to = to_s * S;
+    correction.window = 60 * S;
+    correction.delta_pq = kt_sum_of(10001, 4);
+    correction.delta_q = kt_sum_of(1, 1);
+    correction.delta_trades = 1;
+    correction.price_scale = 4;
+    correction.cause = KT_CAUSE_CHANGED;
+    write_event(house, KT_EV_CORRECTION, "correction.1m.market.BTC", &correction);
+}
+
+/* A stretch of a market's life: provisional and validated trades and values, repeats, corrections, and other kinds. */
+static void write_some(test_house *house, uint32_t count)
+{
+    static const char *const symbols[] = { "BTC", "ETH/USD%2EX" };
+    kt_ev_watermark watermark;
+    kt_ev_link link;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t id = 1 + kt_rng_below(&house->rng, 500);
+        int64_t mark = 100 + (int64_t)kt_rng_below(&house->rng, 50);
+        int64_t price = 1000 + (int64_t)kt_rng_below(&house->rng, 1000);
+        bool validated = kt_rng_chance(&house->rng, 0.4);
+
+        switch (kt_rng_below(&house->rng, 8)) {
+        case 0:
+            write_vwap(house, "vwap.1m.market.BTC", mark, price, validated);
+            break;
+        case 1:
+            write_vwap(house, "vwap.1m.ALL", mark, price, validated);
+            break;
+        case 2:
+            write_correction(house, mark, mark + (int64_t)kt_rng_below(&house->rng, 5));
+            break;
+        case 3:
+            kt_event_init(KT_EV_WATERMARK, &watermark);
+            watermark.validated_until = (int64_t)id * S;
+            write_event(house, KT_EV_WATERMARK, "watermark.market.BTC", &watermark);
+            break;
+        case 4:
+            kt_event_init(KT_EV_LINK, &link);
+            write_event(house, KT_EV_LINK, "feed.market.link", &link);
+            break;
+        default:
+            write_trade(house, symbols[id % 2], id, price, validated);
+        }
+    }
+}
+
+/* ---- what stands in the store ---- */
+
+static char *dump(const test_house *house)
+{
+    kt_store *store = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    MUST(kt_store_open_read(house->config->store_file, &store, &last));
+    MUST(kt_store_dump(store, out, &last));
+    kt_store_close(store);
+    fclose(out);
+    return text;
+}
+
+static uint64_t cursor_of(const test_house *house)
+{
+    kt_store *store = NULL;
+    kt_store_cursor cursor = { 0 };
+
+    MUST(kt_store_open_read(house->config->store_file, &store, &last));
+    kt_store_cursor_of(store, "market", &cursor, NULL);
+    kt_store_close(store);
+    return cursor.seq;
+}
+
+static void turn(test_house *house)
+{
+    MUST(kt_lane_turn(house->keep, 0, &last));
+}
+
+/* Turn until everything durable is in the store. */
+static void catch_up(test_house *house)
+{
+    uint64_t durable = kt_log_durable(house->market);
+
+    for (uint32_t i = 0; i < 1000 && cursor_of(house) < durable; i++)
+        turn(house);
+    assert_int_equal(cursor_of(house), durable);
+}
+
+/* The same events applied by one process that never dies. */
+static char *expected_dump(const test_house *house)
+{
+    MUST(kt_rebuild_store(house->config, NULL, NULL, &last));
+    return dump(house);
+}
+
+static uint32_t count_events(const test_house *house, const char *log, uint16_t kind, char *text, size_t size)
+{
+    kt_reader *reader = NULL;
+    const kt_rec *rec;
+    kt_event_any any;
+    uint32_t count = 0;
+    char dir[600];
+
+    snprintf(dir, sizeof dir, "%s/%s", house->data, log);
+    MUST(kt_reader_open(dir, NULL, &reader, &last));
+    while (kt_reader_next(reader, UINT64_MAX, &rec) == KT_OK) {
+        if (rec->kind != kind || (rec->flags & KT_REC_CONTROL) != 0)
+            continue;
+        count++;
+        MUST(kt_event_decode(kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &any));
+        if (kind == KT_EV_ALERT && count == 1)
+            snprintf(text, size, "%.*s", KT_TEXT_ARG(any.alert.text));
+    }
+    kt_reader_close(reader);
+    return count;
+}
+
+/* ---- tests ---- */
+
+static void test_store_never_passes_durable(void **state)
+{
+    test_house house;
+
+    open_house(&house, 1);
+    open_market(&house, 0);
+    open_keep(&house);
+    write_some(&house, 100);
+    for (uint32_t i = 0; i < 20; i++)
+        turn(&house);
+    assert_true(cursor_of(&house) <= kt_log_durable(house.market));
+    assert_true(kt_log_durable(house.market) < kt_log_written(house.market));
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    assert_int_equal(cursor_of(&house), kt_log_written(house.market));
+    close_house(&house);
+}
+
+static void test_log_may_come_later_than_the_lane(void **state)
+{
+    test_house house;
+
+    open_house(&house, 1);
+    open_keep(&house);
+    turn(&house);
+    open_market(&house, 0);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    close_house(&house);
+}
+
+/* A lane that turns a few times and then dies without a word: _exit, as kill -9. */
+static void run_and_die(test_house *house, uint32_t turns)
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        bool park;
+
+        kt_log_disown(house->market);
+        if (try_keep(house, &park, &last) != KT_OK)
+            _exit(1);
+        for (uint32_t i = 0; i < turns; i++)
+            if (kt_lane_turn(house->keep, 0, &last) != KT_OK)
+                _exit(2);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_killed_at_any_moment_each_event_counts_once(void **state)
+{
+    uint32_t rounds = kt_test_cases(60);
+    test_house house;
+    char *killed;
+    char *whole;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    house.step_ms = 20; /* so that some turns wait for the next batch */
+    for (uint32_t i = 0; i < rounds; i++) {
+        write_some(&house, 1 + (uint32_t)kt_rng_below(&house.rng, 300));
+        MUST(kt_log_sync(house.market, &last));
+        run_and_die(&house, (uint32_t)kt_rng_below(&house.rng, 12));
+    }
+    open_keep(&house);
+    catch_up(&house);
+    close_keep(&house, true);
+    killed = dump(&house);
+    whole = expected_dump(&house);
+    assert_string_equal(killed, whole);
+    free(killed);
+    free(whole);
+    close_house(&house);
+}
+
+static void progress(void *ctx, const char *log, uint64_t done, uint64_t all)
+{
+    uint64_t *seen = ctx;
+
+    assert_string_equal(log, "market");
+    assert_true(done >= seen[0] && done <= all);
+    seen[0] = done;
+    seen[1] = all;
+}
+
+static void test_rebuild_gives_the_same_bytes(void **state)
+{
+    static const char *const stores[] = { "as it was", "removed", "damaged" };
+    uint64_t seen[2] = { 0 };
+    test_house house;
+    char *before;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    for (uint32_t i = 0; i < 20; i++) {
+        write_some(&house, 500);
+        MUST(kt_log_sync(house.market, &last));
+        turn(&house);
+    }
+    catch_up(&house);
+    assert_int_equal(kt_rebuild_store(house.config, NULL, NULL, &last), KT_BUSY);
+    assert_non_null(strstr(last.msg, "stop kontor first"));
+    close_keep(&house, true);
+    before = dump(&house);
+    assert_true(strlen(before) > 10000);
+    for (uint32_t i = 0; i < KT_COUNT(stores); i++) {
+        FILE *file;
+        char *after;
+
+        if (i == 1)
+            unlink(house.config->store_file);
+        if (i == 2) {
+            file = fopen(house.config->store_file, "w");
+            fputs("no database at all, and long enough to have a head", file);
+            fclose(file);
+        }
+        seen[0] = 0;
+        MUST(kt_rebuild_store(house.config, progress, seen, &last));
+        assert_true(seen[0] == seen[1] && seen[1] == kt_log_durable(house.market));
+        after = dump(&house);
+        assert_string_equal(before, after);
+        free(after);
+    }
+    free(before);
+
+    /* and lane keep goes on from there */
+    open_keep(&house);
+    write_some(&house, 100);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    close_house(&house);
+}
+
+static void test_rebuild_keeps_what_the_log_does_not_hold_any_more(void **state)
+{
+    test_house house;
+    kt_reader *reader = NULL;
+    char dir[600];
+    char *before;
+    char *after;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 4 * KT_SEGMENT_SIZE_MIN);
+    open_keep(&house);
+    for (uint32_t i = 0; i < 20; i++) {
+        write_some(&house, 400);
+        MUST(kt_log_sync(house.market, &last));
+        catch_up(&house);
+        kt_log_retain(house.market);
+    }
+    close_keep(&house, true);
+    snprintf(dir, sizeof dir, "%s/market", house.data);
+    MUST(kt_reader_open(dir, NULL, &reader, &last));
+    assert_true(kt_reader_first(reader) > 1);
+    kt_reader_close(reader);
+    before = dump(&house);
+    MUST(kt_rebuild_store(house.config, NULL, NULL, &last));
+    after = dump(&house);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+
+    /* without it there is nothing to stand on: an error, and nothing is made that looks whole */
+    unlink(house.config->store_file);
+    assert_true(kt_rebuild_store(house.config, NULL, NULL, &last) != KT_OK);
+    assert_non_null(strstr(last.msg, "so the old store is needed"));
+    close_house(&house);
+}
+
+static void test_retention_waits_for_the_store(void **state)
+{
+    test_house house;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 2 * KT_SEGMENT_SIZE_MIN);
+    open_keep(&house);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    close_keep(&house, true); /* the lane is away, its cursor stays registered */
+    for (uint32_t i = 0; i < 10; i++) {
+        write_some(&house, 400);
+        MUST(kt_log_sync(house.market, &last));
+        kt_log_retain(house.market);
+    }
+    open_keep(&house);
+    catch_up(&house);
+    assert_int_equal(count_events(&house, "keep", KT_EV_LOST, NULL, 0), 0);
+    close_house(&house);
+}
+
+static void test_busy_store_is_told_and_tried_again(void **state)
+{
+    test_house house;
+    sqlite3 *other = NULL;
+    char text[512] = "";
+    uint64_t before;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    before = cursor_of(&house);
+    assert_int_equal(sqlite3_open(house.config->store_file, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    turn(&house);
+    turn(&house);
+    assert_int_equal(cursor_of(&house), before);
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    catch_up(&house);
+    close_keep(&house, true);
+    assert_int_equal(count_events(&house, "keep", KT_EV_ALERT, text, sizeof text), 2); /* trouble, and its end */
+    assert_non_null(strstr(text, "is being written by another process"));
+    close_house(&house);
+}
+
+static void test_store_of_other_logs_parks_the_lane(void **state)
+{
+    test_house house;
+    kt_store *store = NULL;
+    kt_code code = KT_OK;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    MUST(kt_store_open(house.config, &store, &last));
+    MUST(kt_store_begin(store, &last));
+    MUST(kt_store_commit(store, "market", (kt_store_cursor){ .epoch = 1, .seq = 1000 }, &last));
+    kt_store_close(store);
+    open_keep(&house);
+    for (uint32_t i = 0; i < 5 && code == KT_OK; i++)
+        code = kt_lane_turn(house.keep, 0, &last);
+    assert_true(code != KT_OK);
+    assert_non_null(strstr(last.msg, "belongs to other logs"));
+    close_house(&house);
+}
+
+static void test_damaged_or_newer_store_does_not_start(void **state)
+{
+    test_house house;
+    FILE *file;
+    bool park = false;
+
+    open_house(&house, kt_test_seed());
+    file = fopen(house.config->store_file, "w");
+    fputs("no database at all, and long enough to have a head", file);
+    fclose(file);
+    assert_int_equal(try_keep(&house, &park, &last), KT_CORRUPT);
+    assert_non_null(strstr(last.msg, house.config->store_file));
+    close_house(&house);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_store_never_passes_durable),
+        cmocka_unit_test(test_log_may_come_later_than_the_lane),
+        cmocka_unit_test(test_killed_at_any_moment_each_event_counts_once),
+        cmocka_unit_test(test_rebuild_gives_the_same_bytes),
+        cmocka_unit_test(test_rebuild_keeps_what_the_log_does_not_hold_any_more),
+        cmocka_unit_test(test_retention_waits_for_the_store),
+        cmocka_unit_test(test_busy_store_is_told_and_tried_again),
+        cmocka_unit_test(test_store_of_other_logs_parks_the_lane),
+        cmocka_unit_test(test_damaged_or_newer_store_does_not_start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
