@@ -628,6 +628,51 @@ static void test_rest_errors(void **state)
     stop_sim(&sim, SIGTERM);
 }
 
+/* At speed max a client that stops reading stops the market: nothing piles up in the sim. REST goes on. */
+static void test_reader_sets_the_pace(void **state)
+{
+    enum { MESSAGES_MAX = 400000 }; /* what a queue and two socket buffers hold, with room to spare */
+    sim_child sim = start_sim("--port 0 --speed max --rate 1000 --symbols 1");
+    uint64_t before = 0, now = 0, same = 0;
+    stream_reader reader;
+    uint16_t status = 0;
+
+    open_reader(&reader, sim.port, "/stream", NULL);
+    read_messages(&reader, 10);
+    assert_true(KT_TEST_WAIT(
+        (before = now, now = truth(sim.port, "generic", "received"), same = now == before ? same + 1 : 0, same == 50),
+        BOUND_S));
+    assert_true(now < MESSAGES_MAX);
+    get(sim.port, "/trades?ticker=BTC&startTime=0", &status);
+    assert_int_equal(status, 200);
+    read_messages(&reader, now + 1000); /* it goes on with the reader */
+    close_reader(&reader);
+    assert_int_equal(stop_sim(&sim, SIGTERM), 0);
+}
+
+static bool file_holds(const char *path, const char *part)
+{
+    size_t size = 0;
+    char *text = kt_test_read_file(path, &size);
+    bool found = text != NULL && strstr(text, part) != NULL;
+
+    free(text);
+    return found;
+}
+
+static void test_totals_on_a_signal(void **state)
+{
+    char flags[1024], path[512];
+    sim_child sim;
+
+    snprintf(path, sizeof path, "%s/truth", kt_test_dir());
+    snprintf(flags, sizeof flags, "--port 0 --wait --truth %s", path);
+    sim = start_sim(flags);
+    assert_int_equal(kill(sim.pid, SIGUSR1), 0);
+    assert_true(KT_TEST_WAIT(file_holds(path, "{\"totals\":{\"started\":false"), BOUND_S));
+    assert_int_equal(stop_sim(&sim, SIGTERM), 0);
+}
+
 /* Flags, and what keeps the sim from starting: exit status and a message that names it. */
 static void test_refusals(void **state)
 {
@@ -696,6 +741,8 @@ int main(void)
         cmocka_unit_test(test_paced),
         cmocka_unit_test(test_subscribing_by_message),
         cmocka_unit_test(test_rest_errors),
+        cmocka_unit_test(test_reader_sets_the_pace),
+        cmocka_unit_test(test_totals_on_a_signal),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_busy_port),
     };
