@@ -28,22 +28,22 @@ typedef struct lane_plan {
 
 static const kt_service_spec *const market_services[] = { &kt_market_service, NULL };
 static const kt_feed_spec *const market_feeds[] = { &kt_venue_feed, NULL };
-static const kt_service_spec *const keep_services[] = { &kt_record_service, NULL };
+static const kt_feed_spec *const keep_feeds[] = { &kt_record_feed, NULL };
 static const kt_service_spec *const no_services[] = { NULL };
 static const kt_feed_spec *const edge_feeds[] = { &kt_edge_feed, NULL };
 
 static const lane_plan plans[] = {
     { "market", market_services, market_feeds },
-    { "keep", keep_services, NULL },
+    { "keep", no_services, keep_feeds },
     { "edge", no_services, edge_feeds },
 };
 enum { PLAN_COUNT = sizeof plans / sizeof plans[0] };
 
-typedef struct hosted {
+typedef struct run_lane {
     const lane_plan *plan;
     const kt_config *config;
     kt_text config_text;
-} hosted;
+} run_lane;
 
 /* Bytes of one log's share of log.retention_bytes: market has what the small ones leave. */
 static uint64_t share_of(const kt_config *config, const char *log)
@@ -65,7 +65,7 @@ static uint64_t segment_of(const kt_config *config, const char *log)
 /* In the lane's own process. */
 static int host(const kt_lane_links *links, void *ctx)
 {
-    const hosted *hosted = ctx;
+    const run_lane *hosted = ctx;
     const kt_config *config = hosted->config;
     kt_lane_options options = {
         .name = hosted->plan->name,
@@ -96,7 +96,7 @@ static const lane_plan *plan_of(const char *name)
 }
 
 /* The lanes that the configuration names, each once. */
-static uint32_t choose(const kt_config *config, kt_text config_text, hosted *hosts, kt_supervisor_lane *lanes)
+static uint32_t choose(const kt_config *config, kt_text config_text, run_lane *hosts, kt_supervisor_lane *lanes)
 {
     uint32_t count = 0;
 
@@ -107,7 +107,7 @@ static uint32_t choose(const kt_config *config, kt_text config_text, hosted *hos
             there = there || hosts[j].plan == plan;
         if (there)
             continue;
-        hosts[count] = (hosted){ plan, config, config_text };
+        hosts[count] = (run_lane){ plan, config, config_text };
         lanes[count] = (kt_supervisor_lane){ plan->name, host, &hosts[count] };
         count++;
     }
@@ -117,7 +117,7 @@ static uint32_t choose(const kt_config *config, kt_text config_text, hosted *hos
 int kt_cli_run(int argc, char **argv)
 {
     static char text[KT_CONFIG_TEXT_MAX];
-    hosted hosts[PLAN_COUNT];
+    run_lane hosts[PLAN_COUNT];
     kt_supervisor_lane lanes[PLAN_COUNT];
     size_t length = 0;
     kt_supervisor *supervisor = NULL;

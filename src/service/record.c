@@ -357,22 +357,23 @@ static bool record_pending(void *state)
 
 /* ---- vwap.historical ---- */
 
-static kt_code find_value(
-    record_feed *record, const kt_params_vwap_historical *params, kt_store_value *out_value, kt_err *err)
+static kt_code find_value(kt_store *store, const kt_config *config, const kt_params_vwap_historical *params,
+    kt_store_value *out_value, kt_err *err)
 {
-    int64_t window = params->interval == 0 ? record->config->interval_ns : (int64_t)params->interval * KT_NS_PER_MS;
+    int64_t window = params->interval == 0 ? config->interval_ns : (int64_t)params->interval * KT_NS_PER_MS;
     kt_text venue;
     kt_text symbol;
-    kt_code code = kt_config_ticker_of(record->config, params->ticker, &venue, &symbol);
+    kt_code code = kt_config_ticker_of(config, params->ticker, &venue, &symbol);
 
     if (code == KT_OK)
-        code = kt_store_vwap_at(record->store, venue, symbol, window, params->ts, out_value, err);
+        code = kt_store_vwap_at(store, venue, symbol, window, params->ts, out_value, err);
     if (code == KT_NOENT) /* or a composite */
-        code = kt_store_vwap_at(record->store, KT_TEXT(""), params->ticker, window, params->ts, out_value, err);
+        code = kt_store_vwap_at(store, KT_TEXT(""), params->ticker, window, params->ts, out_value, err);
     return code;
 }
 
-static kt_code answer_historical(record_feed *record, kt_text json, char *mem, kt_text *out_body, kt_err *err)
+kt_code kt_record_historical(
+    kt_store *store, const kt_config *config, kt_text params_json, kt_json_writer *writer, kt_err *err)
 {
     const kt_action *action = &kt_actions[KT_ACTION_vwap_historical];
     kt_json_node nodes[NODE_MAX];
@@ -380,10 +381,9 @@ static kt_code answer_historical(record_feed *record, kt_text json, char *mem, k
     kt_params_vwap_historical params;
     kt_response_vwap_historical response;
     kt_store_value value;
-    kt_json_writer writer;
     kt_json_doc doc;
     kt_arena arena;
-    kt_code code = kt_json_parse(json, nodes, NODE_MAX, &doc, err);
+    kt_code code = kt_json_parse(params_json, nodes, NODE_MAX, &doc, err);
 
     kt_arena_init(&arena, arena_mem, sizeof arena_mem);
     if (code == KT_OK)
@@ -391,16 +391,18 @@ static kt_code answer_historical(record_feed *record, kt_text json, char *mem, k
     if (code == KT_OK)
         code = kt_table_check(&action->params, &params, err);
     if (code == KT_OK)
-        code = find_value(record, &params, &value, err);
+        code = find_value(store, config, &params, &value, err);
+    if (code == KT_NOENT && (err == NULL || err->msg[0] == '\0'))
+        return kt_fail(
+            err, code, "no value of '%.*s' is stored for this mark and interval", KT_TEXT_ARG(params.ticker));
     if (code != KT_OK)
         return code;
     kt_table_init(&action->response, &response);
     response.ticker = params.ticker;
     response.vwap = value.price;
     response.ts = params.ts;
-    kt_json_writer_init(&writer, mem, BODY_MAX);
-    kt_table_write_json(&action->response, &response, &writer);
-    return kt_json_writer_done(&writer, out_body);
+    kt_table_write_json(&action->response, &response, writer);
+    return writer->code;
 }
 
 static void on_historical(void *ctx, const kt_bus_call *call)
@@ -409,8 +411,13 @@ static void on_historical(void *ctx, const kt_bus_call *call)
     char mem[BODY_MAX];
     kt_text body = { 0 };
     kt_err err = { 0 };
-    kt_code code = answer_historical(record, call->params, mem, &body, &err);
+    kt_json_writer writer;
+    kt_code code;
 
+    kt_json_writer_init(&writer, mem, sizeof mem);
+    code = kt_record_historical(record->store, record->config, call->params, &writer, &err);
+    if (code == KT_OK)
+        code = kt_json_writer_done(&writer, &body);
     if (code != KT_OK)
         body = kt_text_of(err.msg);
     kt_bus_answer(kt_lane_bus(record->lane), call->token, code, body); /* who is gone needs no answer */
@@ -584,7 +591,7 @@ static kt_code rebuild_run(rebuild_job *rebuild, kt_rebuild_progress progress, v
         return code;
     remove_database(rebuild->path);
     first = kt_reader_first(recorder->reader);
-    if (first > 1)
+    if (first > 1 && access(rebuild->config->store_file, F_OK) == 0)
         code = copy_old(rebuild, first, err);
     if (code == KT_OK)
         code = kt_store_open_file(rebuild->path, rebuild->config, &rebuild->store, err);

@@ -14,19 +14,27 @@
 #ifndef KT_SERVICE_RECORD_H
 #define KT_SERVICE_RECORD_H
 
+#include "base/json.h"
 #include "lane/lane.h"
+#include "store/store.h"
 
 enum { KT_RECORD_BATCH_MAX = 4096, KT_RECORD_COMMIT_MS = 50, KT_RECORD_RETRY_MS = 1000 };
 
 extern const kt_feed_spec kt_record_feed;
 
+/* Answer vwap.historical: read its params, write its response (schema/actions.h). KT_NOENT: no such value. KT_SYNTAX, KT_TYPE,
+ * KT_RANGE, KT_TWICE, KT_NOENT: the params, err names the field. Others: the store's. */
+kt_code kt_record_historical(
+    kt_store *store, const kt_config *config, kt_text params_json, kt_json_writer *writer, kt_err *err);
+
 /* Told between batches: `done` of `all` records of this log. */
 typedef void (*kt_rebuild_progress)(void *ctx, const char *log, uint64_t done, uint64_t all);
 
-/* Make the store again from the logs, beside the old one, and put it into its place when it is complete. Where the log does
- * not reach back to its first record, the old store is the record for what came before, and what the log still holds is
- * applied over it. KT_BUSY: lane keep is running. KT_NOENT: there is no log. KT_CORRUPT: the log does not reach back, and
- * the old store can not be read. After an error the old store is as it was. `progress` may be NULL. */
+/* Make the store again from the logs, beside the old one, and put it into its place when it is complete. Where the log
+ * does not reach back to its first record, the old store is the record for what came before: it is copied, and what the
+ * log still holds is applied over it; without an old store the new one begins where the log does. KT_BUSY: lane keep is
+ * running. KT_NOENT: there is no log. KT_CORRUPT: the log does not reach back, and the old store can not be read (move it
+ * away to do without it). After an error the old store is as it was. `progress` may be NULL. */
 kt_code kt_rebuild_store(const kt_config *config, kt_rebuild_progress progress, void *ctx, kt_err *err);
 
 #endif

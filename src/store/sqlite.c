@@ -831,6 +831,32 @@ kt_code kt_store_vwap_at(kt_store *store, kt_text venue, kt_text symbol, int64_t
     return code;
 }
 
+kt_code kt_store_check(kt_store *store, kt_err *err)
+{
+    sqlite3_stmt *check = NULL;
+    kt_code code = KT_OK;
+    int rc = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &check, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(check);
+    if (rc != SQLITE_ROW)
+        code = store_fail(store, rc, err);
+    else if (!kt_text_equal(column_text(check, 0), KT_TEXT("ok")))
+        code = kt_fail(err, KT_CORRUPT, "store '%s' is damaged (%.*s): move it away and run 'kontor rebuild store'",
+            store->path, KT_TEXT_ARG(column_text(check, 0)));
+    sqlite3_finalize(check);
+    return code;
+}
+
+kt_code kt_store_copy(kt_store *store, const char *path, kt_err *err)
+{
+    char *sql = sqlite3_mprintf("VACUUM INTO %Q", path);
+    kt_code code = sql != NULL ? exec(store, sql, err) : store_fail(store, SQLITE_NOMEM, err);
+
+    sqlite3_free(sql);
+    return code;
+}
+
 /* Columns separated by tabs; in texts the bytes that would break the line are escaped. */
 static void dump_row(sqlite3_stmt *statement, FILE *out)
 {

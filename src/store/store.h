@@ -73,6 +73,12 @@ typedef struct kt_store_value {
 kt_code kt_store_vwap_at(kt_store *store, kt_text venue, kt_text symbol, int64_t window_ns, int64_t mark_ns,
     kt_store_value *out_value, kt_err *err);
 
+/* Look at every page and index, which takes as long as reading the file. KT_CORRUPT: the first thing that is wrong. */
+kt_code kt_store_check(kt_store *store, kt_err *err);
+
+/* Copy a whole store into a new file `path`, which must not be there. */
+kt_code kt_store_copy(kt_store *store, const char *path, kt_err *err);
+
 /* Every row that was made from the logs, sorted by key, one line each: equal stores give equal bytes. (Cursors and what was
  * made from the configuration are left out.) */
 kt_code kt_store_dump(kt_store *store, FILE *out, kt_err *err);
