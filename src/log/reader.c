@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* A reader that polls looks every so manieth time whether the position says more than the records. */
+enum { IDLE_LOOKS = 64 };
+
 struct kt_reader {
     /* what kt_reader_next touches */
     const uint8_t *map;
@@ -14,6 +17,8 @@ struct kt_reader {
     uint64_t capped_first; /* first seq kept, then */
     bool sealed;  /* the record before was the seal of this segment */
     bool exact;   /* the table has seen every record of this segment before `at` */
+    uint32_t idle; /* times in a row that there was nothing */
+    uint64_t written_seen; /* of the control page, when it was last looked at */
     bool follows; /* came by seek_end: the table is the present, `index` covers the segment up to `at` */
     kt_subjects subjects;
 
@@ -228,6 +233,7 @@ static kt_code reader_step(kt_reader *reader, const kt_rec **out_rec)
         return code;
     reader->at += rec->size;
     reader->seq++;
+    reader->idle = 0;
     reader->sealed = kt_rec_is_seal(rec);
     *out_rec = rec;
     return KT_OK;
@@ -333,6 +339,7 @@ static kt_code reader_locate(kt_reader *reader, uint64_t seq, uint64_t seen)
             return code;
         if (written < seen)
             written = seen;
+        reader->written_seen = written;
         uint64_t aim = seq > written + 1 ? written + 1 : seq;
         if (names.count > 0) {
             code = reader_approach(reader, &names, aim, written);
@@ -472,7 +479,10 @@ static kt_code reader_find_out(kt_reader *reader, kt_code code)
     const kt_rec *rec;
 
     if (code == KT_EMPTY && !changed && !reader->sealed) {
-        if (seq > kt_reader_written(reader))
+        /* The writer stores `written` with each record: looking at it each time would take the line away from it. */
+        if (seq > reader->written_seen && (reader->map == NULL || ++reader->idle % IDLE_LOOKS == 0))
+            reader->written_seen = kt_reader_written(reader);
+        if (seq > reader->written_seen)
             return KT_EMPTY;
         if (reader->map != NULL && kt_rec_check(reader->map, reader->at, reader->end, seq, &rec) == KT_OK)
             return KT_OK; /* published between the two looks */
