@@ -1,7 +1,8 @@
-/* Binance spot, https://developers.binance.com/docs/binance-spot-api-docs: trade streams (/ws/<symbol>@trade or combined under
- * /stream?streams=), and REST under /api/v3. Times are in ms (microseconds come only to those who ask for them with timeUnit,
- * and would be out of range here). Prices and quantities are strings with eight digits behind the point. Trade ids count per
- * symbol without gaps; `m` says whether the buyer was the maker, so true means that the taker sold. */
+/* Binance spot, https://developers.binance.com/docs/binance-spot-api-docs: trade streams (/ws/<symbol>@trade or
+ * combined under /stream?streams=), and REST under /api/v3. Times are in ms (microseconds come only to those who ask
+ * for them with timeUnit, and would be out of range here). Prices and quantities are strings with eight digits behind
+ * the point. Trade ids count per symbol without gaps; `m` says whether the buyer was the maker, so true means that the
+ * taker sold. */
 #include "base/time.h"
 #include "venue/decoder.h"
 
@@ -98,8 +99,8 @@ static void tell_other(const kt_venue_input *input, kt_text kind)
         input->sink->other(input->sink->ctx, kind);
 }
 
-/* An event, bare or out of a combined message. Only a trade stream must carry trades: elsewhere an event without a name is just
- * one of the many that are not ours (bookTicker and partial books have none). */
+/* An event, bare or out of a combined message. Only a trade stream must carry trades: elsewhere an event without a name
+ * is just one of the many that are not ours (bookTicker and partial books have none). */
 static void decode_event(const kt_venue_input *input, uint32_t node, kt_text stream)
 {
     bool trades = text_ends(stream, KT_TEXT("@trade"));

@@ -59,8 +59,8 @@ void kt_venue_refuse(const kt_venue_input *input, kt_invalid reason, kt_text fie
 /* The same for a failed kt_json_fields. */
 void kt_venue_refuse_code(const kt_venue_input *input, kt_code code, const kt_json_found *found);
 
-/* Check what every trade must fulfil: positive, fitting its instrument's scales (NULL: the decoder's own), a text id. True
- * when it does; otherwise the input was refused. `names` are the venue's names of time, price, quantity and id. */
+/* Check what every trade must fulfil: positive, fitting its instrument's scales (NULL: the decoder's own), a text id.
+ * True when it does; otherwise the input was refused. `names` are the venue's names of time, price, quantity and id. */
 typedef struct kt_venue_names {
     kt_text time, price, quantity, id;
 } kt_venue_names;

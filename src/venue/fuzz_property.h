@@ -1,8 +1,8 @@
 /* venue/fuzz_property.h - what holds for any bytes given to any decoder; for fuzz targets only.
  *
  *   - a message is told to the sink in exactly one call
- *   - a tick keeps the promises of venue.h, and written again the way the venue writes it (venue/sim/wire.h) it decodes to
- *     the same tick
+ *   - a tick keeps the promises of venue.h, and written again the way the venue writes it (venue/sim/wire.h) it
+ *     decodes to the same tick
  *   - the rows of an answer are told or counted as invalid, each once
  */
 #ifndef KT_VENUE_FUZZ_PROPERTY_H

@@ -1,5 +1,5 @@
-/* The generic format: one JSON object a trade, ticker, ts (ms), quantity and price as numbers, the id as text. Everything that
- * the stream carries comes without being asked for, so a ticker nobody configured is welcome. */
+/* The generic format: one JSON object a trade, ticker, ts (ms), quantity and price as numbers, the id as text.
+ * Everything that the stream carries comes without being asked for, so a ticker nobody configured is welcome. */
 #include "base/time.h"
 #include "venue/decoder.h"
 

@@ -1,5 +1,5 @@
-/* The decoders on what venues really sent: the recordings under KONTOR_RECORDINGS. What is expected comes from the tapes that were
- * extracted by other programs, and from the pairs of other projects' tests. */
+/* The decoders on what venues really sent: the recordings under KONTOR_RECORDINGS. What is expected comes from the
+ * tapes that were extracted by other programs, and from the pairs of other projects' tests. */
 #include <zlib.h>
 
 #include "base/json.h"
@@ -115,7 +115,8 @@ static void test_every_trade_equals_the_csv_row(void **state)
     kt_venue_decoder_free(decoder);
 }
 
-/* Messages of all kinds and products: one call each, trades are trades, and what is not ours is never called invalid. */
+/* Messages of all kinds and products: one call each, trades are trades, and what is not ours is never
+ * called invalid. */
 static void test_nothing_recorded_is_invalid(void **state)
 {
     static const struct {

@@ -1,5 +1,5 @@
-/* venue/test_sink.h - for tests: a sink that writes down every call as one line of text, so that rows of a table can say what
- * they expect. Messages are decoded from memory that ends at a guard page.
+/* venue/test_sink.h - for tests: a sink that writes down every call as one line of text, so that rows of a table can
+ * say what they expect. Messages are decoded from memory that ends at a guard page.
  */
 #ifndef KT_VENUE_TEST_SINK_H
 #define KT_VENUE_TEST_SINK_H

@@ -2,7 +2,8 @@
  *
  * A venue format is one row of a table (kt_venue_format_of) and one file (generic.c, binance.c). It decodes stream
  * messages and REST answers, and spells the URLs and messages that ask for them. It opens no socket, reads no clock and
- * keeps nothing between two messages but the table of symbols, so the same bytes give the same calls of the sink for ever.
+ * keeps nothing between two messages but the table of symbols, so the same bytes give the same calls of the sink for
+ * ever.
  *
  * Formats  generic   one trade a message, REST by start time, at most 100 rows (reference/contracts.md section 1)
  *          binance   Binance spot: single and combined trade streams, REST by id, instruments from exchangeInfo
@@ -33,12 +34,12 @@
 #define KT_VENUE_ANSWER_MAX (32u << 20)  /* bytes of one REST answer: a whole exchangeInfo has about 10 MB */
 #define KT_VENUE_NODE_MAX (128u << 10)   /* JSON values of one message or answer: 1,000 trades need about 15,000 */
 
-/* Where decoded things go. A NULL function is skipped. The calls come in the order of the bytes; texts are borrowed until the
- * function returns. */
+/* Where decoded things go. A NULL function is skipped. The calls come in the order of the bytes; texts are borrowed
+ * until the function returns. */
 typedef struct kt_venue_sink {
     void *ctx;
-    /* One trade of the stream. `symbol` as ccxt spells it: BTC/USDT; in the generic format the ticker itself. trade_id is never
-     * empty; trade_number is the same as a number where the venue numbers its trades, 0 where it does not. */
+    /* One trade of the stream. `symbol` as ccxt spells it: BTC/USDT; in the generic format the ticker itself. trade_id
+     * is never empty; trade_number is the same as a number where the venue numbers its trades, 0 where it does not. */
     void (*tick)(void *ctx, kt_text symbol, const kt_ev_tick *tick);
     /* One trade of a REST answer, of the symbol that was asked for. */
     void (*row)(void *ctx, const kt_row_trade *row);
@@ -88,13 +89,15 @@ typedef struct kt_venue_decoder_options {
     uint8_t quantity_scale; /* likewise */
 } kt_venue_decoder_options;
 
-/* A decoder with its table of symbols and its scratch memory. KT_ARG names the option that is wrong; KT_SYS: no memory. */
+/* A decoder with its table of symbols and its scratch memory. KT_ARG names the option that is wrong; KT_SYS: no
+ * memory. */
 kt_code kt_venue_decoder_new(const kt_venue_decoder_options *options, kt_venue_decoder **out_decoder, kt_err *err);
 void kt_venue_decoder_free(kt_venue_decoder *decoder);
 const kt_venue_format *kt_venue_decoder_format(const kt_venue_decoder *decoder);
 
-/* Make a configured symbol known by its ccxt spelling, with the scales of the options until its instrument arrives. Known
- * already: nothing changes. KT_SYNTAX: binance needs BASE/QUOTE; KT_RANGE: longer than KT_VENUE_SYMBOL_SIZE; KT_FULL. */
+/* Make a configured symbol known by its ccxt spelling, with the scales of the options until its instrument arrives.
+ * Known already: nothing changes. KT_SYNTAX: binance needs BASE/QUOTE; KT_RANGE: longer than KT_VENUE_SYMBOL_SIZE;
+ * KT_FULL. */
 kt_code kt_venue_symbol_add(kt_venue_decoder *decoder, kt_text symbol, kt_err *err);
 
 /* Learn an instrument (from `sink.instrument`, or from the log after a restart): adds it or replaces what was known.
@@ -112,9 +115,9 @@ const kt_row_instrument *kt_venue_symbol_at(const kt_venue_decoder *decoder, uin
 void kt_venue_decode_message(
     kt_venue_decoder *decoder, kt_text bytes, int64_t receive_time_ns, const kt_venue_sink *sink);
 
-/* Decode the answer to `request` (what, symbol and limit are read): rows go to the sink in the order of the body, *out_answer
- * sums them up. Status 0 means that nothing came (no connection). Instruments are learned by the decoder itself before the
- * sink hears of them; of those that are not known already only when none is. */
+/* Decode the answer to `request` (what, symbol and limit are read): rows go to the sink in the order of the body,
+ * *out_answer sums them up. Status 0 means that nothing came (no connection). Instruments are learned by the decoder
+ * itself before the sink hears of them; of those that are not known already only when none is. */
 void kt_venue_decode_answer(kt_venue_decoder *decoder, const kt_ev_request *request, uint16_t status, kt_text body,
     int64_t receive_time_ns, const kt_venue_sink *sink, kt_venue_answer *out_answer);
 
@@ -122,14 +125,14 @@ void kt_venue_decode_answer(kt_venue_decoder *decoder, const kt_ev_request *requ
  * path (/stream). After connecting nothing has to be sent. KT_FULL: longer than `size`. */
 kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, char *out, size_t size, kt_err *err);
 
-/* The message that adds one known symbol on an open connection; answered through `sink.reply`. KT_ARG: the format has no
- * such message (everything comes by itself); KT_NOENT: unknown symbol. */
+/* The message that adds one known symbol on an open connection; answered through `sink.reply`. KT_ARG: the format has
+ * no such message (everything comes by itself); KT_NOENT: unknown symbol. */
 kt_code kt_venue_subscribe(
     const kt_venue_decoder *decoder, uint64_t message_id, kt_text symbol, char *out, size_t size, kt_err *err);
 
-/* The URL of a request (limit 0, or more than row_max: row_max; instruments without a symbol: of all that are known, or of the
- * whole venue when none is). `rest_url`: generic: the address of the trades (http://host/trades); binance: the host
- * (https://api.binance.com). KT_ARG: the format can not answer this; KT_NOENT: unknown symbol; KT_FULL. */
+/* The URL of a request (limit 0, or more than row_max: row_max; instruments without a symbol: of all that are known, or
+ * of the whole venue when none is). `rest_url`: generic: the address of the trades (http://host/trades); binance: the
+ * host (https://api.binance.com). KT_ARG: the format can not answer this; KT_NOENT: unknown symbol; KT_FULL. */
 kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request,
     char *out, size_t size, kt_err *err);
 

@@ -8,24 +8,25 @@
  *   malformed      delivered as text that is not JSON
  *   missing_field  delivered without one of its fields
  *   wrong_type     delivered with another JSON type in one of its fields
- *   absurd_price   delivered well-formed with a price 2 to 40 times too high or low (once a symbol has 32 good ones: before
- *                  that nobody can tell)
+ *   absurd_price   delivered well-formed with a price 2 to 40 times too high or low (once a symbol has 32 good ones:
+ *                  before that nobody can tell)
  *   disconnect     lost, and the connection is closed in order; at speed max up to 64 trades more are lost with it
  *   silence        lost, with all that follow for 1 to silence_max seconds of market time; the connection stays open
  *
- * A trade that nobody is there to receive is lost too, and called `outage`. Only symbols that were subscribed count, from
- * their first subscription on.
+ * A trade that nobody is there to receive is lost too, and called `outage`. Only symbols that were subscribed count,
+ * from their first subscription on.
  *
  * Totals, in the sense of kontor's own counters (schema/events.h, feed_stats):
  *   received   messages delivered about trades, broken ones and repeats included
  *   invalid    of these: malformed, missing_field, wrong_type
  *   repeated   well-formed, of a trade that had been delivered well-formed before
- *   reordered  well-formed for the first time, behind a trade of the same symbol that the venue orders after it (by number; in the
- *              generic format by time)
+ *   reordered  well-formed for the first time, behind a trade of the same symbol that the venue orders after it (by
+ *              number; in the generic format by time)
  *   missing    true trades that were never delivered well-formed; while one is held back to be reordered it is missing
  *   suspect    first deliveries with an absurd price
  *
- * Pure but for the truth file: no clock, no socket. The same trades, options and answers of `deliver` give the same bytes.
+ * Pure but for the truth file: no clock, no socket. The same trades, options and answers of `deliver` give the same
+ * bytes.
  */
 #ifndef KT_VENUE_SIM_FEED_H
 #define KT_VENUE_SIM_FEED_H
@@ -77,8 +78,8 @@ typedef struct kt_sim_feed_options {
     uint64_t seed;
     double rates[KT_SIM_FAULT_COUNT]; /* by kt_sim_fault; together at most 1 */
     int64_t silence_max_ns;
-    bool
-        counted_outage; /* a disconnect loses a number of trades (speed max) rather than those of the time until the client is back */
+    /* Speed max: a disconnect loses a number of trades rather than those of the time until the client is back. */
+    bool counted_outage;
     FILE *truth; /* one JSON object a line is written here; NULL: none. Borrowed */
     void *ctx;
     /* Hand a message about a symbol to whoever subscribed it; false: nobody did or could take it. `event` is what a raw

@@ -1,5 +1,5 @@
-/* The feed against a slow and obvious second count: every delivered message goes through the decoders, and the totals are
- * made again from what they say and from the true trades. */
+/* The feed against a slow and obvious second count: every delivered message goes through the decoders, and the totals
+ * are made again from what they say and from the true trades. */
 #include "base/time.h"
 #include "venue/sim/feed.h"
 #include "venue/sim/wire.h"
@@ -114,7 +114,8 @@ static uint32_t connection(void *ctx)
     return 1;
 }
 
-/* Play `trades` trades with these rates; gives what the feed itself counted, after comparing it with the second count. */
+/* Play `trades` trades with these rates; gives what the feed itself counted, after comparing it with the second
+ * count. */
 static kt_sim_totals play(const kt_venue_format *format, bool combined, uint64_t seed, const double *rates,
     uint32_t trades, FILE *truth, uint64_t *out_hash)
 {

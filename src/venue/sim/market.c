@@ -237,10 +237,12 @@ static kt_code open_tape(kt_sim_market *market, kt_err *err)
 
 static bool next_of_tape(kt_sim_market *market)
 {
-    if (market->tape_at == market->tape.count)
+    if (market->tape_at >= market->tape.count)
         return false;
     market->next = market->tape.trades[market->tape_at++];
-    return market->options.until_number == 0 || market->next.number <= market->options.until_number;
+    if (market->options.until_number != 0 && market->next.number > market->options.until_number)
+        market->tape_at = market->tape.count + 1; /* and it stays at its end */
+    return market->tape_at <= market->tape.count;
 }
 
 /* ---- generator ---- */

@@ -1,9 +1,9 @@
 /* venue/sim/market.h - the true market behind the sim: trades in order, from a seeded generator or a recorded tape.
  *
- * Generator  clusters: a self-exciting (Hawkes) process with exponential kernel, simulated exactly after Dassios and Zhao
- *            (2013); 60 % of the trades are children of others within some milliseconds, on the same symbol and mostly the
- *            same side. Symbols weigh 1, 1/2, 1/3 ... Sizes are Pareto with exponent 1.4. Prices bounce between a bid and an ask
- *            around a slowly reverting walk, and stay within 10 % of the last few trades.
+ * Generator  clusters: a self-exciting (Hawkes) process with exponential kernel, simulated exactly after Dassios and
+ *            Zhao (2013); 60 % of the trades are children of others within some milliseconds, on the same symbol and
+ *            mostly the same side. Symbols weigh 1, 1/2, 1/3 ... Sizes are Pareto with exponent 1.4. Prices bounce
+ *            between a bid and an ask around a slowly reverting walk, and stay within 10 % of the last few trades.
  * Tape       `*.ns_raw.txt[.gz]`: lines "<receive time ns> <message>", of which the trades of combined streams count;
  *            `*.csv[.gz]`: columns trade_id, price, qty, trade_time_ms, buyer_is_maker, recv_ns, found by their names.
  *            Its clock is the receive time. Per symbol ids must grow and times must not fall.
@@ -58,8 +58,8 @@ typedef struct kt_sim_market_options {
 
 typedef struct kt_sim_market kt_sim_market;
 
-/* KT_ARG: a symbol or number in the options is wrong. KT_SYS, KT_SYNTAX, KT_SEQ, KT_LIMIT: the tape can not be read; the
- * message names file and line. */
+/* KT_ARG: a symbol or number in the options is wrong. KT_SYS, KT_SYNTAX, KT_SEQ, KT_LIMIT: the tape can not be read;
+ * the message names file and line. */
 kt_code kt_sim_market_open(const kt_sim_market_options *options, kt_sim_market **out_market, kt_err *err);
 void kt_sim_market_close(kt_sim_market *market);
 

@@ -181,8 +181,8 @@ static kt_code set_fault(kt_sim_options *options, const char *value, kt_err *err
             fault = kt_sim_fault_of(name);
         if (fault == KT_SIM_FAULT_COUNT)
             return kt_fail(err, KT_ARG,
-                "'%.*s': no such fault; there are drop, repeat, reorder, malformed, missing_field, wrong_type, absurd_price, "
-                "disconnect and silence",
+                "'%.*s': no such fault; there are drop, repeat, reorder, malformed, missing_field, wrong_type, "
+                "absurd_price, disconnect and silence",
                 KT_TEXT_ARG(name));
         if (kt_decimal_parse(rate_text, &rate) != KT_OK || rate.m < 0 ||
             kt_decimal_compare(rate, (kt_decimal){ .m = 1 }) > 0)
@@ -299,22 +299,22 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
 
 void kt_sim_help(FILE *out)
 {
-    fputs(
-        "kontor sim - a market that breaks its stream on purpose and tells the truth over REST\n"
-        "\n"
-        "Usage: kontor sim [flags]\n"
-        "\n"
-        "  kontor sim                                     a market of four symbols, 20 trades a second, no faults\n"
-        "  kontor sim --fault drop=0.01,repeat=0.01 --fault absurd_price=0.001\n"
-        "  kontor sim --tape btcusdt.ns_raw.txt.gz --speed max --truth truth.jsonl\n"
-        "\n"
-        "Served on one port:\n"
-        "  generic   ws://127.0.0.1:3001/stream, http://127.0.0.1:3001/trades?ticker=BTC&startTime=<ms>\n"
-        "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/ethusdt@trade, /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
-        "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades\n"
-        "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
-        "\n"
-        "Flags, with what holds without them in brackets:\n",
+    fputs("kontor sim - a market that breaks its stream on purpose and tells the truth over REST\n"
+          "\n"
+          "Usage: kontor sim [flags]\n"
+          "\n"
+          "  kontor sim                                     a market of four symbols, 20 trades a second, no faults\n"
+          "  kontor sim --fault drop=0.01,repeat=0.01 --fault absurd_price=0.001\n"
+          "  kontor sim --tape btcusdt.ns_raw.txt.gz --speed max --truth truth.jsonl\n"
+          "\n"
+          "Served on one port:\n"
+          "  generic   ws://127.0.0.1:3001/stream, http://127.0.0.1:3001/trades?ticker=BTC&startTime=<ms>\n"
+          "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/ethusdt@trade,\n"
+          "            /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
+          "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades\n"
+          "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
+          "\n"
+          "Flags, with what holds without them in brackets:\n",
         out);
     for (size_t i = 0; i < KT_COUNT(flags); i++) {
         char head[64];

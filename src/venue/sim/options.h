@@ -25,8 +25,8 @@ typedef struct kt_sim_options {
     bool help;
 } kt_sim_options;
 
-/* Read argv[1] ..., texts stay borrowed. `now_ns` is the start of the market where no other is given. KT_ARG, KT_SYNTAX, KT_RANGE: the
- * message names the flag, what was given and what is allowed. */
+/* Read argv[1] ..., texts stay borrowed. `now_ns` is the start of the market where no other is given. KT_ARG,
+ * KT_SYNTAX, KT_RANGE: the message names the flag, what was given and what is allowed. */
 kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_options *out_options, kt_err *err);
 
 /* The manual that --help prints. */

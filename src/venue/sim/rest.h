@@ -1,5 +1,5 @@
-/* venue/sim/rest.h - the answers of the sim's REST side, true and complete up to the market's clock. Pure: a request in, a status
- * and a body out.
+/* venue/sim/rest.h - the answers of the sim's REST side, true and complete up to the market's clock. Pure: a request
+ * in, a status and a body out.
  */
 #ifndef KT_VENUE_SIM_REST_H
 #define KT_VENUE_SIM_REST_H
@@ -18,8 +18,8 @@ typedef struct kt_sim_rest {
 
 enum { KT_SIM_BODY_SIZE = 2 << 20 };
 
-/* Answer GET `path`?`query` (both still percent-encoded) into `body`, KT_SIM_BODY_SIZE bytes. Returns the HTTP status, 0 when the
- * path is none of the formats' that are served. */
+/* Answer GET `path`?`query` (both still percent-encoded) into `body`, KT_SIM_BODY_SIZE bytes. Returns the HTTP status,
+ * 0 when the path is none of the formats' that are served. */
 uint16_t kt_sim_rest_answer(const kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body);
 
 #endif

@@ -468,7 +468,8 @@ static void on_close(void *ctx, kt_ws_conn *conn, uint16_t code, kt_text reason)
 
 /* ---- requests ---- */
 
-/* Which feed a path belongs to; FEEDS: none. A stream without names is the generic one, unless only Binance's is served. */
+/* Which feed a path belongs to; FEEDS: none. A stream without names is the generic one, unless only Binance's is
+ * served. */
 static uint32_t feed_of_path(const sim_state *sim, kt_text path, kt_text query, bool *out_combined)
 {
     bool stream = kt_text_equal(path, KT_TEXT("/stream"));

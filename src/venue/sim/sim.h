@@ -1,8 +1,8 @@
 /* venue/sim/sim.h - `kontor sim`, the faulty market: a venue that says what is true over REST and garbles it on the way
  * over WebSocket, and keeps the books about it.
  *
- * Trades come from a seeded generator or from a recorded tape, at the tape's own times, at a factor of them, or as fast as
- * the reader takes them. Both formats of venue/venue.h are served on one port:
+ * Trades come from a seeded generator or from a recorded tape, at the tape's own times, at a factor of them, or as fast
+ * as the reader takes them. Both formats of venue/venue.h are served on one port:
  *
  *   generic   WebSocket /stream, REST /trades?ticker=&startTime=
  *   binance   WebSocket /stream?streams=btcusdt@trade/... and /ws/btcusdt@trade, SUBSCRIBE and UNSUBSCRIBE,
@@ -14,8 +14,8 @@
 #ifndef KT_VENUE_SIM_SIM_H
 #define KT_VENUE_SIM_SIM_H
 
-/* Runs until SIGINT or SIGTERM and returns the exit status: 0; 1 for what went wrong while running (a busy port, an unreadable
- * tape); 2 for a flag that is wrong. Messages go to stderr, `listening 127.0.0.1:PORT` to stdout. */
+/* Runs until SIGINT or SIGTERM and returns the exit status: 0; 1 for what went wrong while running (a busy port, an
+ * unreadable tape); 2 for a flag that is wrong. Messages go to stderr, `listening 127.0.0.1:PORT` to stdout. */
 int kt_sim_main(int argc, char **argv);
 
 #endif

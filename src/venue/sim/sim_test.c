@@ -384,7 +384,8 @@ static void same_trades(const trade_book *book, const kt_sim_trade *expected, ui
     }
 }
 
-/* The recorded tape without faults: the stream and the pages of REST are the csv, row by row; exchangeInfo has its scales. */
+/* The recorded tape without faults: the stream and the pages of REST are the csv, row by row; exchangeInfo has its
+ * scales. */
 static void test_tape(void **state)
 {
     const char *raw = kt_test_recordings("binance/hftbt_spot_btcusdt_20240808.ns_raw.txt.gz");

@@ -1,5 +1,5 @@
-/* A tape of any bytes, as csv and as raw messages: what is accepted keeps the promises of market.h, and written as a csv it
- * reads as the same trades. */
+/* A tape of any bytes, as csv and as raw messages: what is accepted keeps the promises of market.h, and written as a
+ * csv it reads as the same trades. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -245,8 +245,10 @@ void kt_sim_write_instrument(const kt_row_instrument *instrument, kt_builder *ou
 
     kt_builder_format(out,
         "{\"symbol\":%.*s,\"status\":\"TRADING\",\"baseAsset\":%.*s,\"baseAssetPrecision\":8,\"quoteAsset\":%.*s,"
-        "\"quotePrecision\":8,\"quoteAssetPrecision\":8,\"orderTypes\":[\"LIMIT\",\"MARKET\"],\"isSpotTradingAllowed\":true,"
-        "\"filters\":[{\"filterType\":\"PRICE_FILTER\",\"minPrice\":%.*s,\"maxPrice\":\"1000000.00000000\",\"tickSize\":%.*s},"
+        "\"quotePrecision\":8,\"quoteAssetPrecision\":8,\"orderTypes\":[\"LIMIT\",\"MARKET\"],"
+        "\"isSpotTradingAllowed\":true,"
+        "\"filters\":[{\"filterType\":\"PRICE_FILTER\",\"minPrice\":%.*s,\"maxPrice\":\"1000000.00000000\","
+        "\"tickSize\":%.*s},"
         "{\"filterType\":\"LOT_SIZE\",\"minQty\":%.*s,\"maxQty\":\"9000000000.00000000\",\"stepSize\":%.*s}],"
         "\"permissions\":[\"SPOT\"]}",
         KT_TEXT_ARG(symbol), KT_TEXT_ARG(base), KT_TEXT_ARG(quote), KT_TEXT_ARG(tick), KT_TEXT_ARG(tick),

@@ -1,7 +1,7 @@
 /* venue/sim/wire.h - how a venue spells a trade: the other end of the decoders, whole or broken in one field.
  *
- * Pure: text in the caller's builder, its overflow is sticky there (base/text.h). What is written whole decodes to the same
- * trade (venue_fuzz.c).
+ * Pure: text in the caller's builder, its overflow is sticky there (base/text.h). What is written whole decodes to the
+ * same trade (fuzz_property.h).
  */
 #ifndef KT_VENUE_SIM_WIRE_H
 #define KT_VENUE_SIM_WIRE_H
@@ -28,7 +28,8 @@ typedef struct kt_sim_damage {
     kt_text with;
 } kt_sim_damage;
 
-/* The event itself, as a raw stream carries it. `instrument` gives the venue's spelling of the symbol; `damage` may be NULL. */
+/* The event itself, as a raw stream carries it. `instrument` gives the venue's spelling of the symbol; `damage` may be
+ * NULL. */
 void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
     const kt_sim_damage *damage, kt_builder *out);
 
