@@ -194,8 +194,8 @@ static kt_code recorder_fill(log_recorder *recorder, uint64_t limit, uint32_t ma
     return KT_OK;
 }
 
-/* One batch of what is durable, committed with its place. KT_EMPTY: nothing there. After an error the store and the place
- * are as before, and the next call starts from there. */
+/* One batch of what is durable, committed with its place. KT_EMPTY: nothing there. After an error the store and the
+ * place are as before, and the next call starts from there. */
 static kt_code recorder_batch(log_recorder *recorder, uint32_t max, kt_err *err)
 {
     uint64_t seq = recorder->cursor.seq;
@@ -245,10 +245,11 @@ typedef struct record_feed {
     const kt_config *config;
     kt_store *store;
     log_recorder recorder;
-    kt_cursor *held; /* tells the log's writer what is needed; NULL: there was no log yet */
-    kt_timer timer;  /* only wakes the loop: turn() looks at next_at */
-    int64_t next_at; /* no batch before; monotonic */
-    bool in_trouble; /* the last batch was refused, and an alert says so */
+    kt_cursor *held;   /* tells the log's writer what is needed; NULL: there was no log yet */
+    kt_timer timer;    /* only wakes the loop: turn() looks at next_at */
+    int64_t next_at;   /* no batch before; monotonic */
+    bool told_unknown; /* that recorder.unknown_kinds is not 0 */
+    bool in_trouble;   /* the last batch was refused, and an alert says so */
 } record_feed;
 
 static void tell_alert(record_feed *record, uint8_t level, const char *text)
@@ -274,6 +275,21 @@ static void tell_lost(record_feed *record, kt_lost range)
     lost.reason = KT_TEXT("removed or fenced before it was kept in the store");
     lost.reader = kt_text_of(cursor_name);
     kt_lane_input(record->lane, KT_EV_LOST, KT_TEXT("lane.lost.record"), 0, &lost, NULL);
+}
+
+/* Once a run: more of them are the same news. */
+static void tell_unknown(record_feed *record)
+{
+    char text[160];
+
+    if (record->recorder.unknown_kinds == 0 || record->told_unknown)
+        return;
+    record->told_unknown = true;
+    snprintf(text, sizeof text,
+        "log '%s' holds records of kinds that this program does not know; a newer one wrote them, and "
+        "they are skipped",
+        source);
+    tell_alert(record, KT_LEVEL_WARNING, text);
 }
 
 /* Let the log's retention follow. A cursor that can not be written only holds more. */
@@ -309,6 +325,7 @@ static void on_batch(record_feed *record, kt_code code, const kt_err *err, bool 
         return;
     if (code == KT_OK) {
         release(record);
+        tell_unknown(record);
         if (record->in_trouble)
             tell_alert(record, KT_LEVEL_INFO, "the store takes rows again; nothing was lost");
         record->in_trouble = false;
@@ -561,8 +578,8 @@ static kt_code sync_folder_of(const char *path, kt_err *err)
     return failed ? kt_fail(err, KT_SYS, "cannot sync folder '%s'", folder) : KT_OK;
 }
 
-/* The old file's WAL would be taken for the new one's: it is either folded into the old file by opening and closing it, or
- * belongs to a file that can not be read anyway. */
+/* The old file's WAL would be taken for the new one's: it is either folded into the old file by opening and closing it,
+ * or belongs to a file that can not be read anyway. */
 static kt_code take_its_place(rebuild_job *rebuild, kt_err *err)
 {
     const char *old_path = rebuild->config->store_file;

@@ -1,13 +1,14 @@
 /* service/record.h - keeps trades, values, corrections and watermarks of log market in the store, each exactly once.
  *
- * A feed of lane keep, since the store is the outside world: it reads log market itself, only up to `durable`, and commits
- * rows together with its place in the log. After whatever death it goes on behind the committed place, so it needs no
- * snapshot; the same place is a registered cursor of the log, so retention waits for it within log.hold_bytes.
+ * A feed of lane keep, since the store is the outside world: it reads log market itself, only up to `durable`, and
+ * commits rows together with its place in the log. After whatever death it goes on behind the committed place, so it
+ * needs no snapshot; the same place is a registered cursor of the log, so retention waits for it within log.hold_bytes.
  *
  * Batches  KT_RECORD_BATCH_MAX records, or what came within KT_RECORD_COMMIT_MS: each costs one sync of the disk.
  * Trouble  A full disk, another writer, a read-only file: the batch is rolled back and tried again every
  *          KT_RECORD_RETRY_MS, the place does not move, and the first refusal is an `alert` in lane keep's log. A store
  *          that is damaged, newer than the program or ahead of the log parks the lane with the reason.
+ * Unknown  Kinds of a newer program are skipped and counted; the first is an alert.
  * Losses   Records that retention removed before they were kept, or that lie in a fenced segment: a `lost` event.
  * Answers  vwap.historical, for a ticker of the compatible API or a composite.
  */
@@ -22,8 +23,8 @@ enum { KT_RECORD_BATCH_MAX = 4096, KT_RECORD_COMMIT_MS = 50, KT_RECORD_RETRY_MS 
 
 extern const kt_feed_spec kt_record_feed;
 
-/* Answer vwap.historical: read its params, write its response (schema/actions.h). KT_NOENT: no such value. KT_SYNTAX, KT_TYPE,
- * KT_RANGE, KT_TWICE, KT_NOENT: the params, err names the field. Others: the store's. */
+/* Answer vwap.historical: read its params, write its response (schema/actions.h). KT_NOENT: no such value. KT_SYNTAX,
+ * KT_TYPE, KT_RANGE, KT_TWICE, KT_NOENT: the params, err names the field. Others: the store's. */
 kt_code kt_record_historical(
     kt_store *store, const kt_config *config, kt_text params_json, kt_json_writer *writer, kt_err *err);
 
@@ -33,8 +34,8 @@ typedef void (*kt_rebuild_progress)(void *ctx, const char *log, uint64_t done, u
 /* Make the store again from the logs, beside the old one, and put it into its place when it is complete. Where the log
  * does not reach back to its first record, the old store is the record for what came before: it is copied, and what the
  * log still holds is applied over it; without an old store the new one begins where the log does. KT_BUSY: lane keep is
- * running. KT_NOENT: there is no log. KT_CORRUPT: the log does not reach back, and the old store can not be read (move it
- * away to do without it). After an error the old store is as it was. `progress` may be NULL. */
+ * running. KT_NOENT: there is no log. KT_CORRUPT: the log does not reach back, and the old store can not be read (move
+ * it away to do without it). After an error the old store is as it was. `progress` may be NULL. */
 kt_code kt_rebuild_store(const kt_config *config, kt_rebuild_progress progress, void *ctx, kt_err *err);
 
 #endif

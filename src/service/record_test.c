@@ -529,6 +529,48 @@ static void test_busy_store_is_told_and_tried_again(void **state)
     close_house(&house);
 }
 
+static void test_unknown_kind_is_skipped_and_told(void **state)
+{
+    kt_rec_head head = { .kind = 60000, .flags = KT_REC_OUTPUT, .time_ns = 1 };
+    test_house house;
+    char text[512] = "";
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    MUST(kt_log_subject(house.market, KT_TEXT("trades.market.BTC"), 0, &head.subject, &last));
+    MUST(kt_log_append(house.market, &head, "what?", 5, NULL));
+    MUST(kt_log_append(house.market, &head, "what?", 5, NULL));
+    write_trade(&house, "BTC", 1, 10, true);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    assert_int_equal(count_events(&house, "keep", KT_EV_ALERT, text, sizeof text), 1);
+    assert_non_null(strstr(text, "a newer one wrote them"));
+    close_house(&house);
+}
+
+/* A record of a known kind whose bytes are no such event: it is not skipped in silence. */
+static void test_bad_event_parks_the_lane(void **state)
+{
+    kt_rec_head head = { .kind = KT_EV_TRADE, .flags = KT_REC_OUTPUT, .time_ns = 1 };
+    test_house house;
+    kt_code code = KT_OK;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    write_trade(&house, "BTC", 1, 10, true);
+    MUST(kt_log_subject(house.market, KT_TEXT("trades.market.BTC"), 0, &head.subject, &last));
+    MUST(kt_log_append(house.market, &head, "what?", 5, NULL));
+    MUST(kt_log_sync(house.market, &last));
+    for (uint32_t i = 0; i < 5 && code == KT_OK; i++)
+        code = kt_lane_turn(house.keep, 0, &last);
+    assert_true(code != KT_OK);
+    assert_non_null(strstr(last.msg, "(trades.market.BTC) can not be kept"));
+    assert_int_equal(cursor_of(&house), 0);
+    close_house(&house);
+}
+
 static void test_store_of_other_logs_parks_the_lane(void **state)
 {
     test_house house;
@@ -625,6 +667,8 @@ int main(void)
         cmocka_unit_test(test_rebuild_keeps_what_the_log_does_not_hold_any_more),
         cmocka_unit_test(test_retention_waits_for_the_store),
         cmocka_unit_test(test_busy_store_is_told_and_tried_again),
+        cmocka_unit_test(test_unknown_kind_is_skipped_and_told),
+        cmocka_unit_test(test_bad_event_parks_the_lane),
         cmocka_unit_test(test_store_of_other_logs_parks_the_lane),
         cmocka_unit_test(test_damaged_or_newer_store_does_not_start),
         cmocka_unit_test(test_historical_answers_from_the_store),
