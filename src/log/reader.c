@@ -492,6 +492,20 @@ static kt_code reader_find_out(kt_reader *reader, kt_code code)
     return code;
 }
 
+/* A record whose checksum holds contradicts the table of subjects: as bad as one that fails it. */
+static kt_code reader_contradicted(kt_reader *reader)
+{
+    kt_seg_names names;
+    kt_code code = reader_names(reader, &names);
+
+    if (code != KT_OK)
+        return code;
+    int64_t index = kt_seg_names_find(&names, reader->segment.name.first_seq);
+    code = index >= 0 ? reader_damaged(reader, &names, index) : KT_CORRUPT;
+    free(names.list);
+    return code;
+}
+
 kt_code kt_reader_next(kt_reader *reader, uint64_t limit, const kt_rec **out_rec)
 {
     enum { TRIES = 4 };
@@ -514,12 +528,7 @@ kt_code kt_reader_next(kt_reader *reader, uint64_t limit, const kt_rec **out_rec
         if (code == KT_OK)
             return KT_OK;
     }
-    if (code == KT_CORRUPT) {
-        reader->lost = (kt_lost){ reader->seq, 0 };
-        kt_fail(&reader->err, code, "seq %llu of log '%s' contradicts the table of subjects", (unsigned long long)reader->seq,
-            reader->dir);
-    }
-    return code;
+    return code == KT_CORRUPT ? reader_contradicted(reader) : code;
 }
 
 /* ---- resume ---- */
