@@ -304,10 +304,10 @@
     F(T, 2, TEXT, none, subject, "", 0, 255, 0, "what it is about") \
     F(T, 3, TEXT, none, text, "", 1, 512, 0, "what happened and what to do")
 
-#define KT_FIELDS_call(F, T)                                                                 \
-    F(T, 1, TEXT, none, action, "", 1, 64, 0, "what is to be done")                          \
-    F(T, 2, TEXT, none, caller, "", 0, 64, 0, "the lane that asks")                          \
-    F(T, 3, U64, none, call_id, "", 0, UINT64_MAX, 0, "a repeated call has the same one")    \
+#define KT_FIELDS_call(F, T)                                                              \
+    F(T, 1, TEXT, none, action, "", 1, 64, 0, "what is to be done")                       \
+    F(T, 2, TEXT, none, caller, "", 0, 64, 0, "the lane that asks")                       \
+    F(T, 3, U64, none, call_id, "", 0, UINT64_MAX, 0, "a repeated call has the same one") \
     F(T, 4, BYTES, none, params, "", 0, 65535, 0, "parameters, JSON")
 
 /* E(kind, NAME, name, subject, text) */
@@ -334,7 +334,7 @@
     E(104, LOST, lost, "house.lost", "records are lost")                                                             \
     E(105, KV, kv, "kv.{key}", "a key of the key-value store changed")                                               \
     E(106, LANE_STATE, lane_state, "house.lane.{lane}", "a lane started, ended, died or was parked")                 \
-    E(107, ALERT, alert, "house.alert", "somebody should look")                                                           \
+    E(107, ALERT, alert, "house.alert", "somebody should look")                                                      \
     E(108, CALL, call, "call.{action}", "a command that was accepted: applied in the order of the lane's log")
 
 /* What the lists above make */

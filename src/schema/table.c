@@ -380,23 +380,29 @@ static kt_code decode_field(const kt_field *field, const wire_in *decoder, const
     return KT_CORRUPT;
 }
 
-/* Fields from `base` on, as far as `fixed_size` says that the writer knew them; the others keep their default. */
+/* Fields from `base` on, as far as `fixed_size` says that the writer knew them; the others get their default. */
 static kt_code decode_fields(
     const kt_table *table, const wire_in *decoder, uint32_t base, uint32_t start, uint32_t fixed_size, void *out_value)
 {
     uint32_t known_end = start;
-    kt_code code = KT_OK;
+    uint32_t i = 0;
 
-    kt_table_init(table, out_value);
-    for (uint32_t i = 0; code == KT_OK && i < table->field_count; i++) {
+    for (; i < table->field_count; i++) {
         const kt_field *field = &table->fields[i];
+        kt_code code;
 
         if (field->wire_at + wire_size[field->type] > fixed_size)
-            return known_end == fixed_size ? KT_OK : KT_CORRUPT;
+            break;
         known_end = field->wire_at + wire_size[field->type];
         code = decode_field(field, decoder, decoder->payload + base + field->wire_at, out_value);
+        if (code != KT_OK)
+            return code;
     }
-    return code;
+    if (i < table->field_count && known_end != fixed_size)
+        return KT_CORRUPT; /* ends inside a field, or in the padding between two */
+    for (; i < table->field_count; i++)
+        field_init(&table->fields[i], out_value);
+    return KT_OK;
 }
 
 kt_code kt_table_decode(const kt_table *table, const void *payload, uint32_t size, void *out_value)

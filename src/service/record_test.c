@@ -49,7 +49,7 @@ static void must(kt_code code, const kt_err *err, int line)
 static kt_err last;
 #define MUST(call) must((call), &last, __LINE__)
 
-static void open_market(test_house *house, uint64_t retention_bytes)
+static void open_market_after(test_house *house, uint64_t retention_bytes, uint8_t boot)
 {
     kt_log_options options;
     char dir[600];
@@ -60,7 +60,13 @@ static void open_market(test_house *house, uint64_t retention_bytes)
     options.sync = KT_SYNC_INLINE;
     options.retention_bytes = retention_bytes;
     options.hold_bytes = UINT64_C(1) << 30;
+    options.boot_id[0] = boot; /* 0: the kernel's own */
     MUST(kt_log_open(&options, &house->market, &last));
+}
+
+static void open_market(test_house *house, uint64_t retention_bytes)
+{
+    open_market_after(house, retention_bytes, 0);
 }
 
 static kt_code try_keep(test_house *house, bool *out_park, kt_err *err)
@@ -571,6 +577,46 @@ static void test_bad_event_parks_the_lane(void **state)
     close_house(&house);
 }
 
+/* The machine stops: what was not synced may be gone, and the log goes on in a new epoch. The store never had it. */
+static void test_store_goes_on_across_a_power_cut(void **state)
+{
+    test_house house;
+    char *before;
+    char *whole;
+    pid_t child;
+    int status;
+
+    open_house(&house, kt_test_seed());
+    for (uint8_t boot = 1; boot <= 3; boot++) {
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0) { /* the market lane before the cut */
+            open_market_after(&house, 0, boot);
+            write_some(&house, 100);
+            kt_log_sync(house.market, NULL);
+            write_some(&house, 100);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        open_market_after(&house, 0, boot + 1); /* and after it */
+        assert_true(kt_log_recovered(house.market)->other_boot);
+        assert_true(kt_log_recovered(house.market)->epochs_begun > 0);
+        open_keep(&house);
+        write_some(&house, 50);
+        MUST(kt_log_sync(house.market, &last));
+        catch_up(&house);
+        close_keep(&house, false);
+        MUST(kt_log_close(house.market, &last));
+    }
+    open_market_after(&house, 0, 4);
+    before = dump(&house);
+    whole = expected_dump(&house);
+    assert_string_equal(before, whole);
+    free(before);
+    free(whole);
+    close_house(&house);
+}
+
 static void test_store_of_other_logs_parks_the_lane(void **state)
 {
     test_house house;
@@ -669,6 +715,7 @@ int main(void)
         cmocka_unit_test(test_busy_store_is_told_and_tried_again),
         cmocka_unit_test(test_unknown_kind_is_skipped_and_told),
         cmocka_unit_test(test_bad_event_parks_the_lane),
+        cmocka_unit_test(test_store_goes_on_across_a_power_cut),
         cmocka_unit_test(test_store_of_other_logs_parks_the_lane),
         cmocka_unit_test(test_damaged_or_newer_store_does_not_start),
         cmocka_unit_test(test_historical_answers_from_the_store),

@@ -283,7 +283,8 @@ static kt_code prepare(kt_store *store, kt_err *err)
     return rc == SQLITE_OK ? KT_OK : store_fail(store, rc, err);
 }
 
-/* The tickers that an instrument stands for: those of compat.tickers, and its own name unless another venue comes first. */
+/* The tickers that an instrument stands for: those of compat.tickers, and its own name unless another venue comes
+ * first. */
 static kt_code put_compat(kt_store *store, kt_text venue, kt_text symbol, kt_err *err)
 {
     kt_code code = KT_OK;
@@ -741,8 +742,8 @@ static kt_code drop_row(kt_store *store, kt_text venue, kt_text symbol, int64_t 
     return run(store, &binder, err);
 }
 
-/* Each mark of the range: a validated value gets the deltas; where there was none, the deltas are the value. A provisional
- * one is left alone: REST has not come to it. */
+/* Each mark of the range: a validated value gets the deltas; where there was none, the deltas are the value. A
+ * provisional one is left alone: REST has not come to it. */
 static kt_code correct_range(
     kt_store *store, kt_text venue, kt_text symbol, const kt_ev_correction *correction, kt_err *err)
 {

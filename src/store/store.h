@@ -2,8 +2,8 @@
  *
  * Everything in it was made from records at or below their log's `durable`, and each batch of rows is committed in one
  * transaction with the cursor of the log that it came from: each event has its effect exactly once, and
- * kt_store_cursor_of() says where to go on. With WAL and synchronous=FULL a committed transaction is on disk (the WAL is
- * synced at each commit, the database before the WAL is reused), so this cursor is safe to let retention follow.
+ * kt_store_cursor_of() says where to go on. With WAL and synchronous=FULL a committed transaction is on disk (the WAL
+ * is synced at each commit, the database before the WAL is reused), so this cursor is safe to let retention follow.
  *
  * Tables   trades (venue, symbol, trade_id), vwap (venue, symbol, window, mark), corrections (log, seq), watermarks,
  *          instruments, cursors: see migrations/. A composite's vwap has venue ''. Decimals and sums are exact TEXT,
@@ -13,7 +13,8 @@
  *          vwap.interval_ms.
  * Errors   KT_CORRUPT: not a database, or damaged (the message names the file and what to do). KT_VERSION: made by a
  *          newer program. KT_BUSY: another process writes. KT_FULL: the disk is full. KT_SYS: read-only and all else.
- *          After an error in a transaction nothing of it stands: kt_store_rollback(), then the batch can be tried again.
+ *          After an error in a transaction nothing of it stands: kt_store_rollback(), then the batch can be tried
+ *          again.
  */
 #ifndef KT_STORE_STORE_H
 #define KT_STORE_STORE_H
@@ -46,12 +47,13 @@ kt_code kt_store_begin(kt_store *store, kt_err *err);
 kt_code kt_store_commit(kt_store *store, const char *log, kt_store_cursor cursor, kt_err *err);
 void kt_store_rollback(kt_store *store);
 
-/* Writes, within a transaction. A validated trade or value is never replaced by one that is not; of two of equal standing
- * the greater revision stands. So what was applied before changes nothing. A composite has an empty venue. */
+/* Writes, within a transaction. A validated trade or value is never replaced by one that is not; of two of equal
+ * standing the greater revision stands. So what was applied before changes nothing. A composite has an empty venue. */
 kt_code kt_store_trade(kt_store *store, kt_text venue, kt_text symbol, const kt_ev_trade *trade, kt_err *err);
 kt_code kt_store_vwap(kt_store *store, kt_text venue, kt_text symbol, const kt_ev_vwap *vwap, kt_err *err);
-/* (log, seq) is the record's place and the correction's key: one that is there already changes nothing. A single mark gets
- * the new value; of a range each validated row in it gets the deltas, a new price and revision + 1. */
+/* (log, seq) is the record's place and the correction's key. A single mark gets the new value, or none where REST has no
+ * trade. Of a range each validated value gets the deltas, a new price and revision + 1, once; where there was none, the
+ * deltas are the value. */
 kt_code kt_store_correction(kt_store *store, kt_text venue, kt_text symbol, const char *log, uint64_t seq,
     int64_t time_ns, const kt_ev_correction *correction, kt_err *err);
 kt_code kt_store_watermark(
@@ -79,8 +81,8 @@ kt_code kt_store_check(kt_store *store, kt_err *err);
 /* Copy a whole store into a new file `path`, which must not be there. */
 kt_code kt_store_copy(kt_store *store, const char *path, kt_err *err);
 
-/* Every row that was made from the logs, sorted by key, one line each: equal stores give equal bytes. (Cursors and what was
- * made from the configuration are left out.) */
+/* Every row that was made from the logs, sorted by key, one line each: equal stores give equal bytes. (Cursors and what
+ * was made from the configuration are left out.) */
 kt_code kt_store_dump(kt_store *store, FILE *out, kt_err *err);
 
 #endif

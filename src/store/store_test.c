@@ -430,7 +430,8 @@ static void test_dump_is_sorted_and_complete(void **state)
 
 /* ---- what can go wrong ---- */
 
-/* A shim over SQLite's own file layer, whose writes can be made to fail as on a full disk, and syncs as on a bad one. */
+/* A shim over SQLite's own file layer, whose writes can be made to fail as on a full disk, and syncs as on a bad one.
+ * */
 static bool disk_full;
 static bool sync_fails;
 static sqlite3_vfs shim;
