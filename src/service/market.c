@@ -634,7 +634,8 @@ static void row_apply(market_feed *feed, kt_env *env, const kt_row_trade *row, i
     counts->changed += step.what == KT_GATHER_CHANGED;
 }
 
-static void emit_watermark(market_feed *feed, kt_env *env, const answer_counts *counts)
+/* Says whether there was something to tell. */
+static bool emit_watermark(market_feed *feed, kt_env *env, const answer_counts *counts)
 {
     static const answer_counts none;
     const kt_repair *repair = &feed->repair;
@@ -643,7 +644,7 @@ static void emit_watermark(market_feed *feed, kt_env *env, const answer_counts *
 
     if (!covered || (feed->told_until_ns == repair->until_ns && feed->told_from_ns == repair->from_ns &&
                         memcmp(counts, &none, sizeof none) == 0))
-        return;
+        return false;
     kt_event_init(KT_EV_WATERMARK, &ev);
     ev.validated_until = repair->until_ns;
     ev.covered_from = repair->from_ns;
@@ -656,6 +657,7 @@ static void emit_watermark(market_feed *feed, kt_env *env, const answer_counts *
     feed->told_until_ns = repair->until_ns;
     feed->told_from_ns = repair->from_ns;
     kt_env_emit(env, KT_EV_WATERMARK, kt_text_of(feed->watermark_subject), &ev);
+    return true;
 }
 
 static void answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_answer *answer)
@@ -678,9 +680,9 @@ static void answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
             &(lost_ctx){ feed, &counts });
     kt_average_market(feed->average, env);
     kt_average_rest(feed->average, env, feed->repair.until_ns, feed->repair.from_ns);
-    emit_watermark(feed, env, &counts);
     kt_gather_forget(&feed->gather);
-    stats_note(m, env, feed->venue, feed);
+    if (emit_watermark(feed, env, &counts))
+        stats_note(m, env, feed->venue, feed);
     ask_in(m, feed, env, kt_repair_wait_ns(&feed->repair, step.more, feed->gather.unsettled));
 }
 
