@@ -109,7 +109,7 @@ static void a_sealed_segment_has_an_index_and_it_can_be_made_again(void **state)
     options.clock_ns = clock_of_zero; /* control records are not newer than the test's own */
     kt_log *log = must_open(&options);
     uint32_t ids[5];
-    char name[8], path[KT_PATH_SIZE];
+    char name[16], path[KT_PATH_SIZE];
 
     for (int i = 0; i < 5; i++) {
         snprintf(name, sizeof name, "s%d", i);

@@ -182,7 +182,7 @@ static void a_live_reader_keeps_its_table_while_it_follows(void **state)
 
     assert_int_equal(kt_reader_seek_end(live, NULL), KT_OK);
     for (int i = 0; i < 20; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "s%d", i % 4);
         uint32_t subject = must_subject(log, name, 0);
         append_keys(log, subject, 1, 60);

@@ -293,6 +293,7 @@ static kt_code copy_segment(kt_log *log, kt_seg_name name, uint64_t used, kt_seg
     uint8_t *bytes = NULL;
     int fd = -1;
 
+    kt_seg_path(path, log->dir, copy, ".seg");
     code = kt_segment_map(log->dir, name, false, &segment, err);
     if (code != KT_OK)
         return code;
@@ -308,7 +309,7 @@ static kt_code copy_segment(kt_log *log, kt_seg_name name, uint64_t used, kt_seg
     if (code != KT_OK)
         goto out;
     if (log->io.fdatasync(log->io.ctx, fd) != 0 ||
-        log->io.rename(log->io.ctx, temporary, kt_seg_path(path, log->dir, copy, ".seg")) != 0) {
+        log->io.rename(log->io.ctx, temporary, path) != 0) {
         code = kt_fail_disk(err, "cannot make '%s'", path);
         goto out;
     }
@@ -416,6 +417,7 @@ kt_code kt_log_new_segment(kt_log *log, uint64_t first_seq, kt_err *err)
     int64_t now_ns = kt_log_clock(log);
     int fd = log->io.open(log->io.ctx, kt_file_path(temporary, log->dir, "first.tmp"), O_RDWR | O_CREAT | O_TRUNC, 0644);
 
+    kt_seg_path(path, log->dir, name, ".seg");
     if (open == NULL || fd < 0) {
         code = kt_fail_disk(err, "cannot make '%s'", temporary);
         goto out;
@@ -431,7 +433,7 @@ kt_code kt_log_new_segment(kt_log *log, uint64_t first_seq, kt_err *err)
     kt_segment_format(map, size, name, log->options.schema_hash, now_ns, &log->subjects);
     munmap(map, size);
     if (log->io.fdatasync(log->io.ctx, fd) != 0 ||
-        log->io.rename(log->io.ctx, temporary, kt_seg_path(path, log->dir, name, ".seg")) != 0) {
+        log->io.rename(log->io.ctx, temporary, path) != 0) {
         code = kt_fail_disk(err, "cannot make segment '%s'", path);
         goto out;
     }

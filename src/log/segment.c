@@ -128,8 +128,8 @@ kt_code kt_segment_check(const uint8_t *map, uint64_t size, const char *path, kt
     if (header.file_size != size)
         return kt_fail(err, KT_CORRUPT, "segment '%s' is %llu bytes, its header says %llu", path, (unsigned long long)size,
             (unsigned long long)header.file_size);
-    if (header.first_seq == 0 || header.subject_count == 0 || header.data_at % 8 != 0 || header.data_at > size ||
-        header.data_at < sizeof header || header.table_size > header.data_at - sizeof header)
+    if (header.first_seq == 0 || header.subject_count == 0 || size % KT_PAGE != 0 || header.data_at % KT_PAGE != 0 ||
+        header.data_at < KT_PAGE || header.data_at >= size || header.table_size > header.data_at - sizeof header)
         return kt_fail(err, KT_CORRUPT, "the header of segment '%s' contradicts itself", path);
     if (header.table_crc != kt_crc32c(0, map + sizeof header, header.table_size))
         return kt_fail(err, KT_CORRUPT, "the table of subjects of segment '%s' fails its checksum", path);

@@ -132,6 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (header.file_size >= file_size && header.file_size <= FILE_MAX)
         file_size = header.file_size;
     if ((data[0] & MENDS) != 0)
+        file_size = KT_ALIGN_UP(file_size, (size_t)KT_PAGE);
+    if ((data[0] & MENDS) != 0)
         mend(file, file_size);
 
     kt_log_options_init(&options, dir);
