@@ -272,7 +272,7 @@ export class PriceChart {
             groups.set(group, (groups.get(group) ?? 0) + 1);
         }
         const squares: SeriesMarker<Time>[] = [...groups.keys()].sort((a, b) => a - b).slice(-markersMax)
-            .map((second) => ({ time: second as UTCTimestamp, position: 'aboveBar', shape: 'square', color: token('--warn'), size: 0.4 }));
+            .map((second) => ({ time: second as UTCTimestamp, position: 'aboveBar', shape: 'square', color: token('--warn'), size: 0.25 }));
         const rings: SeriesMarker<Time>[] = [...this.suspects].sort((a, b) => a[0] - b[0]).slice(-markersMax)
             .map(([second]) => ({ time: second as UTCTimestamp, position: 'belowBar', shape: 'circle', color: token('--down'), size: 0.5 }));
         this.markers?.setMarkers(squares);

@@ -235,6 +235,7 @@ int main(int argc, char **argv)
     kt_edge *edge = NULL;
     kt_loop *loop = NULL;
     kt_err err = { 0 };
+    bool failed = true;
     char dir[512];
     char yaml[256];
     int64_t start_s = utc_ns() / KT_NS_PER_S - PAST_S;
@@ -262,13 +263,13 @@ int main(int argc, char **argv)
         goto out;
     printf("listening 127.0.0.1:%u\n", kt_edge_port(edge));
     fflush(stdout);
-    kt_loop_run(loop, &err);
+    failed = kt_loop_run(loop, &err) != KT_OK;
 out:
-    if (err.code != KT_OK)
+    if (failed)
         fprintf(stderr, "%s\n", err.msg);
     kt_edge_close(edge);
     kt_log_close(the_log, NULL);
     kt_loop_free(loop);
     kt_config_free(config);
-    return err.code != KT_OK;
+    return failed;
 }

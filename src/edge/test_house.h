@@ -56,6 +56,7 @@ typedef struct kt_test_client {
     char *message;
     size_t message_size;
     uint64_t message_count;
+    uint64_t serial; /* of the message, among those of all clients */
 } kt_test_client;
 
 void kt_test_client_open(kt_test_client *client, kt_test_house *house);
