@@ -77,7 +77,7 @@ static void block_put(kt_pool *pool, void *data, size_t size)
     pool->bytes_cached += size;
 }
 
-uint8_t *kt_queue_extend(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max)
+uint8_t *kt_queue_grow(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max)
 {
     size_t used = kt_queue_size(queue);
     size_t want = used + size;

@@ -43,9 +43,18 @@ static inline size_t kt_queue_size(const kt_queue *queue)
     return queue->end - queue->at;
 }
 
-/* Room for `size` bytes (at least 1) at the end, to be filled by the caller at once; NULL when the queue would then
- * hold more than `size_max` or the pool is exhausted. The pointer is good until the next call on this queue. */
-uint8_t *kt_queue_extend(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max);
+/* Room for `size` bytes (at least 1) at the end, to be filled by the caller at once; NULL when the queue would then hold
+ * more than `size_max` or the pool is exhausted. The pointer is good until the next call on this queue. */
+uint8_t *kt_queue_grow(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max); /* where the block is too small */
+static inline uint8_t *kt_queue_extend(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max)
+{
+    uint32_t end = queue->end;
+
+    if (queue->cap - end < size || end - queue->at + size > size_max || size == 0)
+        return kt_queue_grow(queue, pool, size, size_max);
+    queue->end = end + (uint32_t)size;
+    return queue->data + end;
+}
 
 /* Give back the last `size` bytes of an extension that did not need them. */
 void kt_queue_trim(kt_queue *queue, kt_pool *pool, size_t size);

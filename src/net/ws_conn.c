@@ -10,7 +10,7 @@
 
 enum {
     READ_SIZE = 65536,     /* taken from one peer in one turn */
-    CACHED_MAX = 16 << 20, /* blocks kept by the pool */
+    CACHED_MAX = 32 << 20, /* blocks kept by the pool */
     NS_PER_MS = 1000000,
 };
 
@@ -402,6 +402,16 @@ static void conn_write(kt_ws_conn *conn)
     if (put > 0)
         kt_queue_take(&conn->out, &conn->setup->pool, (size_t)put);
     conn->blocked = (size_t)put < size;
+}
+
+void kt_ws_write_now(kt_ws_conn *conn)
+{
+    if (conn->blocked || conn->state != CONN_OPEN)
+        return;
+    conn_write(conn);
+    /* Nothing is left for the flush phase, unless the write says otherwise. */
+    if (!conn->blocked && !conn->early && !conn->drain_armed && conn->state == CONN_OPEN)
+        kt_loop_unflush(conn->setup->loop, &conn->flush);
 }
 
 static void feed_early(kt_ws_conn *conn)

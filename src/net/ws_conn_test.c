@@ -758,6 +758,14 @@ static void what_is_queued_in_a_turn_leaves_together(void **state)
     ssize_t got = recv(fd, own->buf, sizeof own->buf, 0);
     assert_int_equal(got, 10 * (header + 6));
     assert_memory_equal(own->buf + 9 * (header + 6) + header, "seq=9 ", 6);
+    /* Or at once, when the caller says so; then the flush phase has nothing left to do. */
+    assert_int_equal(kt_ws_send_frame(own->last, bytes, header + 6, NULL), KT_OK);
+    kt_ws_write_now(own->last);
+    assert_int_equal(kt_ws_pending(own->last), 0);
+    assert_int_equal(recv(fd, own->buf, sizeof own->buf, 0), header + 6);
+    kt_ws_write_now(own->last);
+    assert_int_equal(kt_loop_turn(own->loop, 0, NULL), KT_OK);
+    assert_int_equal(recv(fd, own->buf, sizeof own->buf, MSG_DONTWAIT), -1);
     close(fd);
     house_close(own);
 }
