@@ -56,6 +56,7 @@ struct kt_supervisor {
     uint32_t lane_count;
     uint32_t links; /* generations of rings made */
     int signal_fd;
+    sigset_t old_signals;
     bool stopping;
     bool killed;
     int64_t stop_deadline_ns;
@@ -571,17 +572,8 @@ const kt_board *kt_supervisor_board(const kt_supervisor *supervisor)
 
 kt_code kt_supervisor_run(kt_supervisor *supervisor, kt_err *err)
 {
-    sigset_t signals;
     kt_code code = KT_OK;
 
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
-        return kt_fail(err, KT_SYS, "cannot block SIGTERM and SIGINT");
-    supervisor->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (supervisor->signal_fd < 0)
-        return kt_fail(err, KT_SYS, "cannot make a signalfd");
     while (code == KT_OK && !kt_supervisor_stopped(supervisor))
         code = kt_supervisor_turn(supervisor, -1, err);
     if (code == KT_OK && supervisor->killed)
@@ -630,6 +622,25 @@ static kt_code open_house(kt_supervisor *supervisor, kt_err *err)
     if (code == KT_BUSY)
         kt_fail_within(err, code, "another kontor has the data folder '%s'", options->data_dir);
     return code;
+}
+
+/* From here on until the end of the supervisor, SIGTERM and SIGINT are read, so that no moment is left in which they would end it
+ * without closing the logs. */
+static kt_code take_signals(kt_supervisor *supervisor, kt_err *err)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &signals, &supervisor->old_signals) != 0)
+        return kt_fail(err, KT_SYS, "cannot block SIGTERM and SIGINT");
+    supervisor->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (supervisor->signal_fd < 0) {
+        sigprocmask(SIG_SETMASK, &supervisor->old_signals, NULL);
+        return kt_fail(err, KT_SYS, "cannot make a signalfd");
+    }
+    return KT_OK;
 }
 
 static kt_code check_lanes(const kt_supervisor_options *options, kt_err *err)
@@ -689,6 +700,8 @@ kt_code kt_supervisor_open(const kt_supervisor_options *options, kt_supervisor *
     names[options->lane_count] = "house";
     code = kt_board_open(&supervisor->board, names, options->lane_count + 1, err);
     if (code == KT_OK)
+        code = take_signals(supervisor, err);
+    if (code == KT_OK)
         code = open_house(supervisor, err);
     if (code != KT_OK) {
         kt_supervisor_close(supervisor);
@@ -718,8 +731,10 @@ void kt_supervisor_close(kt_supervisor *supervisor)
     }
     kt_log_close(supervisor->house, NULL);
     kt_board_close(&supervisor->board);
-    if (supervisor->signal_fd >= 0)
+    if (supervisor->signal_fd >= 0) {
         close(supervisor->signal_fd);
+        sigprocmask(SIG_SETMASK, &supervisor->old_signals, NULL);
+    }
     free(supervisor);
 }
 

@@ -50,12 +50,12 @@ typedef struct kt_supervisor_options {
 
 typedef struct kt_supervisor kt_supervisor;
 
-/* Take the lock of the house log (waiting lock_wait_ns), make the board, fork the lanes. KT_BUSY: another supervisor has the folder (the message
+/* Take the lock of the house log (waiting lock_wait_ns), make the board, fork the lanes; SIGTERM and SIGINT are blocked and read by
+ * the supervisor until it is closed. The process must have one thread. KT_BUSY: another supervisor has the folder (the message
  * names it and its pid). KT_ARG, KT_LIMIT: the lanes. KT_SYS, KT_CORRUPT, KT_VERSION: data_dir or house log. */
 kt_code kt_supervisor_open(const kt_supervisor_options *options, kt_supervisor **out_supervisor, kt_err *err);
 
-/* Blocks SIGTERM, SIGINT and SIGCHLD for the process and serves until told to stop. KT_OK: all lanes closed in time.
- * KT_TIMEOUT: some had to be killed. */
+/* Serve until told to stop. KT_OK: all lanes closed in time. KT_TIMEOUT: some had to be killed. */
 kt_code kt_supervisor_run(kt_supervisor *supervisor, kt_err *err);
 
 /* One round: at most wait_ns of waiting. For tests, and what kt_supervisor_run() is made of. */
