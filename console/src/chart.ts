@@ -1,7 +1,7 @@
 // The chart: one price line and one line a VWAP window, on a grid of whole seconds of market time.
 //
-// A second without a value is whitespace, so a gap is seen as a gap. Provisional points are pale. Corrections are squares,
-// several within 8 px are one; suspect trades are circles at their price.
+// A second without a value is whitespace, so a gap is seen as a gap. Provisional points are pale. Corrections are squares over
+// their marks; seconds with suspect trades are circles under the price.
 import {
     createChart, createSeriesMarkers, LineSeries, LineStyle, LineType, type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi,
     type LineData, type SeriesMarker, type Time, type UTCTimestamp, type WhitespaceData,
@@ -12,7 +12,7 @@ const keptSeconds = 3600;
 const shownSeconds = 600;
 const carryMax = 5; // the last price stands for so many seconds without a trade
 const markersMax = 200;
-const markerPx = 8;
+const markerPx = 40; // corrections that lie closer are one square with their number
 
 interface Point { value: number; full: boolean }
 
@@ -36,7 +36,7 @@ export class PriceChart {
     private markers: ISeriesMarkersPluginApi<Time> | null = null;
     private rings: ISeriesMarkersPluginApi<Time>;
     private corrections = new Map<number, number>();
-    private suspects = new Map<number, number>();
+    private suspects = new Map<number, number>(); // second to price
     private last = 0;
     private first = Infinity;
     private placed = false; // there was enough to fill the usual width once: from then on the width is the user's
@@ -261,18 +261,21 @@ export class PriceChart {
     private paintMarkers(from: number) {
         const spacing = this.chart.timeScale().options().barSpacing;
         const width = Math.max(1, Math.ceil(markerPx / spacing));
-        const groups = new Map<number, number>();
+        const groups = new Map<number, { second: number; count: number }>();
         this.markersDirty = false;
-        for (const second of [...this.corrections.keys()].filter((one) => one < from))
-            this.corrections.delete(second);
-        for (const second of [...this.suspects.keys()].filter((one) => one < from))
-            this.suspects.delete(second);
+        for (const kept of [this.corrections, this.suspects])
+            for (const second of kept.keys())
+                if (second < from)
+                    kept.delete(second);
         for (const second of this.corrections.keys()) {
-            const group = second - (second % width);
-            groups.set(group, (groups.get(group) ?? 0) + 1);
+            const group = groups.get(second - (second % width)) ?? { second, count: 0 };
+            group.second = Math.max(group.second, second);
+            group.count++;
+            groups.set(second - (second % width), group);
         }
-        const squares: SeriesMarker<Time>[] = [...groups.keys()].sort((a, b) => a - b).slice(-markersMax)
-            .map((second) => ({ time: second as UTCTimestamp, position: 'aboveBar', shape: 'square', color: token('--warn'), size: 0.25 }));
+        const squares: SeriesMarker<Time>[] = [...groups.values()].sort((a, b) => a.second - b.second).slice(-markersMax)
+            .map(({ second, count }) => ({ time: second as UTCTimestamp, position: 'aboveBar', shape: 'square', color: token('--warn'),
+                                           size: 0.25, ...(count > 1 ? { text: String(count) } : {}) }));
         const rings: SeriesMarker<Time>[] = [...this.suspects].sort((a, b) => a[0] - b[0]).slice(-markersMax)
             .map(([second]) => ({ time: second as UTCTimestamp, position: 'belowBar', shape: 'circle', color: token('--down'), size: 0.5 }));
         this.markers?.setMarkers(squares);

@@ -24,7 +24,7 @@ interface State {
     averages: Map<string, Average>;
     stats: FeedStats | null;
     venueStats: FeedStats | null;
-    statsAt: { received: number; at: number; rate: number } | null;
+    statsAt: { received: number; at: number; rate: number | null } | null;
     link: Link | null;
     instrument: Instrument | null;
     correctionCount: number;
@@ -267,7 +267,7 @@ function onStats(stats: FeedStats, publishMs: number) {
     const before = state.statsAt;
     const seconds = before ? (publishMs - before.at) / 1000 : 0;
     if (!before || seconds * 1000 >= rateMs)
-        state.statsAt = { received: stats.received, at: publishMs, rate: before ? Math.max(0, (stats.received - before.received) / seconds) : 0 };
+        state.statsAt = { received: stats.received, at: publishMs, rate: before ? Math.max(0, (stats.received - before.received) / seconds) : null };
     state.stats = stats;
 }
 
@@ -439,7 +439,7 @@ function showLink() {
     else if (bad)
         set(figures.link, `⚠ ${link.state}${link.reason ? `: ${link.reason}` : ''} since ${clock(ms(link.receive_time))} UTC, try ${link.attempt}`);
     else
-        set(figures.link, `connected since ${clock(ms(link.receive_time))} UTC · ${count(Math.round(state.statsAt?.rate ?? 0))} trades/s`);
+        set(figures.link, `connected since ${clock(ms(link.receive_time))} UTC${state.statsAt?.rate == null ? '' : ` · ${count(Math.round(state.statsAt.rate))} trades/s`}`);
 }
 
 function showHeader(now: number) {
