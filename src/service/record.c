@@ -28,6 +28,7 @@ typedef struct log_recorder {
     kt_reader *reader; /* NULL: not opened yet, or to be opened again */
     char dir[PATH_SIZE];
     kt_store_cursor cursor; /* committed */
+    uint64_t end;           /* no record behind it, durable or not */
     kt_lost lost;           /* met by the last batch; from 0: nothing */
     uint64_t unknown_kinds; /* skipped: a newer program's */
 } log_recorder;
@@ -194,6 +195,13 @@ static kt_code recorder_fill(log_recorder *recorder, uint64_t limit, uint32_t ma
     return KT_OK;
 }
 
+static uint64_t recorder_limit(const log_recorder *recorder)
+{
+    uint64_t durable = kt_reader_durable(recorder->reader);
+
+    return durable < recorder->end ? durable : recorder->end;
+}
+
 /* One batch of what is durable, committed with its place. KT_EMPTY: nothing there. After an error the store and the
  * place are as before, and the next call starts from there. */
 static kt_code recorder_batch(log_recorder *recorder, uint32_t max, kt_err *err)
@@ -208,7 +216,7 @@ static kt_code recorder_batch(log_recorder *recorder, uint32_t max, kt_err *err)
         code = recorder_open(recorder, err);
     if (code != KT_OK)
         return code;
-    limit = kt_reader_durable(recorder->reader);
+    limit = recorder_limit(recorder);
     if (kt_reader_position(recorder->reader) > limit)
         return KT_EMPTY;
     code = kt_store_begin(recorder->store, err);
@@ -231,6 +239,7 @@ static kt_code recorder_init(log_recorder *recorder, kt_store *store, const char
     kt_code code = kt_store_cursor_of(store, source, &recorder->cursor, err);
 
     recorder->store = store;
+    recorder->end = UINT64_MAX;
     if (code != KT_OK && code != KT_NOENT)
         return code;
     if ((size_t)snprintf(recorder->dir, sizeof recorder->dir, "%s/%s", data, source) >= sizeof recorder->dir)
@@ -446,6 +455,16 @@ static void on_due(kt_timer *timer)
 {
 }
 
+/* What is durable by now; what the store can not take waits in the log. */
+static void keep_rest(record_feed *record)
+{
+    if (record->recorder.reader == NULL)
+        return;
+    record->recorder.end = kt_reader_durable(record->recorder.reader);
+    while (recorder_batch(&record->recorder, KT_RECORD_BATCH_MAX, NULL) == KT_OK)
+        release(record);
+}
+
 static void record_stop(void *state)
 {
     record_feed *record = state;
@@ -453,6 +472,7 @@ static void record_stop(void *state)
     if (record == NULL)
         return;
     kt_timer_cancel(kt_lane_loop(record->lane), &record->timer);
+    keep_rest(record);
     recorder_close(&record->recorder);
     kt_cursor_close(record->held);
     kt_store_close(record->store);
@@ -531,6 +551,19 @@ static void remove_database(const char *path)
     remove_with(path, "-shm");
 }
 
+/* The new store comes as far as the old one had come, so that the two can be compared; lane keep goes on from there. An
+ * old store that can not be read, or holds nothing yet, sets no end. */
+static uint64_t old_end(const rebuild_job *rebuild)
+{
+    kt_store *old = NULL;
+    kt_store_cursor cursor = { 0 };
+
+    if (kt_store_open_read(rebuild->config->store_file, &old, NULL) == KT_OK)
+        kt_store_cursor_of(old, source, &cursor, NULL);
+    kt_store_close(old);
+    return cursor.seq > 0 ? cursor.seq : UINT64_MAX;
+}
+
 /* What the log does not hold any more, the old store does. */
 static kt_code copy_old(rebuild_job *rebuild, uint64_t first, kt_err *err)
 {
@@ -551,7 +584,7 @@ static kt_code copy_old(rebuild_job *rebuild, uint64_t first, kt_err *err)
 
 static kt_code apply_all(rebuild_job *rebuild, kt_rebuild_progress progress, void *ctx, kt_err *err)
 {
-    uint64_t all = kt_reader_durable(rebuild->recorder.reader);
+    uint64_t all = recorder_limit(&rebuild->recorder);
     kt_code code = KT_OK;
 
     while (code == KT_OK) {
@@ -606,6 +639,7 @@ static kt_code rebuild_run(rebuild_job *rebuild, kt_rebuild_progress progress, v
     code = kt_reader_open(recorder->dir, NULL, &recorder->reader, err);
     if (code != KT_OK)
         return code;
+    recorder->end = old_end(rebuild);
     remove_database(rebuild->path);
     first = kt_reader_first(recorder->reader);
     if (first > 1 && access(rebuild->config->store_file, F_OK) == 0)

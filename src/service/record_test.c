@@ -442,6 +442,57 @@ static void test_rebuild_gives_the_same_bytes(void **state)
     close_house(&house);
 }
 
+/* What came after the old store's place is left to lane keep, so that before and after can be compared at any time. */
+static void test_rebuild_comes_as_far_as_the_old_store(void **state)
+{
+    test_house house;
+    uint64_t place;
+    char *before;
+    char *after;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    write_some(&house, 1000);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    close_keep(&house, true);
+    place = cursor_of(&house);
+    write_some(&house, 1000);
+    MUST(kt_log_sync(house.market, &last));
+    before = dump(&house);
+    MUST(kt_rebuild_store(house.config, NULL, NULL, &last));
+    after = dump(&house);
+    assert_string_equal(before, after);
+    assert_int_equal(cursor_of(&house), place);
+    free(before);
+    free(after);
+    open_keep(&house);
+    catch_up(&house);
+    close_house(&house);
+}
+
+/* A lane that is told to stop does not leave the last batch for the next start. */
+static void test_stop_keeps_what_is_durable(void **state)
+{
+    test_house house;
+
+    open_house(&house, kt_test_seed());
+    house.step_ms = 0; /* the time for a second batch never comes */
+    open_market(&house, 0);
+    open_keep(&house);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    turn(&house);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    turn(&house);
+    assert_true(cursor_of(&house) < kt_log_durable(house.market));
+    close_keep(&house, true);
+    assert_int_equal(cursor_of(&house), kt_log_durable(house.market));
+    close_house(&house);
+}
+
 static void test_rebuild_keeps_what_the_log_does_not_hold_any_more(void **state)
 {
     test_house house;
@@ -710,6 +761,8 @@ int main(void)
         cmocka_unit_test(test_log_may_come_later_than_the_lane),
         cmocka_unit_test(test_killed_at_any_moment_each_event_counts_once),
         cmocka_unit_test(test_rebuild_gives_the_same_bytes),
+        cmocka_unit_test(test_rebuild_comes_as_far_as_the_old_store),
+        cmocka_unit_test(test_stop_keeps_what_is_durable),
         cmocka_unit_test(test_rebuild_keeps_what_the_log_does_not_hold_any_more),
         cmocka_unit_test(test_retention_waits_for_the_store),
         cmocka_unit_test(test_busy_store_is_told_and_tried_again),
