@@ -43,8 +43,8 @@ static inline size_t kt_queue_size(const kt_queue *queue)
     return queue->end - queue->at;
 }
 
-/* Room for `size` bytes (at least 1) at the end, to be filled by the caller at once; NULL when the queue would then hold
- * more than `size_max` or the pool is exhausted. The pointer is good until the next call on this queue. */
+/* Room for `size` bytes (at least 1) at the end, to be filled by the caller at once; NULL when the queue would then
+ * hold more than `size_max` or the pool is exhausted. The pointer is good until the next call on this queue. */
 uint8_t *kt_queue_grow(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max); /* where the block is too small */
 static inline uint8_t *kt_queue_extend(kt_queue *queue, kt_pool *pool, size_t size, size_t size_max)
 {

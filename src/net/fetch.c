@@ -303,11 +303,6 @@ uint32_t kt_fetcher_open_count(const kt_fetcher *fetcher)
 
 /* --- starting --------------------------------------------------------------------------------------------------- */
 
-static bool is_one_line(kt_text text)
-{
-    return text.n == 0 || (memchr(text.s, '\r', text.n) == NULL && memchr(text.s, '\n', text.n) == NULL);
-}
-
 static kt_code headers_make(const kt_fetch_spec *spec, struct curl_slist **out_headers, kt_err *err)
 {
     /* "Expect:" without a value stops libcurl from asking for 100 Continue and waiting a second for it. */
@@ -318,7 +313,7 @@ static kt_code headers_make(const kt_fetch_spec *spec, struct curl_slist **out_h
         char line[KT_HTTP_FIELD_MAX];
         const kt_http_field *field = &spec->fields[i];
         int size = snprintf(line, sizeof line, "%.*s: %.*s", KT_TEXT_ARG(field->name), KT_TEXT_ARG(field->value));
-        if (!is_one_line(field->name) || !is_one_line(field->value) || (size_t)size >= sizeof line) {
+        if (!kt_http_is_one_line(field->name) || !kt_http_is_one_line(field->value) || (size_t)size >= sizeof line) {
             code = kt_fail(err, KT_ARG, "header '%.*s' has a line end in it or is longer than %d bytes",
                 KT_TEXT_ARG(field->name), KT_HTTP_FIELD_MAX);
             break;

@@ -3,8 +3,8 @@
  * Bounds    Each request has a time limit and a maximum size of its answer; one fetcher has at most fetch_max requests
  *           open and conn_max connections, which are kept alive and used again. Redirects are not followed: venues'
  *           APIs have none, and one would carry keys elsewhere.
- * TLS       https works through libcurl, with the system's certificates. The program must ignore SIGPIPE, which OpenSSL's
- *           writes may raise.
+ * TLS       https works through libcurl, with the system's certificates. The program must ignore SIGPIPE, which
+ *           OpenSSL's writes may raise.
  */
 #ifndef KT_NET_FETCH_H
 #define KT_NET_FETCH_H

@@ -148,6 +148,11 @@ bool kt_http_text_equal_nocase(kt_text a, kt_text b)
     return true;
 }
 
+bool kt_http_is_one_line(kt_text text)
+{
+    return text.n == 0 || (memchr(text.s, '\r', text.n) == NULL && memchr(text.s, '\n', text.n) == NULL);
+}
+
 /* --- fields ----------------------------------------------------------------------------------------------------- */
 
 bool kt_http_field_get(const kt_http_field *fields, uint32_t count, kt_text name, kt_text *out_value)

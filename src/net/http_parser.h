@@ -101,6 +101,9 @@ bool kt_http_field_has_token(const kt_http_field *fields, uint32_t count, kt_tex
 
 bool kt_http_text_equal_nocase(kt_text a, kt_text b);
 
+/* No CR and no LF: may stand in a header that we send. */
+bool kt_http_is_one_line(kt_text text);
+
 /* Chunked body, decoded in place as it comes. Zeros to begin with. */
 typedef struct kt_http_chunked {
     uint64_t left;      /* bytes of the current chunk still to come */

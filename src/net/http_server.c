@@ -199,11 +199,6 @@ static const char *date_now(kt_http_server *server)
     return server->date;
 }
 
-static bool is_one_line(kt_text text)
-{
-    return text.n == 0 || (memchr(text.s, '\r', text.n) == NULL && memchr(text.s, '\n', text.n) == NULL);
-}
-
 static void text_put(uint8_t **to, kt_text text)
 {
     if (text.n > 0)
@@ -310,10 +305,10 @@ kt_code kt_http_respond(kt_http_server *server, uint64_t exchange, const kt_http
 
     if (conn == NULL)
         return KT_NOENT;
-    if (!is_one_line(response->type))
+    if (!kt_http_is_one_line(response->type))
         return KT_ARG;
     for (uint32_t i = 0; i < response->field_count; i++)
-        if (!is_one_line(response->fields[i].name) || !is_one_line(response->fields[i].value))
+        if (!kt_http_is_one_line(response->fields[i].name) || !kt_http_is_one_line(response->fields[i].value))
             return KT_ARG;
     conn->keep_alive &= !response->close;
     code = answer_put(conn, response);

@@ -56,7 +56,8 @@ typedef struct kt_http_server_options {
 kt_code kt_http_server_open(
     kt_loop *loop, const kt_http_server_options *options, kt_http_server **out_server, kt_err *err);
 
-/* Closes every client. WebSocket connections made from it live on, they belong to their kt_ws_server. */
+/* Closes every client. WebSocket connections made from it live on, they belong to their kt_ws_server. Not inside
+ * on_request. Accepts NULL. */
 void kt_http_server_close(kt_http_server *server);
 
 /* Stop accepting; clients that are there go on. For an orderly end. */

@@ -312,11 +312,6 @@ static void on_resolved(void *ctx, const kt_address *addresses, uint32_t count, 
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
 
-static bool is_one_line(kt_text text)
-{
-    return text.n == 0 || (memchr(text.s, '\r', text.n) == NULL && memchr(text.s, '\n', text.n) == NULL);
-}
-
 static kt_code request_make(kt_ws_client *client, const kt_url *url, kt_err *err)
 {
     const kt_ws_client_options *options = &client->options;
@@ -337,7 +332,7 @@ static kt_code request_make(kt_ws_client *client, const kt_url *url, kt_err *err
     size_t size = (size_t)start;
     for (uint32_t i = 0; i < options->field_count && size < REQUEST_SIZE_MAX; i++) {
         const kt_http_field *field = &options->fields[i];
-        if (!is_one_line(field->name) || !is_one_line(field->value))
+        if (!kt_http_is_one_line(field->name) || !kt_http_is_one_line(field->value))
             return kt_fail(err, KT_ARG, "header '%.*s' has a line end in it", KT_TEXT_ARG(field->name));
         size += (size_t)snprintf(client->request + size, REQUEST_SIZE_MAX - size, "%.*s: %.*s\r\n",
             KT_TEXT_ARG(field->name), KT_TEXT_ARG(field->value));

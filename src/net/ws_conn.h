@@ -46,8 +46,9 @@ kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, s
  * next call on the connection. KT_FULL and KT_NOENT as above. */
 kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8_t **out_copy);
 
-/* Write what is queued now instead of in the flush phase: for a caller that goes client by client and has put in all of
- * this turn, so that the next client's queue takes the same block while it is still in the cache. Calls nothing back. */
+/* Write what is queued now instead of in the flush phase: for a caller that goes client by client and has put in all
+ * of this turn, so that the next client's queue takes the same block while it is still in the cache. Calls nothing
+ * back. */
 void kt_ws_write_now(kt_ws_conn *conn);
 
 kt_code kt_ws_ping(kt_ws_conn *conn, const void *payload, size_t size); /* at most KT_WS_CONTROL_MAX bytes */

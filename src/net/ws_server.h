@@ -29,8 +29,8 @@ typedef struct kt_ws_server_options {
 
 kt_code kt_ws_server_new(kt_loop *loop, const kt_ws_server_options *options, kt_ws_server **out_server, kt_err *err);
 
-/* Ends every connection at once, without on_close. For an orderly end call kt_ws_server_close_all first and turn the
- * loop until kt_ws_server_count is 0. */
+/* Ends every connection at once, without on_close; not inside a handler. For an orderly end call
+ * kt_ws_server_close_all first and turn the loop until kt_ws_server_count is 0. */
 void kt_ws_server_free(kt_ws_server *server);
 void kt_ws_server_close_all(kt_ws_server *server, uint16_t code, kt_text reason);
 uint32_t kt_ws_server_count(const kt_ws_server *server);
