@@ -105,21 +105,27 @@ void kt_reader_close(kt_reader *reader)
 
 /* ---- positions ---- */
 
+/* Still no writer under this boot: a cap that was found at the last look ends with the opening of one. */
+static bool reader_capped(const kt_reader *reader)
+{
+    return reader->cap != UINT64_MAX && atomic_load(&reader->control->boot_key) != reader->boot_key;
+}
+
 uint64_t kt_reader_written(const kt_reader *reader)
 {
-    return reader->cap == UINT64_MAX ? atomic_load_explicit(&reader->control->written, memory_order_acquire) : reader->cap;
+    return reader_capped(reader) ? reader->cap : atomic_load_explicit(&reader->control->written, memory_order_acquire);
 }
 
 uint64_t kt_reader_durable(const kt_reader *reader)
 {
-    return reader->cap == UINT64_MAX ? atomic_load_explicit(&reader->control->durable, memory_order_acquire) : reader->cap;
+    return reader_capped(reader) ? reader->cap : atomic_load_explicit(&reader->control->durable, memory_order_acquire);
 }
 
 uint64_t kt_reader_first(const kt_reader *reader)
 {
     if (kt_reader_written(reader) == 0)
         return 0;
-    return reader->cap == UINT64_MAX ? atomic_load(&reader->control->first_seq) : reader->capped_first;
+    return reader_capped(reader) ? reader->capped_first : atomic_load(&reader->control->first_seq);
 }
 
 uint64_t kt_reader_epoch(const kt_reader *reader)

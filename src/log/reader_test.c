@@ -244,6 +244,9 @@ static void until_a_writer_has_opened_under_this_boot_only_durable_records_are_s
     damage(options.dir, durable + 5); /* and indeed the machine lost the rest */
     log = must_open(&options);
     append_keys(log, subject, 25, 30);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    assert_int_equal(kt_reader_written(reader), kt_log_written(log)); /* whoever asks the reader first hears of it too */
+    assert_int_equal(kt_reader_durable(reader), kt_log_durable(log));
     while (kt_reader_next(reader, UINT64_MAX, &rec) == KT_OK)
         seq = rec->seq;
     assert_int_equal(seq, kt_log_written(log));
