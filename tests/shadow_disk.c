@@ -7,6 +7,8 @@
  * tests/power_cut_test.py makes an image from it: the sure bytes, and a random part of everything that is not sure.
  * The real sync is left out (the machine stays up), so that a cut every second is affordable.
  * SHADOW_BOOT_ID is the boot id that the house sees: each restart after a cut is another boot. */
+#undef _FILE_OFFSET_BITS /* open and open64 are two names here: both are defined below */
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>

@@ -12,19 +12,19 @@
 
 extern char **environ;
 
-typedef struct command {
+typedef struct cli_command {
     const char *name;
     const char *usage;
     const char *summary;
     const char *help; /* NULL: the command prints its own */
     bool configured;  /* takes the keys of the configuration as flags */
     int (*main)(int argc, char **argv);
-} command;
+} cli_command;
 
-static const command commands[] = {
+static const cli_command commands[] = {
     { "run", "[--config FILE] [--KEY VALUE ...]", "run the house: supervisor, lanes market, keep and edge",
         "Gathers trades of the configured venues, repairs them from REST, computes rolling VWAP, stores it, and serves\n"
-        "REST, WebSocket and a page on http://127.0.0.1:3000/ (--port changes the port).\n"
+        "REST, WebSocket and a page on http://127.0.0.1:3000/ (-p changes the port).\n"
         "Ctrl-C stops it cleanly; whatever kills it, the next start goes on where it was.\n",
         true, kt_cli_run },
     { "sim", "[--port PORT] [--fault NAME=RATE ...]", "be a faulty market: a venue that breaks things and keeps the truth",
@@ -82,7 +82,7 @@ int kt_cli_fail(const char *name, const kt_err *err)
     return KT_EXIT_FAILED;
 }
 
-static const command *command_of(const char *name)
+static const cli_command *command_of(const char *name)
 {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(commands[i].name, name) == 0)
@@ -90,7 +90,7 @@ static const command *command_of(const char *name)
     return NULL;
 }
 
-static void command_help(const command *command)
+static void command_help(const cli_command *command)
 {
     printf("kontor %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
     if (command->configured) {
@@ -174,7 +174,7 @@ static void usage(FILE *out)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    const command *command = command_of(name);
+    const cli_command *command = command_of(name);
 
     if (command != NULL) {
         /* The market of our own reads its words itself: they are no keys of the house. */

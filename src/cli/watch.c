@@ -22,19 +22,19 @@ enum {
     WATCH_IDLE_MAX_MS = 50, /* how late a line may be; this reader has no place on the house's board to be woken through */
 };
 
-typedef struct watch {
+typedef struct watched_log {
     char name[KT_LOG_NAME_MAX + 1];
     char dir[4096];
     kt_reader *reader; /* NULL: the log is not there yet */
-} watch;
+} watched_log;
 
-typedef struct plan {
+typedef struct watch_plan {
     kt_text pattern;
     const char *from; /* "live", "start", a seq or a time */
     uint64_t from_seq;
     int64_t from_ns;
     bool once;
-} plan;
+} watch_plan;
 
 static volatile sig_atomic_t stopped;
 
@@ -49,7 +49,7 @@ static void say(const char *log, const char *text)
 }
 
 /* Open and stand where the plan says. A log that is not there yet is looked for again by the caller. */
-static kt_code watch_open(watch *watch, const plan *plan, bool late)
+static kt_code watch_open(watched_log *watch, const watch_plan *plan, bool late)
 {
     kt_err err = { 0 };
     kt_lost lost = { 0, 0 };
@@ -72,7 +72,7 @@ static kt_code watch_open(watch *watch, const plan *plan, bool late)
     return code;
 }
 
-static void print_event(const watch *watch, const kt_rec *rec, kt_text subject, char *line)
+static void print_event(const watched_log *watch, const kt_rec *rec, kt_text subject, char *line)
 {
     static kt_event_any event;
     const kt_event_spec *spec = kt_event_by_kind(rec->kind);
@@ -105,7 +105,7 @@ static void print_event(const watch *watch, const kt_rec *rec, kt_text subject, 
 }
 
 /* Print what is there. Returns the number of records seen; *out_code says why it ended. */
-static uint64_t watch_read(watch *watch, const plan *plan, char *line, kt_code *out_code)
+static uint64_t watch_read(watched_log *watch, const watch_plan *plan, char *line, kt_code *out_code)
 {
     const kt_rec *rec = NULL;
     uint64_t seen = 0;
@@ -132,7 +132,7 @@ static uint64_t watch_read(watch *watch, const plan *plan, char *line, kt_code *
     }
 }
 
-static int find_logs(const char *data, const char *only, watch *watches)
+static int find_logs(const char *data, const char *only, watched_log *watches)
 {
     struct dirent **entries = NULL;
     int found = 0;
@@ -146,7 +146,7 @@ static int find_logs(const char *data, const char *only, watch *watches)
         char state[4096];
         snprintf(state, sizeof state, "%s/%s/state", data, entries[i]->d_name);
         if (entries[i]->d_name[0] != '.' && found < WATCH_LOG_MAX && access(state, F_OK) == 0)
-            snprintf(watches[found++].name, sizeof watches[0].name, "%s", entries[i]->d_name);
+            snprintf(watches[found++].name, sizeof watches[0].name, "%.*s", KT_LOG_NAME_MAX, entries[i]->d_name);
         free(entries[i]);
     }
     free(entries);
@@ -155,7 +155,7 @@ static int find_logs(const char *data, const char *only, watch *watches)
     return found;
 }
 
-static kt_code plan_from(plan *plan, const char *log, kt_err *err)
+static kt_code plan_from(watch_plan *plan, const char *log, kt_err *err)
 {
     const char *from = plan->from;
 
@@ -173,7 +173,7 @@ static kt_code plan_from(plan *plan, const char *log, kt_err *err)
     return KT_OK;
 }
 
-static int watch_all(watch *watches, int count, const plan *plan)
+static int watch_all(watched_log *watches, int count, const watch_plan *plan)
 {
     char *line = malloc(WATCH_LINE_MAX);
     int idle_ms = WATCH_IDLE_MIN_MS;
@@ -206,9 +206,9 @@ static int watch_all(watch *watches, int count, const plan *plan)
 
 int kt_cli_watch(int argc, char **argv)
 {
-    static watch watches[WATCH_LOG_MAX];
+    static watched_log watches[WATCH_LOG_MAX];
     const char *log = NULL;
-    plan plan = { 0 };
+    watch_plan plan = { 0 };
     kt_err err = { 0 };
     kt_config *config = NULL;
 
