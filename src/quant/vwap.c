@@ -340,8 +340,8 @@ static kt_code sums_scale(kt_vwap_sums *sums, int64_t price_factor, int64_t qty_
 {
     kt_vwap_sums scaled = *sums;
 
-    if (kt_i128_mul(sums->pq, price_factor, &scaled.pq) != KT_OK || kt_i128_mul(scaled.pq, qty_factor, &scaled.pq) != KT_OK ||
-        kt_i128_mul(sums->q, qty_factor, &scaled.q) != KT_OK)
+    if (kt_i128_mul(sums->pq, price_factor, &scaled.pq) != KT_OK ||
+        kt_i128_mul(scaled.pq, qty_factor, &scaled.pq) != KT_OK || kt_i128_mul(sums->q, qty_factor, &scaled.q) != KT_OK)
         return KT_RANGE;
     *sums = scaled;
     return KT_OK;

@@ -196,7 +196,8 @@ static void series_against_naive(kt_rng *rng, uint32_t steps)
             int64_t next, naive_next;
             bool any;
 
-            marks[i] = kt_rng_chance(rng, 0.8) ? marks[i] + kt_rng_between(rng, 0, 3) : now / S - kt_rng_between(rng, 0, 50);
+            marks[i] =
+                kt_rng_chance(rng, 0.8) ? marks[i] + kt_rng_between(rng, 0, 3) : now / S - kt_rng_between(rng, 0, 50);
             if (kt_rng_chance(rng, 0.1))
                 marks[i] = now / S;
             marks[i] = marks[i] < 0 ? 0 : marks[i];
@@ -265,8 +266,12 @@ static void test_rescale(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_window_ends), cmocka_unit_test(test_refusals), cmocka_unit_test(test_range),
-        cmocka_unit_test(test_full),        cmocka_unit_test(test_price),    cmocka_unit_test(test_rescale),
+        cmocka_unit_test(test_window_ends),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_price),
+        cmocka_unit_test(test_rescale),
         cmocka_unit_test(test_naive),
     };
 

@@ -107,8 +107,8 @@ kt_code kt_env_timer(kt_env *env, uint64_t timer_id, int64_t at_ns)
     return KT_OK;
 }
 
-static inline void fake_input(kt_env *env, const kt_service_spec *spec, void *state, uint16_t kind, const char *subject,
-    const void *event)
+static inline void fake_input(
+    kt_env *env, const kt_service_spec *spec, void *state, uint16_t kind, const char *subject, const void *event)
 {
     static _Alignas(8) uint8_t payload[FAKE_EVENT_SIZE];
     kt_rec rec = { .kind = kind, .flags = KT_REC_INPUT, .time_ns = env->now_ns };

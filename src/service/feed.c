@@ -14,7 +14,7 @@
 
 enum {
     SUBJECT_SIZE = KT_SUBJECT_MAX + 1,
-    URL_SIZE = 64 << 10, /* a stream of a thousand symbols names them all */
+    URL_SIZE = 64 << 10,  /* a stream of a thousand symbols names them all */
     TEXTS_SIZE = 4 << 20, /* of the rows of one answer */
     SYMBOL_SIZE = 129,
     RETRY_AFTER_S = 10, /* when a venue says "too many" but not until when */
@@ -56,9 +56,9 @@ struct venue_feed {
     kt_ws_client *client;
     kt_timer connect_timer;
     kt_timer silence_timer;
-    int64_t heard_ns; /* loop time of the last message */
+    int64_t heard_ns;  /* loop time of the last message */
     uint32_t attempts; /* since the last message of a connection */
-    bool full; /* the log refused a trade: the connection is being ended */
+    bool full;         /* the log refused a trade: the connection is being ended */
     bool silent;
     char link_subject[SUBJECT_SIZE];
     char invalid_subject[SUBJECT_SIZE];
@@ -324,8 +324,8 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
         ev.error = KT_TEXT("set aside: it ended this lane again and again");
     } else {
         ev.status = answer->status;
-        kt_venue_decode_answer(venue->decoder, &r->ev, answer->status, answer->body, kt_lane_clock(state->lane), &sink,
-            &summary);
+        kt_venue_decode_answer(
+            venue->decoder, &r->ev, answer->status, answer->body, kt_lane_clock(state->lane), &sink, &summary);
         kt_lane_decoded(state->lane);
         ev.error = kt_text_of(summary.error);
         ev.row_count = summary.row_count;
@@ -343,7 +343,9 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
 static void feed_request(void *ctx, const kt_event *event)
 {
     feed_state *state = ctx;
-    kt_fetch_spec spec = { .method = KT_HTTP_GET, .url = state->url, .on_done = on_done, .answer_max = KT_VENUE_ANSWER_MAX };
+    kt_fetch_spec spec = {
+        .method = KT_HTTP_GET, .url = state->url, .on_done = on_done, .answer_max = KT_VENUE_ANSWER_MAX
+    };
     venue_feed *venue = NULL;
     kt_text name = kt_subject_part(event->subject, 1);
     request *r;
@@ -371,9 +373,9 @@ static void feed_request(void *ctx, const kt_event *event)
     /* Symbols of an open format become known by their trades; after a restart they are known to the log only. */
     if (ev.symbol.n != 0 && kt_venue_symbol_find(venue->decoder, ev.symbol) == NULL)
         kt_venue_symbol_add(venue->decoder, r->ev.symbol, NULL);
-    code = state->request_count < KT_FEED_REQUEST_MAX ?
-               kt_venue_rest_url(venue->decoder, venue->config->rest_url, &r->ev, state->url, URL_SIZE, &err) :
-               kt_fail(&err, KT_FULL, "more than %d requests are open", KT_FEED_REQUEST_MAX);
+    code = state->request_count < KT_FEED_REQUEST_MAX
+               ? kt_venue_rest_url(venue->decoder, venue->config->rest_url, &r->ev, state->url, URL_SIZE, &err)
+               : kt_fail(&err, KT_FULL, "more than %d requests are open", KT_FEED_REQUEST_MAX);
     if (code == KT_OK)
         code = kt_fetch_start(state->fetcher, &spec, NULL, &err);
     if (code == KT_OK) {

@@ -23,8 +23,8 @@ void kt_gather_done(kt_gather *gather)
     gather->trades = NULL;
 }
 
-bool kt_gather_fit(
-    const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale, uint8_t *out_quantity_scale)
+bool kt_gather_fit(const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale,
+    uint8_t *out_quantity_scale)
 {
     kt_decimal p = kt_decimal_canon(price), q = kt_decimal_canon(quantity);
     int64_t m;
@@ -44,7 +44,8 @@ bool kt_gather_rescale(kt_gather *gather, uint8_t price_scale, uint8_t quantity_
     for (uint64_t p = kt_trades_first(gather->trades); p < kt_trades_end(gather->trades); p++) {
         const kt_trade *trade = kt_trades_at(gather->trades, p);
 
-        if (__builtin_mul_overflow(trade->price, price_factor, &m) || __builtin_mul_overflow(trade->qty, qty_factor, &m))
+        if (__builtin_mul_overflow(trade->price, price_factor, &m) ||
+            __builtin_mul_overflow(trade->qty, qty_factor, &m))
             return false;
     }
     if (!kt_median_rescale(&gather->median, price_factor))
@@ -171,8 +172,8 @@ static bool first_delivery(kt_gather *gather, const kt_ev_tick *tick, int64_t pr
         gather->skew_min = gather->skew_max = skew;
         gather->stream_low = gather->stream_high = tick->trade_number;
         gather->stream_last_ns = tick->venue_time;
-    } else if (gather->rules.numbered ? tick->trade_number < gather->stream_high :
-                                        tick->venue_time < gather->stream_last_ns) {
+    } else if (gather->rules.numbered ? tick->trade_number < gather->stream_high
+                                      : tick->venue_time < gather->stream_last_ns) {
         gather->reordered++;
     }
     gather->skew_min = skew < gather->skew_min ? skew : gather->skew_min;
@@ -229,8 +230,8 @@ kt_gather_step kt_gather_tick(kt_gather *gather, const kt_ev_tick *tick, bool pa
     kt_trade *trade;
 
     if (kt_decimal_rescale(tick->price, gather->price_scale, &now.price) != KT_OK ||
-        kt_decimal_rescale(tick->quantity, gather->quantity_scale, &now.qty) != KT_OK || now.price <= 0 || now.qty <= 0 ||
-        now.time_ns <= 0) {
+        kt_decimal_rescale(tick->quantity, gather->quantity_scale, &now.qty) != KT_OK || now.price <= 0 ||
+        now.qty <= 0 || now.time_ns <= 0) {
         gather->refused++;
         return step;
     }
@@ -319,8 +320,8 @@ kt_gather_step kt_gather_row(kt_gather *gather, const kt_row_trade *row, int64_t
     };
 
     if (kt_decimal_rescale(row->price, gather->price_scale, &now.price) != KT_OK ||
-        kt_decimal_rescale(row->quantity, gather->quantity_scale, &now.qty) != KT_OK || now.price <= 0 || now.qty <= 0 ||
-        now.time_ns <= 0) {
+        kt_decimal_rescale(row->quantity, gather->quantity_scale, &now.qty) != KT_OK || now.price <= 0 ||
+        now.qty <= 0 || now.time_ns <= 0) {
         gather->refused++;
         return step;
     }
@@ -393,9 +394,9 @@ void kt_gather_forget(kt_gather *gather)
         if (!(settled && trade->time_ns < from) && trade->time_ns >= at_most && !full)
             break;
         if (!settled || trade->time_ns >= from)
-            gather->forgotten_ns = trade->time_ns > gather->forgotten_ns && trade->time_ns <= gather->market_ns ?
-                                       trade->time_ns :
-                                       gather->forgotten_ns;
+            gather->forgotten_ns = trade->time_ns > gather->forgotten_ns && trade->time_ns <= gather->market_ns
+                                       ? trade->time_ns
+                                       : gather->forgotten_ns;
         if ((trade->flags & (KT_TRADE_REST | KT_TRADE_PASSED)) == 0)
             gather->unsettled--;
         kt_trades_drop(gather->trades);
@@ -423,10 +424,11 @@ static void median_load(kt_median *median, kt_taker *taker)
 }
 
 /* The members that are plain numbers, one list for both ways. */
-#define NUMBERS(X)                                                                                                     \
-    X(market_ns) X(ahead_ns) X(stream_count) X(stream_first_ns) X(stream_last_ns) X(stream_low) X(stream_high)         \
-    X(rest_ns) X(rest_low) X(rest_high) X(forgotten_ns) X(received) X(repeated) X(reordered) X(suspect) X(repaired) X(corrected)  \
-    X(lost) X(refused) X(skew_min) X(skew_max)
+#define NUMBERS(X)                                                                                           \
+    X(market_ns)                                                                                             \
+    X(ahead_ns) X(stream_count) X(stream_first_ns) X(stream_last_ns) X(stream_low) X(stream_high) X(rest_ns) \
+        X(rest_low) X(rest_high) X(forgotten_ns) X(received) X(repeated) X(reordered) X(suspect) X(repaired) \
+            X(corrected) X(lost) X(refused) X(skew_min) X(skew_max)
 
 void kt_gather_save(const kt_gather *gather, kt_writer *writer)
 {

@@ -63,7 +63,7 @@ typedef struct kt_gather {
     int64_t forgotten_ns;  /* trades up to this time may have been forgotten before REST gave them */
 
     uint64_t received, repeated, reordered, suspect, repaired, corrected, lost;
-    uint64_t refused;   /* well-formed, but beyond what the scales can hold: counted as invalid */
+    uint64_t refused; /* well-formed, but beyond what the scales can hold: counted as invalid */
     int64_t skew_min, skew_max;
 } kt_gather;
 
@@ -85,8 +85,8 @@ kt_code kt_gather_init(kt_gather *gather, const kt_gather_rules *rules, uint64_t
 void kt_gather_done(kt_gather *gather);
 
 /* What has to be multiplied so that a trade with these decimals fits, 1 and 1 mostly. false: it can not be made to fit. */
-bool kt_gather_fit(
-    const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale, uint8_t *out_quantity_scale);
+bool kt_gather_fit(const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale,
+    uint8_t *out_quantity_scale);
 
 /* Change to greater scales, everything that is remembered included. false: something would not fit, nothing has changed. */
 bool kt_gather_rescale(kt_gather *gather, uint8_t price_scale, uint8_t quantity_scale);

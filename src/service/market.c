@@ -76,8 +76,8 @@ typedef struct market {
     uint32_t venue_count;
     market_feed **feeds; /* KT_MARKET_FEED_MAX places */
     uint32_t feed_count;
-    kt_map_text by_subject;  /* feed_subject -> index */
-    kt_map_u64 by_request; /* id of an open request -> index */
+    kt_map_text by_subject; /* feed_subject -> index */
+    kt_map_u64 by_request;  /* id of an open request -> index */
     void *map_mem[2];
     bool stats_timer;
     kt_row_trade *rows; /* KT_ROW_COUNT_MAX: those of the answer being applied */
@@ -147,7 +147,8 @@ static market_feed *feed_new(market *m, market_venue *venue, kt_text symbol)
     feed->instrument.version = 0;
     kt_repair_init(&feed->repair, &repair);
     if (kt_gather_init(&feed->gather, &gather, m->hash_seed) != KT_OK ||
-        !subject_of(feed->feed_subject, "feed", name, symbol) || !subject_of(feed->trades_subject, "trades", name, symbol) ||
+        !subject_of(feed->feed_subject, "feed", name, symbol) ||
+        !subject_of(feed->trades_subject, "trades", name, symbol) ||
         !subject_of(feed->watermark_subject, "watermark", name, symbol) ||
         !subject_of(feed->stats_subject, "stats", name, symbol) ||
         !subject_of(feed->instrument_subject, "instrument", name, symbol) ||
@@ -243,7 +244,8 @@ static bool feed_fit(market_feed *feed, kt_decimal price, kt_decimal quantity)
         return true;
     price_factor = kt_gather_factor(gather->price_scale, price_scale);
     qty_factor = kt_gather_factor(gather->quantity_scale, quantity_scale);
-    if (!kt_average_fits(feed->average, price_factor, qty_factor) || !kt_gather_rescale(gather, price_scale, quantity_scale))
+    if (!kt_average_fits(feed->average, price_factor, qty_factor) ||
+        !kt_gather_rescale(gather, price_scale, quantity_scale))
         return false;
     kt_average_rescale(feed->average, price_factor, qty_factor);
     return true;
@@ -462,7 +464,8 @@ static void on_tick(market *m, kt_env *env, const kt_event *event)
     if (feed == NULL || kt_event_decode(KT_EV_TICK, event->payload, event->size, &tick) != KT_OK)
         return;
     if (feed_fit(feed, tick.price, tick.quantity)) {
-        step = kt_gather_tick(&feed->gather, &tick, kt_repair_passed(&feed->repair, tick.venue_time, tick.trade_number));
+        step =
+            kt_gather_tick(&feed->gather, &tick, kt_repair_passed(&feed->repair, tick.venue_time, tick.trade_number));
         step_apply(feed, env, &step, false);
         if (step.what == KT_GATHER_ADDED &&
             (kt_trades_at(feed->gather.trades, step.position)->flags & KT_TRADE_PASSED) != 0)
@@ -620,7 +623,8 @@ static void on_lost(void *ctx, uint64_t position)
     lost->counts->lost++;
 }
 
-static void row_apply(market_feed *feed, kt_env *env, const kt_row_trade *row, int64_t receive_ns, answer_counts *counts)
+static void row_apply(
+    market_feed *feed, kt_env *env, const kt_row_trade *row, int64_t receive_ns, answer_counts *counts)
 {
     kt_gather_step step = { .what = KT_GATHER_REFUSED };
 
@@ -676,8 +680,8 @@ static void answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
         counts.full_ms++;
     }
     if (step.before_ns != 0 || step.below != 0)
-        kt_gather_pass(&feed->gather, feed->repair.until_ns, step.before_ns, step.below, on_lost,
-            &(lost_ctx){ feed, &counts });
+        kt_gather_pass(
+            &feed->gather, feed->repair.until_ns, step.before_ns, step.below, on_lost, &(lost_ctx){ feed, &counts });
     kt_average_market(feed->average, env);
     kt_average_rest(feed->average, env, feed->repair.until_ns, feed->repair.from_ns);
     kt_gather_forget(&feed->gather);
@@ -937,8 +941,7 @@ static kt_code feed_restore(market *m, kt_taker *taker)
         feed_free(feed);
         return code;
     }
-    if (feed->repair.request_id != 0 &&
-        kt_map_u64_put(&m->by_request, feed->repair.request_id, feed->index) != KT_OK)
+    if (feed->repair.request_id != 0 && kt_map_u64_put(&m->by_request, feed->repair.request_id, feed->index) != KT_OK)
         return KT_CORRUPT;
     return KT_OK;
 }

@@ -18,11 +18,12 @@
 
 enum { TRADES = 600, PAGE = 100, ANSWERED_MAX = 512 };
 
-static const char config_text[] = "vwap: {windows: [5s, 1m], interval_ms: 60000, composites: [{ticker: ALL, members: "
-                                  "[{venue: gen, symbol: BTC}]}]}\n"
-                                  "repair: {interval_ms: 250}\n"
-                                  "venues: [{name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
-                                  "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}]\n";
+static const char config_text[] =
+    "vwap: {windows: [5s, 1m], interval_ms: 60000, composites: [{ticker: ALL, members: "
+    "[{venue: gen, symbol: BTC}]}]}\n"
+    "repair: {interval_ms: 250}\n"
+    "venues: [{name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
+    "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}]\n";
 
 typedef struct truth {
     int64_t time_ns;
@@ -112,8 +113,9 @@ static void play_all(kt_script *script, void *ctx)
     kt_script_time(script, 1800000000 * S);
     for (uint32_t i = 0; i < TRADES; i++) {
         time += kt_rng_between(&rng, 0, 500) * MS;
-        p.trades[i] = (truth){ .time_ns = time, .price = kt_rng_between(&rng, 100000, 101000),
-            .qty = kt_rng_between(&rng, 1, 100000) };
+        p.trades[i] = (truth){
+            .time_ns = time, .price = kt_rng_between(&rng, 100000, 101000), .qty = kt_rng_between(&rng, 1, 100000)
+        };
         snprintf(p.trades[i].id, sizeof p.trades[i].id, "id-%u", i);
     }
     for (uint32_t i = 0; i < TRADES; i++) {
@@ -136,7 +138,8 @@ static void play_all(kt_script *script, void *ctx)
     }
     /* Every mark that REST has passed has a validated value, of the feed and of the composite. */
     assert_true(kt_script_each(script, "vwap.5s.gen.BTC", NULL, NULL) > 100);
-    assert_int_equal(kt_script_each(script, "vwap.5s.gen.BTC", NULL, NULL), kt_script_each(script, "vwap.5s.ALL", NULL, NULL));
+    assert_int_equal(
+        kt_script_each(script, "vwap.5s.gen.BTC", NULL, NULL), kt_script_each(script, "vwap.5s.ALL", NULL, NULL));
     assert_true(kt_script_each(script, "correction.1m.gen.BTC", NULL, NULL) > 10);
 }
 
@@ -148,7 +151,8 @@ static void test_deterministic(void **state)
 
     if (kt_config_parse("test", config_text, strlen(config_text), &config, &err) != KT_OK)
         fail_msg("%s", err.msg);
-    assert_true(kt_script_deterministic(&(kt_script_options){ .services = services, .config = config }, play_all, NULL));
+    assert_true(
+        kt_script_deterministic(&(kt_script_options){ .services = services, .config = config }, play_all, NULL));
     kt_config_free(config);
 }
 

@@ -22,25 +22,27 @@
 enum { VENUE_MAX = 2, WINDOWS = 3, HELD_MAX = 16, QUEUE_MAX = 64, PAGE_GENERIC = 100, PAGE_BINANCE = 1000 };
 
 static const int64_t short_windows[WINDOWS] = { 5, 20, 120 }, tape_windows[WINDOWS] = { 60, 300, 3600 };
-static const char *const short_names[WINDOWS] = { "5s", "20s", "2m" }, *const tape_names[WINDOWS] = { "1m", "5m", "1h" };
+static const char *const short_names[WINDOWS] = { "5s", "20s", "2m" }, *const tape_names[WINDOWS] = { "1m", "5m",
+    "1h" };
 static const int64_t *window_s = short_windows;
 static const char *const *window_names = short_names;
 static const char *const venue_names[VENUE_MAX] = { "gen", "bin" };
 static const char *const symbols[VENUE_MAX] = { "BTC", "BTC/USDT" };
 
-static const char config_text[] = "vwap:\n"
-                                  "  windows: [%s, %s]\n"
-                                  "  interval_ms: %lld\n"
-                                  "  composites:\n"
-                                  "    - {ticker: BTCX, members: [{venue: gen, symbol: BTC}, {venue: bin, symbol: BTC/USDT}]}\n"
-                                  "repair:\n"
-                                  "  interval_ms: 250\n"
-                                  "  enabled: %s\n"
-                                  "venues:\n"
-                                  "  - {name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
-                                  "\"http://127.0.0.1:1/trades\", price_scale: 4, quantity_scale: 8, requests_per_s: 50}\n"
-                                  "  - {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
-                                  "\"http://127.0.0.1:1\", symbols: [BTC/USDT], requests_per_s: 50}\n";
+static const char config_text[] =
+    "vwap:\n"
+    "  windows: [%s, %s]\n"
+    "  interval_ms: %lld\n"
+    "  composites:\n"
+    "    - {ticker: BTCX, members: [{venue: gen, symbol: BTC}, {venue: bin, symbol: BTC/USDT}]}\n"
+    "repair:\n"
+    "  interval_ms: 250\n"
+    "  enabled: %s\n"
+    "venues:\n"
+    "  - {name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
+    "\"http://127.0.0.1:1/trades\", price_scale: 4, quantity_scale: 8, requests_per_s: 50}\n"
+    "  - {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
+    "\"http://127.0.0.1:1\", symbols: [BTC/USDT], requests_per_s: 50}\n";
 
 /* One true trade, and what is known of it. */
 typedef struct model_trade {
@@ -96,7 +98,7 @@ typedef struct model {
     int64_t base_s; /* marks are counted from here */
     uint32_t mark_count;
     model_value *values; /* [line][window][mark]; lines: the venues, then the composite */
-    size_t seen; /* outputs looked at */
+    size_t seen;         /* outputs looked at */
     kt_ev_watermark watermark[VENUE_MAX];
     uint32_t later; /* corrections of ranges */
     struct {
@@ -106,7 +108,7 @@ typedef struct model {
         int64_t at_ns;
         bool used;
     } asked[16];
-    bool blames; /* keep what each provisional value held, to check the trades that corrections name */
+    bool blames;            /* keep what each provisional value held, to check the trades that corrections name */
     uint32_t restore_every; /* inputs between two snapshots that are restored at once; 0: none */
     uint32_t input_count;
 } model;
@@ -129,9 +131,9 @@ static void truth_make(model *m, uint32_t venue, uint32_t count, bool crowd)
     for (uint32_t i = 0; i < count; i++) {
         uint32_t crowd_size = i == crowd_at ? 250 : 1;
 
-        time += kt_rng_chance(&m->rng, 0.3) ? 0 :
-                kt_rng_chance(&m->rng, 0.1) ? kt_rng_between(&m->rng, 1, 20000) * MS :
-                                              kt_rng_between(&m->rng, 1, 400) * MS;
+        time += kt_rng_chance(&m->rng, 0.3)   ? 0
+                : kt_rng_chance(&m->rng, 0.1) ? kt_rng_between(&m->rng, 1, 20000) * MS
+                                              : kt_rng_between(&m->rng, 1, 400) * MS;
         if (kt_rng_chance(&m->rng, 0.1))
             time = (time + S - 1) / S * S;
         price += kt_rng_between(&m->rng, -20, 20) * 1000000;
@@ -511,8 +513,12 @@ static void stream_next(model *m, uint32_t venue)
 
 static void answer_instruments(model *m, uint32_t venue, const kt_ev_request *request)
 {
-    kt_row_instrument row = { .symbol = kt_text_of(symbols[venue]), .venue_symbol = KT_TEXT("BTCUSDT"), .base = KT_TEXT("BTC"),
-        .quote = KT_TEXT("USDT"), .price_scale = 2, .quantity_scale = 5 };
+    kt_row_instrument row = { .symbol = kt_text_of(symbols[venue]),
+        .venue_symbol = KT_TEXT("BTCUSDT"),
+        .base = KT_TEXT("BTC"),
+        .quote = KT_TEXT("USDT"),
+        .price_scale = 2,
+        .quantity_scale = 5 };
     kt_ev_answer ev;
 
     kt_event_init(KT_EV_ANSWER, &ev);
@@ -552,13 +558,17 @@ static void answer_trades(model *m, uint32_t venue, const kt_ev_request *request
 
             if (numbered(venue) ? t->number < request->from_id : t->time_ns / MS < request->from_time / MS)
                 continue;
-            rows[count++] = (kt_row_trade){ .venue_time = t->time_ns, .price = decimal_of(t->price),
-                .quantity = decimal_of(t->qty), .side = KT_SIDE_BUY, .trade_id = kt_text_of(t->id),
+            rows[count++] = (kt_row_trade){ .venue_time = t->time_ns,
+                .price = decimal_of(t->price),
+                .quantity = decimal_of(t->qty),
+                .side = KT_SIDE_BUY,
+                .trade_id = kt_text_of(t->id),
                 .trade_number = numbered(venue) ? t->number : 0 };
             if (request->limit == 1 || request->from_time == 0)
                 continue; /* it only looks */
         }
-        for (uint32_t i = 0; i < count && !(numbered(venue) && request->limit == 1) && (numbered(venue) || request->from_time != 0);
+        for (uint32_t i = 0;
+             i < count && !(numbered(venue) && request->limit == 1) && (numbered(venue) || request->from_time != 0);
              i++) {
             model_trade *t = &v->trades[(uint32_t)(rows[i].trade_id.s - v->trades[0].id) / sizeof(model_trade)];
 
@@ -628,9 +638,15 @@ static void model_open(model *m, const model_options *options)
     char text[2048];
     kt_err err;
 
-    *m = (model){ .spec = &kt_market_service, .first_venue = options->first_venue, .venue_count = options->venue_count,
-        .repairs = options->repairs, .fault = options->fault, .rest_fails = options->rest_fails, 
-        .blames = options->tape == NULL, .base_s = 1700000000, .restore_every = options->restore_every };
+    *m = (model){ .spec = &kt_market_service,
+        .first_venue = options->first_venue,
+        .venue_count = options->venue_count,
+        .repairs = options->repairs,
+        .fault = options->fault,
+        .rest_fails = options->rest_fails,
+        .blames = options->tape == NULL,
+        .base_s = 1700000000,
+        .restore_every = options->restore_every };
     kt_rng_init(&m->rng, options->seed);
     m->env.now_ns = 1800000000 * S;
     m->env.hash_seed = options->hash_seed;
@@ -690,8 +706,8 @@ static void model_play(model *m)
             model_venue *mv = &m->venues[v];
 
             if (mv->released < mv->count &&
-                (best == UINT32_MAX || mv->trades[mv->released].time_ns <
-                                           m->venues[best].trades[m->venues[best].released].time_ns))
+                (best == UINT32_MAX ||
+                    mv->trades[mv->released].time_ns < m->venues[best].trades[m->venues[best].released].time_ns))
                 best = v;
         }
         stream_next(m, best);
@@ -777,17 +793,18 @@ static void model_check(model *m)
                     continue;
                 assert_int_equal(value->sure_ev.complete, !crowded(m, line, w, s));
                 same = !value->live ||
-                       (at_scale(value->live_ev.sum_pq, 2 * SCALE) == truth.pq && value->live_ev.trades == truth.trades &&
-                           at_scale(value->live_ev.sum_q, SCALE) == truth.q);
+                       (at_scale(value->live_ev.sum_pq, 2 * SCALE) == truth.pq &&
+                           value->live_ev.trades == truth.trades && at_scale(value->live_ev.sum_q, SCALE) == truth.q);
                 assert_int_equal(value->corrected, !same);
                 assert_int_equal(value->sure_ev.revision, same ? 1 : 2);
                 if (same)
                     continue;
-                value_check("old", value->correction.old_sum_pq, value->correction.old_sum_q, value->correction.old_trades,
+                value_check("old", value->correction.old_sum_pq, value->correction.old_sum_q,
+                    value->correction.old_trades,
                     &(kt_vwap_sums){ at_scale(value->live_ev.sum_pq, 2 * SCALE), at_scale(value->live_ev.sum_q, SCALE),
                         value->live_ev.trades });
-                value_check("new", value->correction.new_sum_pq, value->correction.new_sum_q, value->correction.new_trades,
-                    &truth);
+                value_check("new", value->correction.new_sum_pq, value->correction.new_sum_q,
+                    value->correction.new_trades, &truth);
                 assert_true(value->correction.cause != KT_CAUSE_UNKNOWN);
                 if (m->blames)
                     assert_int_equal(value->correction.trade_count, blamed(m, line, w, s, value));
@@ -856,28 +873,51 @@ static void test_clean(void **state)
 static void test_generic(void **state)
 {
     for (uint32_t i = 0; i < kt_test_cases(40); i++)
-        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 1, .count = 300, .repairs = true,
-            .crowd = i % 2 == 0, .fault = 0.15, .rest_fails = i % 3 == 0 ? 0.3 : 0, .rest_lag = i % 5 * 7 });
+        run(&(model_options){ .seed = kt_test_seed() + i,
+            .first_venue = 0,
+            .venue_count = 1,
+            .count = 300,
+            .repairs = true,
+            .crowd = i % 2 == 0,
+            .fault = 0.15,
+            .rest_fails = i % 3 == 0 ? 0.3 : 0,
+            .rest_lag = i % 5 * 7 });
 }
 
 static void test_binance(void **state)
 {
     for (uint32_t i = 0; i < kt_test_cases(40); i++)
-        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 1, .venue_count = 1, .count = 300, .repairs = true,
-            .fault = 0.15, .rest_fails = i % 3 == 0 ? 0.3 : 0, .rest_lag = i % 5 * 7 });
+        run(&(model_options){ .seed = kt_test_seed() + i,
+            .first_venue = 1,
+            .venue_count = 1,
+            .count = 300,
+            .repairs = true,
+            .fault = 0.15,
+            .rest_fails = i % 3 == 0 ? 0.3 : 0,
+            .rest_lag = i % 5 * 7 });
 }
 
 static void test_composite(void **state)
 {
     for (uint32_t i = 0; i < kt_test_cases(20); i++)
-        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 2, .count = 200, .repairs = true,
-            .crowd = i % 4 == 0, .fault = 0.15, .rest_lag = i % 5 * 7 });
+        run(&(model_options){ .seed = kt_test_seed() + i,
+            .first_venue = 0,
+            .venue_count = 2,
+            .count = 200,
+            .repairs = true,
+            .crowd = i % 4 == 0,
+            .fault = 0.15,
+            .rest_lag = i % 5 * 7 });
 }
 
 static void test_without_rest(void **state)
 {
     for (uint32_t i = 0; i < kt_test_cases(20); i++)
-        run(&(model_options){ .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 2, .count = 200, .repairs = false,
+        run(&(model_options){ .seed = kt_test_seed() + i,
+            .first_venue = 0,
+            .venue_count = 2,
+            .count = 200,
+            .repairs = false,
             .fault = 0.2 });
 }
 
@@ -885,8 +925,15 @@ static void test_without_rest(void **state)
 static void test_snapshots(void **state)
 {
     for (uint32_t i = 0; i < kt_test_cases(10); i++) {
-        model_options options = { .seed = kt_test_seed() + i, .first_venue = 0, .venue_count = 2, .count = 150, .repairs = true,
-            .crowd = i % 2 == 0, .fault = 0.2, .rest_fails = 0.1, .hash_seed = 1 };
+        model_options options = { .seed = kt_test_seed() + i,
+            .first_venue = 0,
+            .venue_count = 2,
+            .count = 150,
+            .repairs = true,
+            .crowd = i % 2 == 0,
+            .fault = 0.2,
+            .rest_fails = 0.1,
+            .hash_seed = 1 };
         model whole, pieces;
 
         model_open(&whole, &options);
@@ -912,8 +959,13 @@ static void test_tape(void **state)
         skip();
     for (uint32_t venue = 0; venue < VENUE_MAX; venue++)
         for (uint32_t repairs = 0; repairs < 2; repairs++)
-            run(&(model_options){ .seed = kt_test_seed(), .first_venue = venue, .venue_count = 1, .repairs = repairs != 0,
-                .fault = 0.1, .rest_lag = 30, .tape = path });
+            run(&(model_options){ .seed = kt_test_seed(),
+                .first_venue = venue,
+                .venue_count = 1,
+                .repairs = repairs != 0,
+                .fault = 0.1,
+                .rest_lag = 30,
+                .tape = path });
 }
 
 int main(void)

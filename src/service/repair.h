@@ -48,12 +48,12 @@ typedef struct kt_repair {
     uint64_t request_id; /* of the open request, or 0 */
     uint32_t failures;   /* in a row */
 
-    int64_t start_ns; /* trades before it are not needed */
-    int64_t until_ns; /* watermark; 0: none yet */
-    int64_t from_ns;  /* covered from here; INT64_MAX: nothing is; 0: nothing is earlier */
-    int64_t cover_ns; /* from_ns when the way that is being gone has been gone */
+    int64_t start_ns;    /* trades before it are not needed */
+    int64_t until_ns;    /* watermark; 0: none yet */
+    int64_t from_ns;     /* covered from here; INT64_MAX: nothing is; 0: nothing is earlier */
+    int64_t cover_ns;    /* from_ns when the way that is being gone has been gone */
     uint64_t full_count; /* of ms that REST could not give whole */
-    bool again;       /* the way is gone again, from an earlier start, up to where it began before */
+    bool again;          /* the way is gone again, from an earlier start, up to where it began before */
 
     /* numbered */
     uint64_t first;     /* everything from this number on is known, */
@@ -83,7 +83,7 @@ void kt_repair_question(kt_repair *repair, kt_ev_request *request);
 
 /* What an answer brought, beside its rows. */
 typedef struct kt_repair_step {
-    bool take;          /* the rows are trades to be taken, those at or after take_from_ns */
+    bool take; /* the rows are trades to be taken, those at or after take_from_ns */
     int64_t take_from_ns;
     bool more;          /* ask again at once */
     bool from_start;    /* it is now known that nothing is earlier */

@@ -11,13 +11,13 @@
 #include "base/types.h"
 
 enum {
-    KT_TRADE_STREAM = 1,   /* the stream gave it */
-    KT_TRADE_REST = 2,     /* REST gave it: validated */
-    KT_TRADE_SUSPECT = 4,  /* held back: in no provisional value before REST confirms it */
-    KT_TRADE_PASSED = 8,   /* REST went past it without giving it */
-    KT_TRADE_MISSING = 16, /* counted as never given by the stream */
-    KT_TRADE_LIVE = 32,    /* in the provisional sums, with the values it has here */
-    KT_TRADE_SURE = 64,    /* in the validated sums, with the values it has here */
+    KT_TRADE_STREAM = 1,      /* the stream gave it */
+    KT_TRADE_REST = 2,        /* REST gave it: validated */
+    KT_TRADE_SUSPECT = 4,     /* held back: in no provisional value before REST confirms it */
+    KT_TRADE_PASSED = 8,      /* REST went past it without giving it */
+    KT_TRADE_MISSING = 16,    /* counted as never given by the stream */
+    KT_TRADE_LIVE = 32,       /* in the provisional sums, with the values it has here */
+    KT_TRADE_SURE = 64,       /* in the validated sums, with the values it has here */
     KT_TRADE_FORGOTTEN = 128, /* came from REST so late that an earlier copy may stand in the provisional sums */
 
     KT_TRADE_ID_TEXT_MAX = 24, /* room for the text of a number */
@@ -54,8 +54,7 @@ kt_code kt_trades_find(kt_trades *trades, uint64_t number, kt_text id, uint64_t 
 
 /* Add a trade that is not there. Of `trade` all but key, id_at and id_size is taken. An id that is not the decimal digits of
  * `number` is kept as text, at most 255 bytes. KT_FULL: trade_max; KT_SYS: no memory; KT_LIMIT: the id. */
-kt_code kt_trades_add(
-    kt_trades *trades, const kt_trade *trade, uint64_t number, kt_text id, uint64_t *out_position);
+kt_code kt_trades_add(kt_trades *trades, const kt_trade *trade, uint64_t number, kt_text id, uint64_t *out_position);
 
 void kt_trades_drop(kt_trades *trades);
 

@@ -16,7 +16,7 @@ enum { WINDOW_MAX = KT_CONFIG_WINDOW_MAX, SUBJECT_SIZE = KT_SUBJECT_MAX + 1, ARR
 /* A provisional value that waits for its validated one. */
 typedef struct held {
     int64_t mark_s;
-    uint64_t stamp; /* averages->stamp when it was published */
+    uint64_t stamp;    /* averages->stamp when it was published */
     kt_vwap_sums sums; /* trades 0: done */
     uint8_t price_scale;
     uint8_t quantity_scale;
@@ -45,7 +45,7 @@ typedef struct deviation_list {
 typedef struct member {
     kt_text venue;
     kt_text symbol;
-    kt_average_feed *feed; /* NULL: no trade of it yet */
+    kt_average_feed *feed;     /* NULL: no trade of it yet */
     uint32_t live[WINDOW_MAX]; /* this line's sliding windows in the feed's series */
     uint32_t sure[WINDOW_MAX];
 } member;
@@ -58,8 +58,8 @@ typedef struct line {
     uint32_t member_count;
     bool live_started;
     bool sure_started;
-    int64_t live_s; /* marks up to here have been looked at, for provisional values, */
-    int64_t sure_s; /* and for validated ones, */
+    int64_t live_s;  /* marks up to here have been looked at, for provisional values, */
+    int64_t sure_s;  /* and for validated ones, */
     int64_t from_ns; /* when the windows began here or later */
     held_list held[WINDOW_MAX];
     char *subjects; /* SUBJECT_SIZE each: of each window the values', then the corrections' */
@@ -155,7 +155,7 @@ static kt_code line_join(line *l, member *m, kt_average_feed *feed)
 }
 
 typedef struct scales {
-    uint8_t price;    /* of the mantissas */
+    uint8_t price; /* of the mantissas */
     uint8_t quantity;
     uint8_t shown; /* of published prices */
 } scales;
@@ -203,8 +203,8 @@ static kt_code line_sums(const line *l, uint32_t window, int64_t mark_s, bool li
 
         if (m->feed == NULL)
             continue;
-        code = live ? kt_vwap_at(m->feed->live, m->live[window], mark_s, &sums) :
-                      kt_vwap_at(m->feed->sure, m->sure[window], mark_s, &sums);
+        code = live ? kt_vwap_at(m->feed->live, m->live[window], mark_s, &sums)
+                    : kt_vwap_at(m->feed->sure, m->sure[window], mark_s, &sums);
         if (code == KT_OK)
             code = sums_rescale(&sums, m->feed->gather->price_scale, m->feed->gather->quantity_scale, at);
         if (code != KT_OK)
@@ -226,7 +226,8 @@ static int64_t line_next(const line *l, int64_t after_s, bool live)
         const kt_average_feed *feed = l->members[i].feed;
 
         if (feed != NULL &&
-            kt_vwap_next(live ? feed->live : feed->sure, l->averages->longest_s, after_s, &mark) == KT_OK && mark < next)
+            kt_vwap_next(live ? feed->live : feed->sure, l->averages->longest_s, after_s, &mark) == KT_OK &&
+            mark < next)
             next = mark;
     }
     return next;
@@ -257,9 +258,9 @@ static bool line_complete(const line *l, uint32_t window, int64_t mark_s, bool l
 
         if (feed == NULL)
             continue;
-        known = feed->from_ns < feed->gather->stream_first_ns || feed->gather->stream_count == 0 ?
-                    feed->from_ns :
-                    feed->gather->stream_first_ns;
+        known = feed->from_ns < feed->gather->stream_first_ns || feed->gather->stream_count == 0
+                    ? feed->from_ns
+                    : feed->gather->stream_first_ns;
         if ((live && from_ns < known) || full_ms_in(feed, from_ns, mark_s * S))
             return false;
     }
@@ -310,8 +311,7 @@ static held *held_find(const held_list *list, int64_t mark_s)
 
 static void held_trim(held_list *list, int64_t before_s)
 {
-    while (list->count > 0 &&
-           (list->at[list->first].sums.trades == 0 || list->at[list->first].mark_s < before_s)) {
+    while (list->count > 0 && (list->at[list->first].sums.trades == 0 || list->at[list->first].mark_s < before_s)) {
         list->first++;
         list->count--;
     }
@@ -465,7 +465,8 @@ static void emit_value(const line *l, kt_env *env, uint32_t window, int64_t mark
     kt_env_emit(env, KT_EV_VWAP, kt_text_of(line_subject(l, window, false)), &ev);
 }
 
-static void emit_correction(const line *l, kt_env *env, uint32_t window, const held *was, const kt_vwap_sums *now, scales at)
+static void emit_correction(
+    const line *l, kt_env *env, uint32_t window, const held *was, const kt_vwap_sums *now, scales at)
 {
     scales then = at;
     blame b = { 0 };
@@ -521,7 +522,9 @@ static void line_publish_live(line *l, kt_env *env)
     }
     while (l->live_s < end_s && (mark_s = line_next(l, l->live_s, true)) <= end_s) {
         for (uint32_t w = 0; w < averages->window_count; w++) {
-            held h = { .mark_s = mark_s, .stamp = averages->stamp, .price_scale = at.price, .quantity_scale = at.quantity };
+            held h = {
+                .mark_s = mark_s, .stamp = averages->stamp, .price_scale = at.price, .quantity_scale = at.quantity
+            };
 
             if (line_sums(l, w, mark_s, true, at, &h.sums) != KT_OK || h.sums.trades == 0)
                 continue;
@@ -759,8 +762,8 @@ static void feed_later(kt_average_feed *feed, kt_env *env, const kt_trade *was, 
             line_later(l, env, feed, was->time_ns, (kt_vwap_sums){ .pq = -old.pq, .q = -old.q }, -1, position);
             line_later(l, env, feed, now->time_ns, new, 1, position);
         } else {
-            line_later(l, env, feed, now->time_ns, (kt_vwap_sums){ .pq = new.pq - old.pq, .q = new.q - old.q }, was == NULL,
-                position);
+            line_later(l, env, feed, now->time_ns, (kt_vwap_sums){ .pq = new.pq - old.pq, .q = new.q - old.q },
+                was == NULL, position);
         }
     }
 }
@@ -920,7 +923,8 @@ kt_code kt_average_feed_new(
     feed->averages = averages;
     feed->gather = gather;
     feed->from_ns = INT64_MAX;
-    if (kt_vwap_new(KT_AVERAGE_CELL_MAX, &feed->live) != KT_OK || kt_vwap_new(KT_AVERAGE_CELL_MAX, &feed->sure) != KT_OK)
+    if (kt_vwap_new(KT_AVERAGE_CELL_MAX, &feed->live) != KT_OK ||
+        kt_vwap_new(KT_AVERAGE_CELL_MAX, &feed->sure) != KT_OK)
         goto out;
     code = line_init(&feed->own, averages, (kt_text){ 0 }, 1);
     if (code == KT_OK)
@@ -1111,7 +1115,8 @@ void kt_average_feed_save(const kt_average_feed *feed, kt_writer *writer)
         const deviation *d = &feed->deviations.at[feed->deviations.first + i];
 
         kt_writer_i64(writer, d->time_ns);
-        kt_writer_u64(writer, d->position != POSITION_GONE && d->position >= first ? d->position - first : POSITION_GONE);
+        kt_writer_u64(
+            writer, d->position != POSITION_GONE && d->position >= first ? d->position - first : POSITION_GONE);
         kt_writer_u64(writer, d->since);
         kt_writer_u64(writer, d->until);
         kt_writer_u8(writer, d->cause);

@@ -44,7 +44,8 @@ void kt_averages_free(kt_averages *averages);
 int64_t kt_averages_longest_ns(const kt_averages *averages);
 
 /* A feed of this venue and symbol; it joins the composites that name it. `gather` is borrowed for its life. */
-kt_code kt_average_feed_new(kt_averages *averages, kt_text venue, kt_text symbol, kt_gather *gather, kt_average_feed **out);
+kt_code kt_average_feed_new(
+    kt_averages *averages, kt_text venue, kt_text symbol, kt_gather *gather, kt_average_feed **out);
 void kt_average_feed_free(kt_average_feed *feed);
 
 /* Digits of the instrument's prices. */

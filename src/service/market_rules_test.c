@@ -1,0 +1,357 @@
+/* The rules of the market service one by one, on a handful of trades each; market_test.c has the crowd. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/time.h"
+#include "schema/config.h"
+#include "service/fake_env.h"
+#include "service/market.h"
+
+#define S KT_NS_PER_S
+#define MS KT_NS_PER_MS
+#define T0 (1700000000 * S)
+
+static const char config_text[] =
+    "vwap: {windows: [5s], interval_ms: 20000}\n"
+    "repair: {interval_ms: 250}\n"
+    "venues: [{name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
+    "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}]\n";
+
+typedef struct desk {
+    kt_env env;
+    kt_config *config;
+    void *state;
+} desk;
+
+typedef struct given {
+    int64_t ms; /* behind T0 */
+    const char *price;
+    const char *qty;
+    const char *id;
+} given;
+
+static void desk_open(desk *d)
+{
+    kt_err err;
+
+    *d = (desk){ .env.now_ns = 1800000000 * S };
+    if (kt_config_parse("test", config_text, strlen(config_text), &d->config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(kt_market_service.start(&d->env, d->config, &d->state, &err), KT_OK);
+}
+
+static void desk_close(desk *d)
+{
+    kt_market_service.stop(d->state);
+    kt_config_free(d->config);
+    fake_done(&d->env);
+}
+
+static kt_decimal decimal(const char *text)
+{
+    kt_decimal parsed;
+
+    assert_int_equal(kt_decimal_parse(kt_text_of(text), &parsed), KT_OK);
+    return parsed;
+}
+
+static void tick(desk *d, const given *g)
+{
+    kt_ev_tick ev;
+
+    kt_event_init(KT_EV_TICK, &ev);
+    ev.venue_time = T0 + g->ms * MS;
+    ev.receive_time = d->env.now_ns;
+    ev.price = decimal(g->price);
+    ev.quantity = decimal(g->qty);
+    ev.trade_id = kt_text_of(g->id);
+    fake_input(&d->env, &kt_market_service, d->state, KT_EV_TICK, "feed.gen.BTC", &ev);
+}
+
+/* The newest output of a kind whose subject starts so; false: none. */
+static bool newest(const desk *d, uint16_t kind, const char *subject, void *out)
+{
+    for (size_t i = d->env.output_count; i-- > 0;) {
+        const fake_output *o = &d->env.outputs[i];
+
+        if (o->kind == kind && strncmp(o->subject, subject, strlen(subject)) == 0)
+            return kt_event_decode(kind, d->env.bytes + o->at, o->size, out) == KT_OK;
+    }
+    return false;
+}
+
+static uint32_t count_of(const desk *d, uint16_t kind)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < d->env.output_count; i++)
+        count += d->env.outputs[i].kind == kind;
+    return count;
+}
+
+static void wait_for(desk *d, int64_t ns)
+{
+    int64_t until = d->env.now_ns + ns;
+
+    while (fake_timer(&d->env, &kt_market_service, d->state, until))
+        ;
+    d->env.now_ns = until;
+}
+
+/* Answer the newest request; a status other than 200 has no rows. */
+static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, int64_t retry_after)
+{
+    kt_row_trade trades[8];
+    kt_ev_request request;
+    kt_ev_answer ev;
+
+    assert_true(newest(d, KT_EV_REQUEST, "request.gen", &request));
+    for (uint32_t i = 0; i < count; i++)
+        trades[i] = (kt_row_trade){ .venue_time = T0 + rows[i].ms * MS,
+            .price = decimal(rows[i].price),
+            .quantity = decimal(rows[i].qty),
+            .trade_id = kt_text_of(rows[i].id) };
+    kt_event_init(KT_EV_ANSWER, &ev);
+    ev.request_id = request.request_id;
+    ev.what = request.what;
+    ev.status = status;
+    ev.rows = KT_ROWS_OF(trades, count);
+    ev.row_count = count;
+    ev.retry_after = retry_after;
+    fake_input(&d->env, &kt_market_service, d->state, KT_EV_ANSWER, "answer.gen", &ev);
+}
+
+static void test_market_time(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t seconds[4];
+        uint32_t count;
+        int64_t rest; /* REST gives the trade at this second; 0: it gives none */
+        int64_t market;
+    } rows[] = {
+        { "it is the greatest time", { 1, 3, 2 }, 3, 0, 3 },
+        { "a step of 60 s is taken", { 1, 61 }, 2, 0, 61 },
+        { "a step of more than 60 s waits", { 1, 62 }, 2, 0, 1 },
+        { "a second trade near the first ends the wait", { 1, 100, 101 }, 3, 0, 101 },
+        { "a second trade before the first ends it too", { 1, 101, 100 }, 3, 0, 101 },
+        { "a second trade far from the first does not", { 1, 100, 300 }, 3, 0, 1 },
+        { "trades in between go on as before", { 1, 100, 2 }, 3, 0, 2 },
+        { "a first trade far ahead is contradicted by the second", { 1000, 1, 2 }, 3, 0, 2 },
+        { "REST needs no second trade", { 1, 100 }, 2, 100, 100 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_ev_feed_stats stats = { 0 };
+        char ids[4][8];
+        desk d;
+
+        desk_open(&d);
+        for (uint32_t k = 0; k < rows[i].count; k++) {
+            snprintf(ids[k], sizeof ids[k], "id%u", k);
+            tick(&d, &(given){ rows[i].seconds[k] * 1000, "100", "1", ids[k] });
+        }
+        if (rows[i].rest != 0)
+            answer(&d, 200, &(given){ rows[i].rest * 1000, "100", "1", "id1" }, 1, 0);
+        wait_for(&d, 2 * S);
+        assert_true(newest(&d, KT_EV_FEED_STATS, "stats.gen.BTC", &stats));
+        if (stats.market_time != T0 + rows[i].market * S)
+            fail_msg("%s: %lld", rows[i].name, (long long)((stats.market_time - T0) / S));
+        desk_close(&d);
+    }
+}
+
+static void test_repeats(void **state)
+{
+    static const struct {
+        const char *name;
+        bool confirmed;    /* before the second copy comes */
+        const char *price; /* of the second copy */
+        const char *expected;
+        uint32_t trades; /* events */
+    } rows[] = {
+        { "a repeat says nothing new", false, "100", "100", 1 },
+        { "the last copy of an unconfirmed trade wins", false, "101", "101", 2 },
+        { "a confirmed trade is never changed by the stream", true, "101", "100", 2 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_ev_trade trade = { 0 };
+        kt_ev_feed_stats stats = { 0 };
+        desk d;
+
+        desk_open(&d);
+        tick(&d, &(given){ 500, "100", "1", "a" });
+        if (rows[i].confirmed)
+            answer(&d, 200, &(given){ 500, "100", "1", "a" }, 1, 0);
+        tick(&d, &(given){ 500, rows[i].price, "1", "a" });
+        wait_for(&d, 2 * S);
+        assert_true(newest(&d, KT_EV_TRADE, "trades.gen.BTC", &trade));
+        assert_true(newest(&d, KT_EV_FEED_STATS, "stats.gen.BTC", &stats));
+        if (kt_decimal_compare(trade.price, decimal(rows[i].expected)) != 0 ||
+            count_of(&d, KT_EV_TRADE) != rows[i].trades)
+            fail_msg("%s", rows[i].name);
+        assert_int_equal(trade.validated, rows[i].confirmed);
+        assert_int_equal(stats.repeated, 1);
+        desk_close(&d);
+    }
+}
+
+/* 20 s is the longest window: REST is first asked from 20 s before the first trade. */
+static void test_later_change(void **state)
+{
+    static const given first[] = { { 100500, "100", "1", "a" }, { 103200, "100", "2", "b" },
+        { 110100, "100", "1", "c" } };
+    static const given again[] = { { 99900, "100", "1", "d" }, { 100500, "101.5", "1", "a" },
+        { 103200, "100", "2", "b" }, { 110100, "100", "1", "c" } };
+    static const given earlier[] = { { 10, "100", "1", "z" } };
+    kt_ev_request request = { 0 };
+    kt_ev_watermark watermark = { 0 };
+    uint32_t ranges = 0, changed = 0;
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &first[0]);
+    assert_true(newest(&d, KT_EV_REQUEST, "request.gen", &request));
+    assert_int_equal(request.from_time, T0 + 80500 * MS);
+    answer(&d, 200, first, 3, 0);
+    wait_for(&d, 60 * MS);
+    assert_true(newest(&d, KT_EV_REQUEST, "request.gen", &request));
+    assert_int_equal(request.from_time, 0); /* is there anything earlier? */
+    assert_int_equal(count_of(&d, KT_EV_WATERMARK), 0);
+    answer(&d, 200, earlier, 1, 0);
+    assert_true(newest(&d, KT_EV_WATERMARK, "watermark.gen.BTC", &watermark));
+    assert_int_equal(watermark.covered_from, T0 + 80500 * MS);
+    assert_int_equal(watermark.validated_until, T0 + 110100 * MS);
+    tick(&d, &again[0]); /* before the first: the way is gone again, 20 s before it */
+    wait_for(&d, S);
+    answer(&d, 200, &first[2], 1, 0);
+    wait_for(&d, S);
+    assert_true(newest(&d, KT_EV_REQUEST, "request.gen", &request));
+    assert_int_equal(request.from_time, T0 + 79900 * MS);
+    answer(&d, 200, again, 4, 0);
+    assert_true(newest(&d, KT_EV_WATERMARK, "watermark.gen.BTC", &watermark));
+    assert_int_equal(watermark.covered_from, T0 + 79900 * MS);
+    for (size_t i = 0; i < d.env.output_count; i++) {
+        const fake_output *o = &d.env.outputs[i];
+        kt_ev_correction ev;
+
+        if (o->kind != KT_EV_CORRECTION || kt_event_decode(o->kind, d.env.bytes + o->at, o->size, &ev) != KT_OK ||
+            ev.revision != 0)
+            continue;
+        ranges++;
+        assert_int_equal(ev.cause, KT_CAUSE_CHANGED);
+        assert_int_equal(ev.trade_count, 1);
+        if (!kt_text_equal(kt_texts_get(&ev.trade_ids, 0), KT_TEXT("a")))
+            continue;
+        changed++;
+        assert_int_equal(ev.mark_from, T0 + 101 * S);
+        assert_int_equal(ev.mark_to, T0 + (ev.window == 5 * S ? 105 : 110) * S); /* 110: as far as there are values */
+        assert_true(kt_sum_value(ev.delta_pq) * kt_pow10(6) == (kt_i128)15 * kt_pow10(5 + ev.delta_pq.scale));
+        assert_true(kt_sum_value(ev.delta_q) == 0);
+        assert_int_equal(ev.delta_trades, 0);
+    }
+    assert_int_equal(changed, 2); /* one a window */
+    assert_int_equal(ranges, 4);  /* and as many for the trade that was not there */
+    desk_close(&d);
+}
+
+static void test_scales(void **state)
+{
+    kt_ev_vwap value = { 0 };
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &(given){ 500, "100.25", "0.001", "a" });
+    tick(&d, &(given){
+                 600, "100.2512345", "0.00000001", "b" }); /* more digits than the instrument has: exact all the same */
+    tick(&d, &(given){ 1500, "100.25", "1", "c" });
+    assert_true(newest(&d, KT_EV_VWAP, "vwap.5s.gen.BTC", &value));
+    assert_int_equal(value.mark, T0 + S);
+    assert_true(kt_sum_value(value.sum_pq) == 100250000ll * 1000000 + 1002512345);
+    assert_int_equal(value.sum_pq.scale, 15);
+    assert_true(kt_sum_value(value.sum_q) == 100001);
+    assert_int_equal(value.price.scale, 4);
+    assert_int_equal(value.price.m, 1002500);
+    desk_close(&d);
+}
+
+static void test_asking(void **state)
+{
+    kt_ev_request request = { 0 };
+    desk d;
+    uint32_t asked;
+    int64_t failed_at;
+
+    desk_open(&d);
+    tick(&d, &(given){ 500, "100", "1", "a" });
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 1);
+    tick(&d, &(given){ 600, "100", "1", "b" });
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 1); /* one at a time */
+    failed_at = d.env.now_ns;
+    answer(&d, 429, NULL, 0, failed_at + 10 * S);
+    wait_for(&d, 10 * S - 1);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 1); /* not before the venue said */
+    wait_for(&d, S);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 2);
+    for (uint32_t i = 0; i < 10; i++) {
+        answer(&d, 500, NULL, 0, 0);
+        wait_for(&d, 31 * S);
+    }
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 12); /* failures wait longer and longer, 30 s at most */
+    assert_true(newest(&d, KT_EV_REQUEST, "request.gen", &request));
+    asked = count_of(&d, KT_EV_REQUEST);
+    wait_for(&d, 61 * S);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), asked + 1); /* an answer that never comes is asked for again */
+    /* A restart asks for what is open, by the same name. */
+    assert_true(newest(&d, KT_EV_REQUEST, "request.gen", &request));
+    kt_ev_lane_start start;
+    uint64_t open = request.request_id;
+    kt_event_init(KT_EV_LANE_START, &start);
+    start.lane = KT_TEXT("market");
+    fake_input(&d.env, &kt_market_service, d.state, KT_EV_LANE_START, "lane.start.market", &start);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), asked + 2);
+    assert_true(newest(&d, KT_EV_REQUEST, "request.gen", &request));
+    assert_int_equal(request.request_id, open);
+    desk_close(&d);
+}
+
+static void test_snapshot_refused(void **state)
+{
+    kt_writer writer;
+    kt_err err;
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &(given){ 500, "100", "1", "a" });
+    tick(&d, &(given){ 1600, "100", "1", "b" });
+    kt_writer_init(&writer);
+    assert_int_equal(kt_market_service.snapshot(d.state, &writer), KT_OK);
+    for (size_t size = 0; size < writer.size; size++) {
+        void *again;
+
+        assert_int_equal(kt_market_service.start(&d.env, d.config, &again, &err), KT_OK);
+        assert_int_equal(
+            kt_market_service.restore(again, 1, (kt_text){ (char *)writer.bytes, size }, &err), KT_CORRUPT);
+        kt_market_service.stop(again);
+    }
+    kt_writer_done(&writer);
+    desk_close(&d);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_market_time),
+        cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_later_change),
+        cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_asking),
+        cmocka_unit_test(test_snapshot_refused),
+    };
+
+    return cmocka_run_group_tests_name("market_rules", tests, NULL, NULL);
+}
