@@ -1,9 +1,9 @@
 /* quant/median.h - the median of the last few values, and which value is too far from it.
  *
- * Median   of the last KT_MEDIAN_SPAN values (fewer at the start); of an even number of them the mean of the two in the middle,
- *          kept doubled so that it stays an integer.
- * Far      |value - median| * 100 > percent * median, exactly: a value at the limit itself is not far. Values are positive.
- *          Before KT_MEDIAN_MIN values there is no judgement.
+ * Median   of the last KT_MEDIAN_SPAN values (fewer at the start); of an even number of them the mean of the two in the
+ *          middle, kept doubled so that it stays an integer.
+ * Far      |value - median| * 100 > percent * median, exactly: a value at the limit itself is not far. Values are
+ *          positive. Before KT_MEDIAN_MIN values there is no judgement.
  * Cost     a push moves at most KT_MEDIAN_SPAN numbers; no allocation.
  */
 #ifndef KT_QUANT_MEDIAN_H

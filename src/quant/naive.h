@@ -1,5 +1,5 @@
-/* quant/naive.h - the slow, obvious second implementation that tests compare quant/vwap.h with: a list of trades, and a loop
- * over all of it for each question. For tests only.
+/* quant/naive.h - the slow, obvious second implementation that tests compare quant/vwap.h with: a list of trades, and a
+ * loop over all of it for each question. For tests only.
  */
 #ifndef KT_QUANT_NAIVE_H
 #define KT_QUANT_NAIVE_H

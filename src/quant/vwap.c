@@ -15,8 +15,8 @@ typedef struct cell {
     kt_i128 q;
 } cell;
 
-/* A window that slides: it holds the cells from `first` to before `next` (positions counted from the first cell ever kept),
- * which are those with low <= number <= high. */
+/* A window that slides: it holds the cells from `first` to before `next` (positions counted from the first cell ever
+ * kept), which are those with low <= number <= high. */
 typedef struct window {
     int64_t span_s;
     bool set; /* false: has no mark yet, or lost it when cells were forgotten */

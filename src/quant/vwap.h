@@ -5,14 +5,15 @@
  * Units    price and qty are mantissas in one scale each, the same for all trades of a series (kt_vwap_rescale changes
  *          it); time in ns since 1970 UTC, at least 0; marks and spans in whole seconds.
  * Window   of mark s and span I: the trades with s - I <= time <= s, both ends in.
- * Cells    trades are summed into sparse cells, in the order of time: one for each exact whole second and one for the open
- *          interval between two, so that both ends of every window fall between cells.
+ * Cells    trades are summed into sparse cells, in the order of time: one for each exact whole second and one for the
+ *          open interval between two, so that both ends of every window fall between cells.
  *
  *              second   10          11          12
  *              cell     |20|  21   |22|   23   |24|        window of mark 12, span 2: cells 20 to 24
  *
- * Cost     push: O(1) in order, moving the cells behind it for a late trade. kt_vwap_at: amortised O(1) a cell while its marks
- *          ascend, the cells of the window otherwise. Memory: 48 bytes a cell, grown by doubling up to cell_max.
+ * Cost     push: O(1) in order, moving the cells behind it for a late trade. kt_vwap_at: amortised O(1) a cell while
+ *          its marks ascend, the cells of the window otherwise. Memory: 48 bytes a cell, grown by doubling up to
+ *          cell_max.
  * Bounds   KT_VWAP_WINDOW_MAX windows, cell_max cells; all sums held together fit 127 bits (KT_RANGE).
  */
 #ifndef KT_QUANT_VWAP_H
@@ -40,35 +41,38 @@ typedef struct kt_vwap kt_vwap;
 kt_code kt_vwap_new(uint32_t cell_max, kt_vwap **out_vwap);
 void kt_vwap_free(kt_vwap *vwap);
 
-/* Add a window of `span_s` whole seconds (at least 1); *out_window is its number from 0. Two windows may have the same span:
- * each slides on its own. KT_ARG, KT_FULL: KT_VWAP_WINDOW_MAX, KT_SYS: no memory. */
+/* Add a window of `span_s` whole seconds (at least 1); *out_window is its number from 0. Two windows may have the same
+ * span: each slides on its own. KT_ARG, KT_FULL: KT_VWAP_WINDOW_MAX, KT_SYS: no memory. */
 kt_code kt_vwap_window(kt_vwap *vwap, int64_t span_s, uint32_t *out_window);
 
-/* Add one trade. KT_ARG: price or qty not positive, or time negative. KT_SEQ: older than what kt_vwap_forget left. KT_FULL:
- * cell_max cells are in use. KT_RANGE: a sum would leave 127 bits. KT_SYS: no memory. After an error nothing has changed. */
+/* Add one trade. KT_ARG: price or qty not positive, or time negative. KT_SEQ: older than what kt_vwap_forget left.
+ * KT_FULL: cell_max cells are in use. KT_RANGE: a sum would leave 127 bits. KT_SYS: no memory. After an error nothing
+ * has changed. */
 kt_code kt_vwap_push(kt_vwap *vwap, int64_t time_ns, kt_price price, kt_qty qty);
 
-/* Take out a trade that was pushed with the same three values. KT_SEQ: already forgotten. KT_NOENT: its cell does not hold so
- * much. After an error nothing has changed. */
+/* Take out a trade that was pushed with the same three values. KT_SEQ: already forgotten. KT_NOENT: its cell does not
+ * hold so much. After an error nothing has changed. */
 kt_code kt_vwap_remove(kt_vwap *vwap, int64_t time_ns, kt_price price, kt_qty qty);
 
 /* What is in the window of this mark. KT_SEQ: the window begins before what is kept. */
 kt_code kt_vwap_at(kt_vwap *vwap, uint32_t window, int64_t mark_s, kt_vwap_sums *out_sums);
 
-/* The first mark after `after_s` whose window of `span_s` has a trade. KT_EMPTY: there is none yet. Cells that forgetting or
- * removal emptied do not count. */
+/* The first mark after `after_s` whose window of `span_s` has a trade. KT_EMPTY: there is none yet. Cells that
+ * forgetting or removal emptied do not count. */
 kt_code kt_vwap_next(const kt_vwap *vwap, int64_t span_s, int64_t after_s, int64_t *out_mark_s);
 
 /* Drop the cells of times before the whole second `before_s`; windows must not reach further back from now on. */
 void kt_vwap_forget(kt_vwap *vwap, int64_t before_s);
 int64_t kt_vwap_kept_from(const kt_vwap *vwap); /* the greatest before_s so far, or 0 */
 
-/* Multiply what is kept: prices by price_factor, quantities by qty_factor (at least 1). KT_RANGE: nothing has changed. */
+/* Multiply what is kept: prices by price_factor, quantities by qty_factor (at least 1). KT_RANGE: nothing has changed.
+ */
 kt_code kt_vwap_rescale(kt_vwap *vwap, int64_t price_factor, int64_t qty_factor);
 bool kt_vwap_fits(const kt_vwap *vwap, int64_t price_factor, int64_t qty_factor); /* would it be KT_OK? */
 
-/* Cells in order of time, for snapshots: `number` is 2 x second, or 2 x second + 1 for the open interval behind it. A series is
- * rebuilt by kt_vwap_cell_put in the same order. KT_SEQ: not after the last one, KT_FULL, KT_RANGE, KT_ARG, KT_SYS. */
+/* Cells in order of time, for snapshots: `number` is 2 x second, or 2 x second + 1 for the open interval behind it. A
+ * series is rebuilt by kt_vwap_cell_put in the same order. KT_SEQ: not after the last one, KT_FULL, KT_RANGE, KT_ARG,
+ * KT_SYS. */
 typedef struct kt_vwap_cell {
     int64_t number;
     kt_vwap_sums sums;

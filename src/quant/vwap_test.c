@@ -152,8 +152,8 @@ static void test_price(void **state)
     }
 }
 
-/* Random pushes (in order, late, on whole seconds), removals, questions at rising and falling marks, forgetting, rescaling and
- * rebuilding from cells, each answer compared with the naive list. */
+/* Random pushes (in order, late, on whole seconds), removals, questions at rising and falling marks, forgetting,
+ * rescaling and rebuilding from cells, each answer compared with the naive list. */
 static void series_against_naive(kt_rng *rng, uint32_t steps)
 {
     static const int64_t spans[] = { 1, 2, 7, 60, 300 };

@@ -1,5 +1,5 @@
-/* service/fake_env.h - the smallest env that a service can live in: timers in a list, outputs in a buffer. For tests that call a
- * service's handlers themselves, to look at it between any two inputs; tests of recovery use lane/script.h.
+/* service/fake_env.h - the smallest env that a service can live in: timers in a list, outputs in a buffer. For tests
+ * that call a service's handlers themselves, to look at it between any two inputs; tests of recovery use lane/script.h.
  */
 #ifndef KT_SERVICE_FAKE_ENV_H
 #define KT_SERVICE_FAKE_ENV_H

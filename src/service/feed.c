@@ -89,7 +89,8 @@ static void tell_link(venue_feed *venue, kt_link state, kt_text reason)
     kt_lane_input(venue->state->lane, KT_EV_LINK, kt_text_of(venue->link_subject), 0, &ev, NULL);
 }
 
-/* Streams ----------------------------------------------------------------------------------------------------------- */
+/* Streams -----------------------------------------------------------------------------------------------------------
+ */
 
 static void stream_put(venue_feed *venue, uint16_t kind, kt_text subject, const void *event)
 {
@@ -130,7 +131,8 @@ static void connect_in(venue_feed *venue, int64_t wait_ns)
     kt_timer_set(loop, &venue->connect_timer, kt_loop_now(loop) + wait_ns);
 }
 
-/* Twice as long after each attempt, and up to a half less, so that many clients of one venue do not come back together. */
+/* Twice as long after each attempt, and up to a half less, so that many clients of one venue do not come back together.
+ */
 static int64_t backoff_ns(venue_feed *venue)
 {
     int64_t least = venue->state->config->gather_backoff_min_ms * KT_NS_PER_MS;
@@ -223,7 +225,8 @@ static void on_connect_due(kt_timer *timer)
         again(venue, kt_text_of(err.msg));
 }
 
-/* REST -------------------------------------------------------------------------------------------------------------- */
+/* REST --------------------------------------------------------------------------------------------------------------
+ */
 
 static kt_text text_keep(feed_state *state, kt_text text)
 {
@@ -393,7 +396,8 @@ static void feed_request(void *ctx, const kt_event *event)
     free(r);
 }
 
-/* Life -------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------------------
+ */
 
 static void feed_stop(void *ctx)
 {

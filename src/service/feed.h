@@ -1,14 +1,15 @@
 /* service/feed.h - the part of lane market that touches the world: venues' streams and REST interfaces.
  *
- * Streams   one WebSocket connection a venue. Each message is decoded by venue/venue.h into one input: a `tick`, or an `invalid`
- *           with the reason. Connections that end, or that are silent for the venue's silence_ms, are made anew after a wait that
- *           doubles from gather.backoff_min_ms to gather.backoff_max_ms, with jitter of up to a half; a connection that
- *           delivered a message starts again at the minimum. Each change is a `link` input.
- * REST      each `request` output of service/market.h is one HTTP request; what comes of it, also a failure, is one `answer` input
- *           with the request's seq as its cause.
- * Start     a venue whose format describes its instruments is asked for them first, and its stream is opened when they are
- *           known, or when KT_FEED_INSTRUMENTS_MS have passed.
- * Full disk a trade that the log refuses (KT_FULL) ends its connection, which is made anew with the usual wait: REST repairs what is lost.
+ * Streams   one WebSocket connection a venue. Each message is decoded by venue/venue.h into one input: a `tick`, or an
+ *           `invalid` with the reason. Connections that end, or that are silent for the venue's silence_ms, are made
+ *           anew after a wait that doubles from gather.backoff_min_ms to gather.backoff_max_ms, with jitter of up to a
+ *           half; a connection that delivered a message starts again at the minimum. Each change is a `link` input.
+ * REST      each `request` output of service/market.h is one HTTP request; what comes of it, also a failure, is one
+ *           `answer` input with the request's seq as its cause.
+ * Start     a venue whose format describes its instruments is asked for them first, and its stream is opened when they
+ *           are known, or when KT_FEED_INSTRUMENTS_MS have passed.
+ * Full disk a trade that the log refuses (KT_FULL) ends its connection, which is made anew with the usual wait: REST
+ * repairs what is lost.
  *           A refused answer is asked for again by service/repair.h.
  * Bounds    KT_FEED_REQUEST_MAX requests are open at a time; what is beyond is answered at once with status 0.
  */

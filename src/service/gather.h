@@ -1,23 +1,24 @@
 /* service/gather.h - which trades a feed (one symbol of one venue) has had: ids, counters, suspicion, market time.
  *
  * Counted    received   well-formed trades of the stream, repeats included
- *            repeated   trades whose id the stream had given before; also trades that are older than what is remembered and that REST
- *                       has passed
+ *            repeated   trades whose id the stream had given before; also trades that are older than what is remembered
+ *                       and that REST has passed
  *            reordered  first deliveries behind a later one: by number where the venue numbers its trades, else by time
- *            suspect    first deliveries whose price is more than suspect_percent away from the median of the (up to) 31 first
- *                       deliveries before, whatever REST says of them
+ *            suspect    first deliveries whose price is more than suspect_percent away from the median of the (up to)
+ *                       31 first deliveries before, whatever REST says of them
  *            missing    trades that the stream has not given: gaps in the numbers between the first and the last trade
- *                       known; without numbers, trades that only REST has given. Counted from the stream's first trade on, or
- *                       from REST's first when there is nothing earlier. A trade that comes after all counts no longer
+ *                       known; without numbers, trades that only REST has given. Counted from the stream's first trade
+ *                       on, or from REST's first when there is nothing earlier. A trade that comes after all counts no
+ *                       longer
  *            repaired   trades in that range that only REST has given
  *            corrected  trades to which REST gave another price, quantity or time than the stream; and later changes
  *            lost       trades of the stream that REST has passed without giving
  * Never      is a confirmed trade changed by the stream. The last copy of a trade that is not confirmed yet wins.
- * Market     time is the greatest accepted venue time; it never follows a clock. A step of more than step_ns ahead waits for a
- *            second trade within step_ns of the first, or for REST. A first trade that the second contradicts is
- *            such a step too.
- * Memory     a trade is remembered while it is younger than keep_ns behind market time (and behind the stream), or not settled by
- *            REST; at most lag_max_ns longer than that, and trade_max at most.
+ * Market     time is the greatest accepted venue time; it never follows a clock. A step of more than step_ns ahead
+ *            waits for a second trade within step_ns of the first, or for REST. A first trade that the second
+ *            contradicts is such a step too.
+ * Memory     a trade is remembered while it is younger than keep_ns behind market time (and behind the stream), or not
+ *            settled by REST; at most lag_max_ns longer than that, and trade_max at most.
  */
 #ifndef KT_SERVICE_GATHER_H
 #define KT_SERVICE_GATHER_H
@@ -84,11 +85,13 @@ typedef struct kt_gather_step {
 kt_code kt_gather_init(kt_gather *gather, const kt_gather_rules *rules, uint64_t hash_seed);
 void kt_gather_done(kt_gather *gather);
 
-/* What has to be multiplied so that a trade with these decimals fits, 1 and 1 mostly. false: it can not be made to fit. */
+/* What has to be multiplied so that a trade with these decimals fits, 1 and 1 mostly. false: it can not be made to fit.
+ */
 bool kt_gather_fit(const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale,
     uint8_t *out_quantity_scale);
 
-/* Change to greater scales, everything that is remembered included. false: something would not fit, nothing has changed. */
+/* Change to greater scales, everything that is remembered included. false: something would not fit, nothing has
+ * changed. */
 bool kt_gather_rescale(kt_gather *gather, uint8_t price_scale, uint8_t quantity_scale);
 
 /* A trade of the stream. `passed` says that REST has gone past its place. */
@@ -97,8 +100,8 @@ kt_gather_step kt_gather_tick(kt_gather *gather, const kt_ev_tick *tick, bool pa
 /* A trade of REST. */
 kt_gather_step kt_gather_row(kt_gather *gather, const kt_row_trade *row, int64_t receive_ns);
 
-/* REST has reached rest_ns and given everything before before_ns (where trades are numbered: below this number): trades that
- * it has not given are settled without it, each told to `lost` (its flags are set already). */
+/* REST has reached rest_ns and given everything before before_ns (where trades are numbered: below this number): trades
+ * that it has not given are settled without it, each told to `lost` (its flags are set already). */
 void kt_gather_pass(kt_gather *gather, int64_t rest_ns, int64_t before_ns, uint64_t below,
     void (*lost)(void *ctx, uint64_t position), void *ctx);
 

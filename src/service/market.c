@@ -107,7 +107,8 @@ static void name_copy(char out[NAME_SIZE], kt_text name)
     out[n] = 0;
 }
 
-/* Feeds ------------------------------------------------------------------------------------------------------------- */
+/* Feeds -------------------------------------------------------------------------------------------------------------
+ */
 
 static void feed_free(market_feed *feed)
 {
@@ -192,8 +193,8 @@ static void emit_instrument(const market_feed *feed, kt_env *env)
     kt_env_emit(env, KT_EV_INSTRUMENT, kt_text_of(feed->instrument_subject), &feed->instrument);
 }
 
-/* The feed of that venue and symbol; made when it is not there. A venue that does not describe its instruments has those of the
- * configuration. NULL: beyond the bounds. */
+/* The feed of that venue and symbol; made when it is not there. A venue that does not describe its instruments has
+ * those of the configuration. NULL: beyond the bounds. */
 static market_feed *feed_make(market *m, kt_env *env, market_venue *venue, kt_text symbol)
 {
     market_feed *feed = feed_new(m, venue, symbol);
@@ -251,7 +252,8 @@ static bool feed_fit(market_feed *feed, kt_decimal price, kt_decimal quantity)
     return true;
 }
 
-/* Telling ----------------------------------------------------------------------------------------------------------- */
+/* Telling -----------------------------------------------------------------------------------------------------------
+ */
 
 static void emit_trade(const market_feed *feed, kt_env *env, uint64_t position, bool rest)
 {
@@ -368,7 +370,8 @@ static void stats_timer(market *m, kt_env *env)
             emit_venue_stats(m, env, &m->venues[i]);
 }
 
-/* Asking ------------------------------------------------------------------------------------------------------------ */
+/* Asking ------------------------------------------------------------------------------------------------------------
+ */
 
 static void request_emit(market_feed *feed, kt_env *env)
 {
@@ -444,7 +447,8 @@ static void ask_instruments(market_venue *venue, kt_env *env)
     kt_env_request(env, KT_EV_REQUEST, kt_text_of(venue->request_subject), &ev);
 }
 
-/* Inputs ------------------------------------------------------------------------------------------------------------ */
+/* Inputs ------------------------------------------------------------------------------------------------------------
+ */
 
 /* What follows from one step of gather: sums, later corrections, the trade event. */
 static void step_apply(market_feed *feed, kt_env *env, const kt_gather_step *step, bool rest)
@@ -771,7 +775,8 @@ static void market_timer(void *state, kt_env *env, uint64_t timer_id)
         ask_timer(m, m->feeds[index], env);
 }
 
-/* Life -------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------------------
+ */
 
 static void market_stop(void *state)
 {
@@ -836,7 +841,8 @@ out:
     return KT_OK;
 }
 
-/* Snapshots --------------------------------------------------------------------------------------------------------- */
+/* Snapshots ---------------------------------------------------------------------------------------------------------
+ */
 
 static kt_code market_snapshot(const void *state, kt_writer *writer)
 {

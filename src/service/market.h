@@ -9,13 +9,14 @@
  *               v                         v
  *          [ vwap ]  provisional when market time passes a mark, validated when REST has, corrections
  *
- * The three are state machines of their own (service/gather.h, repair.h, vwap.h), but one service with one snapshot: they
- * share the table of trades, and a trade is counted, confirmed and summed in one step, with no copy of it anywhere else.
+ * The three are state machines of their own (service/gather.h, repair.h, vwap.h), but one service with one snapshot:
+ * they share the table of trades, and a trade is counted, confirmed and summed in one step, with no copy of it anywhere
+ * else.
  *
  * Inputs   tick, invalid, link, instrument, answer, timer, lane_start. Other kinds are skipped.
  * Outputs  trade, watermark, vwap, correction, feed_stats, instrument, and request (carried out by service/feed.h).
- * Feeds    one per venue and symbol, made when its first trade comes or when it is configured, KT_MARKET_FEED_MAX at most.
- *          Ticks of a venue that is not configured, and of feeds beyond the bound, are ignored.
+ * Feeds    one per venue and symbol, made when its first trade comes or when it is configured, KT_MARKET_FEED_MAX at
+ *          most. Ticks of a venue that is not configured, and of feeds beyond the bound, are ignored.
  */
 #ifndef KT_SERVICE_MARKET_H
 #define KT_SERVICE_MARKET_H

@@ -1,5 +1,5 @@
-/* The market service inside a real lane: the same bytes whatever the hash seed, the addresses and the batch size, over a kill
- * and a clean restart in the middle. */
+/* The market service inside a real lane: the same bytes whatever the hash seed, the addresses and the batch size, over
+ * a kill and a clean restart in the middle. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

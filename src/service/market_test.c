@@ -1,5 +1,5 @@
-/* The market service against a slow, obvious model: a list of true trades, a stream that breaks some of them, a REST interface
- * that tells the truth late, and sums by a loop over all of it for each published value. */
+/* The market service against a slow, obvious model: a list of true trades, a stream that breaks some of them, a REST
+ * interface that tells the truth late, and sums by a loop over all of it for each published value. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,7 +118,8 @@ static bool numbered(uint32_t venue)
     return venue == 1;
 }
 
-/* Truth ------------------------------------------------------------------------------------------------------------- */
+/* Truth -------------------------------------------------------------------------------------------------------------
+ */
 
 static void truth_make(model *m, uint32_t venue, uint32_t count, bool crowd)
 {
@@ -198,7 +199,8 @@ static kt_decimal decimal_of(int64_t m)
     return kt_decimal_canon((kt_decimal){ .m = m, .scale = SCALE });
 }
 
-/* What is expected ----------------------------------------------------------------------------------------------------- */
+/* What is expected
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* What a trade puts into provisional sums now: its price, 0 when it does not count. */
 static int64_t live_price(const model_trade *t)
@@ -271,7 +273,8 @@ static bool line_parse(const char *subject, const char *kind, uint32_t *line, ui
     return false;
 }
 
-/* Outputs ------------------------------------------------------------------------------------------------------------- */
+/* Outputs -------------------------------------------------------------------------------------------------------------
+ */
 
 static void see_vwap(model *m, const fake_output *o, const kt_ev_vwap *ev)
 {
@@ -388,7 +391,8 @@ static void input(model *m, uint16_t kind, const char *subject, const void *even
         state_restore(m);
 }
 
-/* The stream ------------------------------------------------------------------------------------------------------------ */
+/* The stream
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static int compare_i64(const void *a, const void *b)
 {
@@ -509,7 +513,8 @@ static void stream_next(model *m, uint32_t venue)
     queue_run(m, venue, false);
 }
 
-/* REST ------------------------------------------------------------------------------------------------------------------ */
+/* REST
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void answer_instruments(model *m, uint32_t venue, const kt_ev_request *request)
 {
@@ -617,7 +622,8 @@ static void time_pass(model *m, int64_t ns)
     m->env.now_ns = until;
 }
 
-/* Runs ---------------------------------------------------------------------------------------------------------------- */
+/* Runs ----------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct model_options {
     uint64_t seed;
@@ -754,7 +760,8 @@ static bool crowded(const model *m, uint32_t line, uint32_t window, int64_t mark
     return false;
 }
 
-/* Every value that should be there is, validated ones equal the truth, and revisions and corrections follow from both. */
+/* Every value that should be there is, validated ones equal the truth, and revisions and corrections follow from both.
+ */
 static void model_check(model *m)
 {
     for (uint32_t line = 0; line <= VENUE_MAX; line++) {

@@ -1,19 +1,21 @@
 /* service/repair.h - how far REST has confirmed the trades of one feed, what to ask next, and when.
  *
- * Way       seek     (numbered) find the first trade to ask for: gallop back by numbers until a trade lies before the start, or
+ * Way       seek     (numbered) find the first trade to ask for: gallop back by numbers until a trade lies before the
+ *           start, or
  *                    nothing is earlier; then halve the range to one page
- *           forward  page after page: by number from the last one known, or by time from the last one known, which comes again
- *                    (trades of the same ms may be new). A full page of one ms can not be passed by asking again: it is
- *                    stepped over, and told as a full ms
+ *           forward  page after page: by number from the last one known, or by time from the last one known, which
+ *                    comes again (trades of the same ms may be new). A full page of one ms can not be passed by asking
+ *                    again: it is stepped over, and told as a full ms
  *           probe    (by time) after the first page: is there anything before it? "Nothing earlier" counts as covered
- * Start     one longest window before the smallest time the stream gave. When a smaller one arrives, and it is not covered, the way is
- *           gone again from there; what was confirmed stays confirmed.
- * Watermark `until_ns` is the time of the last trade that REST gave: every mark before it (strictly) is passed. `from_ns`: every
+ * Start     one longest window before the smallest time the stream gave. When a smaller one arrives, and it is not
+ *           covered, the way is gone again from there; what was confirmed stays confirmed.
+ * Watermark `until_ns` is the time of the last trade that REST gave: every mark before it (strictly) is passed.
+ * `from_ns`: every
  *           trade at or after it, up to there, is known.
- * When      at once after a full page, after poll_ns while trades of the stream wait to be confirmed, after KT_REPAIR_IDLE_NS
- *           otherwise, so that drops at the end of a burst are found too. Failures double a wait from KT_REPAIR_RETRY_NS to
- *           KT_REPAIR_RETRY_MAX_NS. One request of a feed is open at a time; one that is not answered in KT_REPAIR_LOST_NS is asked
- *           again.
+ * When      at once after a full page, after poll_ns while trades of the stream wait to be confirmed, after
+ *           KT_REPAIR_IDLE_NS otherwise, so that drops at the end of a burst are found too. Failures double a wait from
+ *           KT_REPAIR_RETRY_NS to KT_REPAIR_RETRY_MAX_NS. One request of a feed is open at a time; one that is not
+ *           answered in KT_REPAIR_LOST_NS is asked again.
  */
 #ifndef KT_SERVICE_REPAIR_H
 #define KT_SERVICE_REPAIR_H
@@ -72,7 +74,8 @@ typedef struct kt_repair {
 
 void kt_repair_init(kt_repair *repair, const kt_repair_rules *rules);
 
-/* The stream gave a trade at this time and with this number: true when it is the first, and something has to be asked. */
+/* The stream gave a trade at this time and with this number: true when it is the first, and something has to be asked.
+ */
 bool kt_repair_seen(kt_repair *repair, int64_t time_ns, uint64_t number);
 
 /* Has REST gone past the place of this trade? */
@@ -92,8 +95,8 @@ typedef struct kt_repair_step {
     uint64_t below;     /* numbered: all below it */
 } kt_repair_step;
 
-/* An answer of status 200 to kt_repair_question(), for which nothing else was asked since. `rows` are sorted by number, or by time;
- * row_count is how many the venue sent, valid or not. */
+/* An answer of status 200 to kt_repair_question(), for which nothing else was asked since. `rows` are sorted by number,
+ * or by time; row_count is how many the venue sent, valid or not. */
 kt_repair_step kt_repair_answer(kt_repair *repair, const kt_row_trade *rows, uint32_t count, uint32_t row_count);
 
 /* How long to wait after an answer, or after a failure. */

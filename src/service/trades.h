@@ -1,8 +1,8 @@
 /* service/trades.h - the trades of one feed that are still of use, in the order they came, found by their id.
  *
  * A trade stays at its position until it is dropped at the front. Positions count up from 0 and are never used again.
- * Cost     add, find and drop O(1) amortised; memory (64 bytes a trade, 8 of index, the bytes of ids that are no numbers) is
- *          grown by doubling up to trade_max trades.
+ * Cost     add, find and drop O(1) amortised; memory (64 bytes a trade, 8 of index, the bytes of ids that are no
+ *          numbers) is grown by doubling up to trade_max trades.
  */
 #ifndef KT_SERVICE_TRADES_H
 #define KT_SERVICE_TRADES_H
@@ -52,8 +52,8 @@ kt_trade *kt_trades_at(kt_trades *trades, uint64_t position);
 /* `number` 0: by the text. KT_NOENT. */
 kt_code kt_trades_find(kt_trades *trades, uint64_t number, kt_text id, uint64_t *out_position);
 
-/* Add a trade that is not there. Of `trade` all but key, id_at and id_size is taken. An id that is not the decimal digits of
- * `number` is kept as text, at most 255 bytes. KT_FULL: trade_max; KT_SYS: no memory; KT_LIMIT: the id. */
+/* Add a trade that is not there. Of `trade` all but key, id_at and id_size is taken. An id that is not the decimal
+ * digits of `number` is kept as text, at most 255 bytes. KT_FULL: trade_max; KT_SYS: no memory; KT_LIMIT: the id. */
 kt_code kt_trades_add(kt_trades *trades, const kt_trade *trade, uint64_t number, kt_text id, uint64_t *out_position);
 
 void kt_trades_drop(kt_trades *trades);

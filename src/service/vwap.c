@@ -267,7 +267,8 @@ static bool line_complete(const line *l, uint32_t window, int64_t mark_s, bool l
     return true;
 }
 
-/* Values that wait -------------------------------------------------------------------------------------------------- */
+/* Values that wait --------------------------------------------------------------------------------------------------
+ */
 
 static void held_push(held_list *list, const held *h)
 {
@@ -317,7 +318,8 @@ static void held_trim(held_list *list, int64_t before_s)
     }
 }
 
-/* Deviations -------------------------------------------------------------------------------------------------------- */
+/* Deviations --------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t deviation_from(const deviation_list *list, int64_t time_ns)
 {
@@ -426,7 +428,8 @@ static void line_blame(const line *l, uint32_t window, const held *h, blame *b)
     }
 }
 
-/* Publishing -------------------------------------------------------------------------------------------------------- */
+/* Publishing --------------------------------------------------------------------------------------------------------
+ */
 
 static kt_decimal price_of(const kt_vwap_sums *sums, scales at)
 {
@@ -690,7 +693,8 @@ static void feed_forget(kt_average_feed *feed)
     }
 }
 
-/* The feed's steps -------------------------------------------------------------------------------------------------- */
+/* The feed's steps --------------------------------------------------------------------------------------------------
+ */
 
 void kt_average_market(kt_average_feed *feed, kt_env *env)
 {
@@ -768,8 +772,8 @@ static void feed_later(kt_average_feed *feed, kt_env *env, const kt_trade *was, 
     }
 }
 
-/* REST has left this trade out (`lost`): the values that hold it deviate, which are those from its arrival on. Or it has it after all:
- * then those deviate that do not hold it. */
+/* REST has left this trade out (`lost`): the values that hold it deviate, which are those from its arrival on. Or it
+ * has it after all: then those deviate that do not hold it. */
 static void deviation_lost(kt_average_feed *feed, const kt_trade *trade, uint64_t position, bool lost)
 {
     deviation *known = deviation_find(&feed->deviations, trade->time_ns, position);
@@ -857,7 +861,8 @@ void kt_average_price_scale(kt_average_feed *feed, uint8_t price_scale)
     feed->price_scale = price_scale;
 }
 
-/* Life -------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------------------
+ */
 
 kt_code kt_averages_new(const kt_config *config, kt_averages **out_averages, kt_err *err)
 {
@@ -963,7 +968,8 @@ void kt_average_feed_free(kt_average_feed *feed)
     free(feed);
 }
 
-/* Snapshots --------------------------------------------------------------------------------------------------------- */
+/* Snapshots ---------------------------------------------------------------------------------------------------------
+ */
 
 enum {
     CELL_SIZE = 8 + 8 + 16 + 16,

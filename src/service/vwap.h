@@ -1,25 +1,27 @@
 /* service/vwap.h - which averages are published, when, and what is corrected later.
  *
- * Series       each feed has two (quant/vwap.h): provisional, with every trade that is known and not held back as suspect, and
- *              validated, with what REST gave. A composite has none: its sums are those of its members at the same mark, brought to
- *              the greatest scale among them.
- * Marks        every whole second s with a trade in [s - I, s], both ends in, for each window I. Provisional values are published
- *              when market time passes s (is greater), in order of s, from the first market time on; validated ones when REST
- *              has passed s and covers s - I.
- * Composites   market time is the greatest of the members'. REST has passed s when it has for every member that ever had a trade; a
- *              member without any trade holds nobody up, one whose REST stands still holds up the validated values.
- * Revision     1 for the first value of a mark and window. A validated value that equals the provisional one has revision 1 too;
- *              one that differs has 2, and a correction follows it: cause and ids (the first KT_AVERAGE_ID_MAX, in order of time) of the
- *              trades that were not in the provisional value as REST has them, and their number. With several causes the one with
- *              the least number in the schema is named. Where REST has no trade at all in a window that had a provisional value,
- *              only the correction is published, with nothing as the new value.
- * Later        change of a trade that validated values hold: one correction a window with the range of marks and what to add to
- *              each; their revision counts one up.
+ * Series       each feed has two (quant/vwap.h): provisional, with every trade that is known and not held back as
+ *              suspect, and validated, with what REST gave. A composite has none: its sums are those of its members at
+ *              the same mark, brought to the greatest scale among them.
+ * Marks        every whole second s with a trade in [s - I, s], both ends in, for each window I. Provisional values are
+ *              published when market time passes s (is greater), in order of s, from the first market time on;
+ *              validated ones when REST has passed s and covers s - I.
+ * Composites   market time is the greatest of the members'. REST has passed s when it has for every member that ever
+ *              had a trade; a member without any trade holds nobody up, one whose REST stands still holds up the
+ *              validated values.
+ * Revision     1 for the first value of a mark and window. A validated value that equals the provisional one has
+ *              revision 1 too; one that differs has 2, and a correction follows it: cause and ids (the first
+ *              KT_AVERAGE_ID_MAX, in order of time) of the trades that were not in the provisional value as REST has
+ *              them, and their number. With several causes the one with the least number in the schema is named. Where
+ *              REST has no trade at all in a window that had a provisional value, only the correction is published,
+ *              with nothing as the new value.
+ * Later        change of a trade that validated values hold: one correction a window with the range of marks and what
+ *              to add to each; their revision counts one up.
  * Complete     false when the window holds a ms of which REST can not give all trades; a provisional value also when
  *              its window begins before anything is known (the stream's first trade, or what REST covers).
  * Price        pq / q with the instrument's price scale + 2 digits (18 at most), half to even.
- * Bounds       KT_AVERAGE_CELL_MAX cells a series (a day more than the longest window); values held for comparison and cells older than that are
- *              given up: their marks get no validated value.
+ * Bounds       KT_AVERAGE_CELL_MAX cells a series (a day more than the longest window); values held for comparison and
+ *              cells older than that are given up: their marks get no validated value.
  */
 #ifndef KT_SERVICE_VWAP_H
 #define KT_SERVICE_VWAP_H
@@ -55,7 +57,8 @@ void kt_average_price_scale(kt_average_feed *feed, uint8_t price_scale);
 bool kt_average_fits(const kt_average_feed *feed, int64_t price_factor, int64_t qty_factor);
 void kt_average_rescale(kt_average_feed *feed, int64_t price_factor, int64_t qty_factor);
 
-/* Follow one step of gather (of what ADDED, AGREED or CHANGED), or a trade that REST went past (`lost`): sums, later corrections. */
+/* Follow one step of gather (of what ADDED, AGREED or CHANGED), or a trade that REST went past (`lost`): sums, later
+ * corrections. */
 void kt_average_step(kt_average_feed *feed, kt_env *env, const kt_gather_step *step, bool rest);
 void kt_average_lost(kt_average_feed *feed, uint64_t position);
 

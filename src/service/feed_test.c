@@ -1,0 +1,262 @@
+/* The whole way of a trade into lane market: `kontor sim` in a process of its own breaks its stream, and over real sockets the
+ * counters become its own books and every value that REST has passed is validated. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/test_util.h"
+#include "base/time.h"
+#include "log/record.h"
+#include "net/fetch.h"
+#include "schema/config.h"
+#include "service/feed.h"
+#include "service/market.h"
+#include "venue/sim/sim.h"
+
+enum { WAIT_S = 60 };
+
+/* What the house said last. */
+static kt_ev_feed_stats stats;
+static uint32_t live_count, sure_count, connected_count;
+static char truth[8192];
+static bool truth_here;
+
+static kt_code watcher_start(kt_lane *lane, const kt_config *config, void **out_state, kt_err *err)
+{
+    *out_state = lane;
+    return KT_OK;
+}
+
+static void watcher_output(void *state, const kt_event *event)
+{
+    kt_event_any any;
+
+    assert_int_equal(kt_event_decode(event->rec->kind, event->payload, event->size, &any), KT_OK);
+    if (event->rec->kind == KT_EV_FEED_STATS)
+        stats = any.feed_stats;
+    if (event->rec->kind == KT_EV_VWAP)
+        *(any.vwap.validated ? &sure_count : &live_count) += 1;
+}
+
+static const char *const watcher_outputs[] = { "stats.market", "vwap.>", NULL };
+static const kt_feed_spec watcher = {
+    .name = "watcher", .start = watcher_start, .outputs = watcher_outputs, .on_output = watcher_output
+};
+
+/* The sim's process; *out_port is where it listens. */
+static pid_t sim_start(const char *format, uint32_t *out_port)
+{
+    char line[256] = "";
+    int pipes[2];
+    FILE *out;
+    pid_t pid;
+
+    assert_int_equal(pipe(pipes), 0);
+    fflush(stdout);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char *argv[] = { "sim", "--port", "0", "--format", (char *)format, "--symbols", "1", "--count", "3000",
+            "--speed", "max", "--wait", "--seed", "7", "--fault",
+            "drop=0.03,repeat=0.03,reorder=0.03,malformed=0.01,missing_field=0.01,wrong_type=0.01,absurd_price=0.01,"
+            "disconnect=0.001",
+            NULL };
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(pipes[1], STDOUT_FILENO);
+        _exit(kt_sim_main((int)KT_COUNT(argv) - 1, argv));
+    }
+    close(pipes[1]);
+    out = fdopen(pipes[0], "r");
+    assert_non_null(fgets(line, sizeof line, out));
+    fclose(out);
+    assert_int_equal(sscanf(line, "listening 127.0.0.1:%u", out_port), 1);
+    return pid;
+}
+
+static void on_truth(void *ctx, const kt_fetch_answer *answer)
+{
+    if (answer->code == KT_OK && answer->body.n < sizeof truth) {
+        memcpy(truth, answer->body.s, answer->body.n);
+        truth[answer->body.n] = 0;
+    }
+    truth_here = true;
+}
+
+static uint64_t truth_of(const char *name)
+{
+    char key[64];
+    const char *at = strstr(truth, "\"feeds\"");
+
+    snprintf(key, sizeof key, "\"%s\":", name);
+    at = at != NULL ? strstr(at, key) : NULL;
+    return at != NULL ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+static bool turn(kt_lane *lane)
+{
+    kt_err err;
+
+    if (kt_lane_turn(lane, 10 * KT_NS_PER_MS, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    return true;
+}
+
+static void truth_ask(kt_lane *lane, kt_fetcher *fetcher, const char *url)
+{
+    kt_fetch_spec spec = { .method = KT_HTTP_GET, .url = url, .on_done = on_truth };
+
+    truth_here = false;
+    assert_int_equal(kt_fetch_start(fetcher, &spec, NULL, NULL), KT_OK);
+    assert_true(KT_TEST_WAIT(turn(lane) && truth_here, WAIT_S));
+}
+
+/* Has everything been delivered, asked for and told? */
+static bool settled(kt_lane *lane, kt_fetcher *fetcher, const char *url)
+{
+    turn(lane);
+    truth_ask(lane, fetcher, url);
+    return strstr(truth, "\"ended\":true") != NULL && stats.received == truth_of("received") &&
+           stats.missing == truth_of("missing") && stats.repaired == stats.missing && stats.market_time != 0 &&
+           stats.validated_until == stats.market_time;
+}
+
+static void play(const char *format, const char *symbols, bool stream_path)
+{
+    static const kt_service_spec *const services[] = { &kt_market_service, NULL };
+    static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
+    kt_lane_options options = { .name = "market",
+        .data_dir = kt_test_dir(),
+        .services = services,
+        .feeds = feeds,
+        .segment_size = 16 << 20,
+        .inline_sync = true,
+        .logic = 1,
+        .version = "test" };
+    char text[1024], url[128];
+    kt_fetcher *fetcher;
+    kt_config *config;
+    kt_lane *lane;
+    uint32_t port = 0;
+    kt_err err;
+    bool park;
+    pid_t sim = sim_start(format, &port);
+
+    stats = (kt_ev_feed_stats){ 0 };
+    live_count = sure_count = 0;
+    snprintf(text, sizeof text,
+        "vwap: {windows: [5s, 1m], interval_ms: 60000}\nrepair: {interval_ms: 20}\n"
+        "venues: [{name: market, format: %s, ws_url: \"ws://127.0.0.1:%u%s\", rest_url: \"http://127.0.0.1:%u%s\", "
+        "symbols: [%s], requests_per_s: 1000}]\n",
+        format, port, stream_path ? "/stream" : "", port, stream_path ? "/trades" : "", symbols);
+    if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    options.config = config;
+    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(kt_fetcher_new(kt_lane_loop(lane), &(kt_fetcher_options){ 0 }, &fetcher, &err), KT_OK);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/sim/truth", port);
+    if (!KT_TEST_WAIT(settled(lane, fetcher, url), WAIT_S))
+        fail_msg("received %llu, missing %llu, repaired %llu; the sim says %s", (unsigned long long)stats.received,
+            (unsigned long long)stats.missing, (unsigned long long)stats.repaired, truth);
+    assert_int_equal(stats.invalid, truth_of("invalid"));
+    assert_int_equal(stats.repeated, truth_of("repeated"));
+    assert_int_equal(stats.reordered, truth_of("reordered"));
+    assert_int_equal(stats.suspect, truth_of("suspect"));
+    assert_int_equal(stats.lost, 0);
+    assert_true(truth_of("invalid") > 0 && truth_of("missing") > 0 && truth_of("disconnect") > 0);
+    assert_true(live_count > 100 && sure_count >= live_count);
+    kt_fetcher_free(fetcher);
+    kt_lane_close(lane, true);
+    kt_config_free(config);
+    kill(sim, SIGTERM);
+    assert_int_equal(waitpid(sim, NULL, 0), sim);
+}
+
+static void test_generic(void **state)
+{
+    play("generic", "BTC", true);
+}
+
+static void test_binance(void **state)
+{
+    play("binance", "BTC/USDT", false);
+}
+
+/* Nobody listens: the lane lives, tells each attempt, and waits longer between them. */
+static void link_output(void *ctx, const kt_event *event)
+{
+    kt_ev_link ev;
+
+    assert_int_equal(kt_event_decode(KT_EV_LINK, event->payload, event->size, &ev), KT_OK);
+    if (ev.state == KT_LINK_DISCONNECTED) {
+        connected_count++;
+        assert_true(ev.reason.n > 0);
+    }
+}
+
+static void see_link(void *state, kt_env *env, const kt_event *event)
+{
+    link_output(state, event);
+}
+
+static kt_code see_start(kt_env *env, const kt_config *config, void **out_state, kt_err *err)
+{
+    *out_state = &connected_count;
+    return KT_OK;
+}
+
+static const char *const link_subjects[] = { "feed.*.link", NULL };
+static const kt_service_spec link_service = {
+    .name = "links", .version = 1, .subjects = link_subjects, .start = see_start, .on_event = see_link
+};
+
+static void test_nobody_listens(void **state)
+{
+    static const char text[] =
+        "venues: [{name: market, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
+        "\"http://127.0.0.1:1/trades\", symbols: [BTC]}]\ngather: {backoff_min_ms: 1}\n";
+    static const kt_service_spec *const services[] = { &kt_market_service, &link_service, NULL };
+    static const kt_feed_spec *const feeds[] = { &kt_venue_feed, NULL };
+    kt_lane_options options = { .name = "market",
+        .data_dir = kt_test_dir(),
+        .services = services,
+        .feeds = feeds,
+        .segment_size = 1 << 20,
+        .inline_sync = true,
+        .logic = 1,
+        .version = "test" };
+    kt_config *config;
+    kt_lane *lane;
+    kt_err err;
+    bool park;
+
+    connected_count = 0;
+    if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    options.config = config;
+    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    assert_true(KT_TEST_WAIT(turn(lane) && connected_count >= 4, WAIT_S));
+    kt_lane_close(lane, true);
+    kt_config_free(config);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nobody_listens),
+        cmocka_unit_test(test_binance),
+        cmocka_unit_test(test_generic),
+    };
+
+    return cmocka_run_group_tests_name("feed", tests, NULL, NULL);
+}
