@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A lane that stands still (SIGSTOP) costs the others nothing but disk within hold_bytes, and goes on where it stood."""
 import os
+import random
 import signal
 import time
 
@@ -49,7 +50,7 @@ def main():
         house = h.House(folder, k.config(sim))
         with sim, house:
             house.wait_healthy()
-            listener = k.Listener(house.port, __import__("random").Random(1))
+            listener = k.Listener(house.port, random.Random(1))
             listener.start()
 
             def heard():
@@ -82,8 +83,7 @@ def main():
                 h.wait_for("clients to hear again", lambda: heard() > at)
             with tap.case("nothing died, and nothing is missing in the end"):
                 assert house.lanes() == lanes, (lanes, house.lanes())
-                trades = k.true_trades(sim)
-                last = -(-trades[-1][1] // 1000) * 1000 - 1000
+                trades, last = k.settled(k.true_trades(sim))
                 h.wait_for(lambda: f"validated to {k.validated_to(house)} of {last}\n" + house.said(),
                            lambda: k.validated_to(house) >= last)
                 k.check_store(house, trades)
