@@ -3,7 +3,7 @@
 // A second without a value is whitespace, so a gap is seen as a gap. Provisional points are pale. Corrections are squares over
 // their marks; seconds with suspect trades are circles under the price.
 import {
-    createChart, createSeriesMarkers, LineSeries, LineStyle, LineType, type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi,
+    createChart, createSeriesMarkers, LineSeries, LineStyle, type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi,
     type LineData, type SeriesMarker, type Time, type UTCTimestamp, type WhitespaceData,
 } from 'lightweight-charts';
 import { clock, day } from './text';
@@ -14,7 +14,7 @@ const carryMax = 5; // the last price stands for so many seconds without a trade
 const markersMax = 200;
 const markerPx = 40; // corrections that lie closer are one square with their number
 
-interface Point { value: number; full: boolean }
+interface Point { value: number; full: boolean; order: number }
 
 interface Line {
     name: string;
@@ -55,7 +55,7 @@ export class PriceChart {
             rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.1 } },
             crosshair: { mode: 0 },
         });
-        this.price = this.addLine('price', '--text2', LineStyle.Solid, 1, LineType.WithSteps);
+        this.price = this.addLine('price', '--text2', LineStyle.Solid, 1);
         this.rings = createSeriesMarkers(this.price.series, []);
         const moved = () => {
             this.follows = this.chart.timeScale().scrollPosition() > -5;
@@ -74,9 +74,9 @@ export class PriceChart {
         this.theme();
     }
 
-    private addLine(name: string, color: string, lineStyle: LineStyle, lineWidth: 1 | 2, lineType: LineType): Line {
+    private addLine(name: string, color: string, lineStyle: LineStyle, lineWidth: 1 | 2): Line {
         const series = this.chart.addSeries(LineSeries, {
-            lineStyle, lineWidth, lineType, title: name === 'price' ? '' : name, priceLineVisible: false,
+            lineStyle, lineWidth, title: name === 'price' ? '' : name, priceLineVisible: false,
             crosshairMarkerRadius: 3, lastPriceAnimation: 0,
         });
         return { name, series, points: new Map(), color, pale: color, dirty: true };
@@ -87,7 +87,7 @@ export class PriceChart {
         this.clear();
         for (const line of this.lines)
             this.chart.removeSeries(line.series);
-        this.lines = names.map((name, i) => this.addLine(name, `--w${i}`, styles[i] ?? LineStyle.Solid, 2, LineType.Simple));
+        this.lines = names.map((name, i) => this.addLine(name, `--w${i}`, styles[i] ?? LineStyle.Solid, 2));
         const marked = this.lines[Math.min(1, this.lines.length - 1)];
         this.markers = marked ? createSeriesMarkers(marked.series, []) : null;
         this.theme();
@@ -133,10 +133,10 @@ export class PriceChart {
         this.markersDirty = true;
     }
 
-    private put(line: Line, second: number, value: number, full: boolean) {
+    private put(line: Line, second: number, value: number, full: boolean, order: number) {
         if (second <= this.last - keptSeconds)
             return;
-        line.points.set(second, { value, full });
+        line.points.set(second, { value, full, order });
         line.dirty = true;
         this.first = Math.min(this.first, second);
         if (second > this.last) {
@@ -145,15 +145,19 @@ export class PriceChart {
         }
     }
 
-    trade(second: number, price: number) {
-        this.put(this.price, second, price, true);
+    // The last trade of a second stands for it. They come in any order: REST tells older ones later.
+    trade(atMs: number, number: number, price: number) {
+        const second = Math.floor(atMs / 1000);
+        const order = atMs * 1e-3 - second + number * 1e-12;
+        if (order >= (this.price.points.get(second)?.order ?? 0))
+            this.put(this.price, second, price, true, order);
     }
 
     average(name: string, second: number, value: number, validated: boolean) {
         const line = this.lines.find((one) => one.name === name);
         const before = line?.points.get(second);
         if (line && !(before?.full && !validated))
-            this.put(line, second, value, validated);
+            this.put(line, second, value, validated, 0);
     }
 
     correction(name: string, second: number) {

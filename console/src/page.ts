@@ -6,6 +6,7 @@ import type { Channel, Correction, FeedStats, FromWorker, HouseEvent, Instrument
 const paintMs = 50; // figures, at most 20 times a second
 const chartMs = 500;
 const quietMs = 2000;
+const staleMs = 30000; // longer than venues are let be silent: then we can not know
 const averageLateMs = 3000;
 const windowsMax = 4;
 const rowsMax = 12;
@@ -239,16 +240,16 @@ function onTrade(trade: Trade, publishMs: number) {
         chart.suspect(second, Number(trade.price));
         return;
     }
+    chart.trade(ms(trade.venue_time), trade.trade_number % 1e6, Number(trade.price));
     if (newest && (trade.venue_time < newest.venue_time ||
                    (trade.venue_time === newest.venue_time && trade.trade_number < newest.trade_number)))
-        return; /* REST confirms an older one; the line already has its second */
+        return; // REST tells of an older one
     if (newest && newest.price !== trade.price)
         state.before = newest.price;
     state.price = trade;
     state.priceAt = performance.now();
     if (trade.revision === 1 && !trade.validated && publishMs > openedAt)
         trip = { feed: ms(trade.receive_time) - ms(trade.venue_time), house: publishMs - ms(trade.receive_time), screen: Date.now() - publishMs };
-    chart.trade(second, Number(trade.price));
 }
 
 function onAverage(window: string, vwap: Vwap) {
@@ -328,6 +329,8 @@ function condition(now: number): [Condition, string] {
     if (!pick?.venue)
         return ['live', ''];
     const age = state.price ? now - state.priceAt : 0;
+    if (age > staleMs)
+        return ['stale', span(Math.floor(age / 1000) * 1000)];
     return age > quietMs ? ['quiet', span(Math.floor(age / 1000) * 1000)] : ['live', ''];
 }
 
@@ -387,7 +390,8 @@ function showPrice(now: number, what: Condition) {
     const age = now - state.priceAt;
     const at = `last trade ${clock(ms(price.venue_time))} UTC`;
     set(figures.priceNote, what === 'quiet' ? `${at} · no trade for ${span(Math.floor(age / 1000) * 1000)}, feed alive`
-        : what === 'stale' ? `${at} · the feed is ${state.link?.state ?? 'silent'}` : at);
+        : what === 'stale' && state.link && state.link.state !== 'connected' ? `${at} · the feed is ${state.link.state}`
+        : what === 'stale' ? `${at} · nothing heard for ${span(Math.floor(age / 1000) * 1000)}` : at);
 }
 
 function showAverages(what: Condition) {

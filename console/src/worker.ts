@@ -3,6 +3,7 @@
 import type { Channel, FromWorker, HouseEvent, Loss, Status, ToWorker, Want } from './wire';
 
 const pingMs = 1500;
+const deafMs = 4000; // a house that answers no ping for so long is lost, even if its socket is still open
 const retryFirstMs = 250;
 const retryMaxMs = 5000;
 const channelsMs = 5000;
@@ -24,6 +25,7 @@ let nextId = 1;
 let pingAt = 0;
 let pingId = 0;
 let lostAt = 0;
+let heardAt = 0;
 const status: Status = {
     link: 'connecting', since: Date.now(), retryAt: 0, tries: 0, rtt: null, received: 0, skipped: 0, repeated: 0, losses: [],
     backAfter: null,
@@ -146,6 +148,7 @@ function connect() {
     const url = `${self.location.protocol === 'https:' ? 'wss' : 'ws'}://${self.location.host}/ws`;
     const mine = new WebSocket(url, 'kontor.v1.json');
     socket = mine;
+    heardAt = Date.now();
     mine.onopen = () => {
         status.link = 'open';
         status.backAfter = lostAt !== 0 ? Date.now() - lostAt : null;
@@ -157,28 +160,38 @@ function connect() {
         give();
     };
     mine.onmessage = (message) => {
+        if (socket !== mine)
+            return;
+        heardAt = Date.now();
         onMessage(JSON.parse(message.data));
         give();
     };
-    mine.onclose = () => {
-        if (socket !== mine)
-            return;
-        const wait = Math.min(retryMaxMs, retryFirstMs * 2 ** status.tries) * (0.75 + Math.random() / 2);
-        socket = null;
-        heard.clear();
-        if (lostAt === 0)
-            lostAt = Date.now();
-        status.link = 'lost';
-        status.since = lostAt;
-        status.tries++;
-        status.rtt = null;
-        status.retryAt = Date.now() + wait;
-        give();
-        setTimeout(connect, wait);
-    };
+    mine.onclose = () => lost(mine);
+}
+
+function lost(mine: WebSocket) {
+    const wait = Math.min(retryMaxMs, retryFirstMs * 2 ** status.tries) * (0.75 + Math.random() / 2);
+    if (socket !== mine)
+        return;
+    socket = null;
+    heard.clear();
+    if (lostAt === 0)
+        lostAt = Date.now();
+    status.link = 'lost';
+    status.since = lostAt;
+    status.tries++;
+    status.rtt = null;
+    status.retryAt = Date.now() + wait;
+    give();
+    setTimeout(connect, wait);
 }
 
 setInterval(() => {
+    if (socket && Date.now() - heardAt > deafMs) {
+        const deaf = socket;
+        lost(deaf);
+        deaf.close();
+    }
     if (socket?.readyState !== WebSocket.OPEN)
         return;
     pingAt = performance.now();

@@ -209,6 +209,15 @@ static const kt_latest_value *latest_of(const kt_rest *rest, kt_text ticker)
     return value;
 }
 
+/* Is it listed under compat.tickers? */
+static bool is_ticker(const kt_config *config, kt_text ticker)
+{
+    for (uint32_t i = 0; i < config->ticker_count; i++)
+        if (kt_text_equal(kt_text_of(config->tickers[i].ticker), ticker))
+            return true;
+    return false;
+}
+
 static bool is_configured(const kt_config *config, kt_text ticker)
 {
     kt_text venue;
@@ -244,7 +253,8 @@ static const char *known_tickers(const kt_rest *rest, char *mem, size_t size)
         if (latest_of(rest, kt_text_of(config->tickers[i].ticker)) != NULL)
             list_one(&list, kt_text_of(config->tickers[i].ticker));
     for (uint32_t i = 0; i < config->composite_count; i++)
-        if (latest_of(rest, kt_text_of(config->composites[i].ticker)) != NULL)
+        if (!is_ticker(config, kt_text_of(config->composites[i].ticker)) &&
+            latest_of(rest, kt_text_of(config->composites[i].ticker)) != NULL)
             list_one(&list, kt_text_of(config->composites[i].ticker));
     for (uint32_t i = 0; i < kt_latest_count(rest->options.latest); i++) {
         const kt_latest_value *value = kt_latest_at(rest->options.latest, i);
@@ -254,7 +264,7 @@ static const char *known_tickers(const kt_rest *rest, char *mem, size_t size)
 
         kt_builder_init(&symbol, raw, sizeof raw);
         if (token.n != 0 && kt_subject_token_decode(token, &symbol) == KT_OK &&
-            latest_of(rest, kt_builder_done(&symbol)) == value)
+            !is_ticker(config, kt_builder_done(&symbol)) && latest_of(rest, kt_builder_done(&symbol)) == value)
             list_one(&list, kt_builder_done(&symbol));
     }
     if (list.count == 0)
