@@ -293,7 +293,10 @@ static void the_thread_makes_durable_what_is_written_without_being_asked(void **
     kt_log *log = must_open(&options);
     uint32_t subject = must_subject(log, "a", 0);
 
-    /* Without a kick a commit starts by itself, at most KT_COMMIT_DELAY_MS later. */
+    /* Without a kick a commit starts by itself, at most KT_COMMIT_DELAY_MS later, also when the thread has gone to rest. */
+    assert_int_equal(kt_log_prewrite(log, NULL), KT_OK);
+    assert_true(KT_TEST_WAIT(kt_log_durable(log) == kt_log_written(log), 20));
+    kt_test_sleep_ms(4 * KT_COMMIT_DELAY_MS);
     append_keys(log, subject, 1, 10);
     assert_true(KT_TEST_WAIT(kt_log_durable(log) == kt_log_written(log), 20));
     append_keys(log, subject, 11, 2000); /* over many segments, the next ones pre-written by the thread */
@@ -382,6 +385,36 @@ static void the_next_segment_is_pre_written_in_writes_of_4_kib(void **state)
     closedir(dir);
 }
 
+/* What the kernel says of every mapping of a segment ("rr": random reads are expected, nothing is read ahead). */
+static void readahead_is_switched_off_for_mapped_segments(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char line[1024];
+    uint32_t mappings = 0, random = 0;
+    bool ours = false;
+
+    append_keys(log, must_subject(log, "a", 0), 1, 300);
+    kt_reader *reader = must_read(&options);
+    FILE *file = fopen("/proc/self/smaps", "r");
+    if (file == NULL)
+        skip();
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strstr(line, ".seg") != NULL || strstr(line, ".tmp") != NULL)
+            ours = true;
+        if (!ours || strncmp(line, "VmFlags:", 8) != 0)
+            continue;
+        mappings++;
+        random += strstr(line, " rr") != NULL;
+        ours = false;
+    }
+    fclose(file);
+    assert_true(mappings >= 3);
+    assert_int_equal(random, mappings);
+    kt_reader_close(reader);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void on_a_full_disk_intake_stops_while_what_was_promised_still_fits(void **state)
 {
     kt_log_options options = small_log(1);
@@ -456,6 +489,7 @@ int main(void)
         cmocka_unit_test(the_thread_makes_durable_what_is_written_without_being_asked),
         cmocka_unit_test(a_commit_wakes_those_who_wait_for_it),
         cmocka_unit_test(the_next_segment_is_pre_written_in_writes_of_4_kib),
+        cmocka_unit_test(readahead_is_switched_off_for_mapped_segments),
         cmocka_unit_test(on_a_full_disk_intake_stops_while_what_was_promised_still_fits),
         cmocka_unit_test(options_outside_their_range_are_refused),
     };

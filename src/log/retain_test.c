@@ -140,7 +140,12 @@ static void nothing_goes_that_is_newer_than_the_last_snapshot_or_not_durable(voi
     key = 0;
     log = must_open(&plain);
     grow(log, plain.dir, 6, &key); /* nothing of it durable: nothing goes */
+    kt_log_retain(log);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
     assert_int_equal(first_kept(plain.dir), 1);
+    kt_log_retain(log);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    assert_int_equal(segment_count(plain.dir), 2);
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
