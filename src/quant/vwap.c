@@ -95,13 +95,12 @@ static cell *cell_at(const kt_vwap *vwap, uint64_t position)
 /* Position of the first cell with this number or a greater one. */
 static uint64_t position_of(const kt_vwap *vwap, int64_t number)
 {
-    const cell *cells = vwap->cells + vwap->at;
     uint32_t low = 0, high = vwap->count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (cells[middle].number < number)
+        if (vwap->cells[vwap->at + middle].number < number)
             low = middle + 1;
         else
             high = middle;

@@ -288,13 +288,12 @@ static void held_push(held_list *list, const held *h)
 /* Index behind `first` of the first value of this mark or a later one. */
 static uint32_t held_from(const held_list *list, int64_t mark_s)
 {
-    const held *at = list->at + list->first;
     uint32_t low = 0, high = list->count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (at[middle].mark_s < mark_s)
+        if (list->at[list->first + middle].mark_s < mark_s)
             low = middle + 1;
         else
             high = middle;
@@ -323,13 +322,12 @@ static void held_trim(held_list *list, int64_t before_s)
 
 static uint32_t deviation_from(const deviation_list *list, int64_t time_ns)
 {
-    const deviation *at = list->at + list->first;
     uint32_t low = 0, high = list->count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (at[middle].time_ns < time_ns)
+        if (list->at[list->first + middle].time_ns < time_ns)
             low = middle + 1;
         else
             high = middle;
