@@ -30,6 +30,7 @@ enum {
 #define TIMER_STATS 0u
 #define TIMER_ASK ((uint64_t)1 << 32)         /* + index of the feed */
 #define TIMER_INSTRUMENTS ((uint64_t)2 << 32) /* + index of the venue */
+#define TIMER_MORE ((uint64_t)3 << 32)        /* + index of the feed */
 
 typedef struct market_venue {
     const kt_config_venue *config;
@@ -450,6 +451,18 @@ static void ask_instruments(market_venue *venue, kt_env *env)
 /* Inputs ------------------------------------------------------------------------------------------------------------
  */
 
+/* Publish what is due; the rest of very much with a timer that is due at once, so that no input makes outputs without
+ * bound. */
+static void publish(market_feed *feed, kt_env *env, bool rest)
+{
+    bool more = kt_average_market(feed->average, env);
+
+    if (rest)
+        more |= kt_average_rest(feed->average, env, feed->repair.until_ns, feed->repair.from_ns);
+    if (more)
+        kt_env_timer(env, TIMER_MORE + feed->index, kt_env_now(env));
+}
+
 /* What follows from one step of gather: sums, later corrections, the trade event. */
 static void step_apply(market_feed *feed, kt_env *env, const kt_gather_step *step, bool rest)
 {
@@ -481,7 +494,7 @@ static void on_tick(market *m, kt_env *env, const kt_event *event)
     }
     if (feed->gather.market_ns / KT_NS_PER_S != feed->stats_s)
         kt_gather_forget(&feed->gather);
-    kt_average_market(feed->average, env);
+    publish(feed, env, false);
     stats_note(m, env, feed->venue, feed);
     if (!feed->venue->repairs || step.what == KT_GATHER_REFUSED)
         return;
@@ -686,8 +699,7 @@ static void answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
     if (step.before_ns != 0 || step.below != 0)
         kt_gather_pass(
             &feed->gather, feed->repair.until_ns, step.before_ns, step.below, on_lost, &(lost_ctx){ feed, &counts });
-    kt_average_market(feed->average, env);
-    kt_average_rest(feed->average, env, feed->repair.until_ns, feed->repair.from_ns);
+    publish(feed, env, true);
     kt_gather_forget(&feed->gather);
     if (emit_watermark(feed, env, &counts))
         stats_note(m, env, feed->venue, feed);
@@ -769,7 +781,9 @@ static void market_timer(void *state, kt_env *env, uint64_t timer_id)
 
     if (timer_id == TIMER_STATS)
         stats_timer(m, env);
-    else if (timer_id >= TIMER_INSTRUMENTS && index < m->venue_count)
+    else if (timer_id >= TIMER_MORE && index < m->feed_count)
+        publish(m->feeds[index], env, true);
+    else if (timer_id >= TIMER_INSTRUMENTS && timer_id < TIMER_MORE && index < m->venue_count)
         ask_instruments(&m->venues[index], env);
     else if (timer_id >= TIMER_ASK && timer_id < TIMER_INSTRUMENTS && index < m->feed_count)
         ask_timer(m, m->feeds[index], env);

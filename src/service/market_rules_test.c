@@ -15,7 +15,7 @@
 #define T0 (1700000000 * S)
 
 static const char config_text[] =
-    "vwap: {windows: [5s], interval_ms: 20000}\n"
+    "vwap: {windows: [5s%s], interval_ms: 20000}\n"
     "repair: {interval_ms: 250}\n"
     "venues: [{name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
     "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}]\n";
@@ -33,14 +33,21 @@ typedef struct given {
     const char *id;
 } given;
 
-static void desk_open(desk *d)
+static void desk_open_windows(desk *d, const char *more)
 {
+    char text[1024];
     kt_err err;
 
     *d = (desk){ .env.now_ns = 1800000000 * S };
-    if (kt_config_parse("test", config_text, strlen(config_text), &d->config, &err) != KT_OK)
+    snprintf(text, sizeof text, config_text, more);
+    if (kt_config_parse("test", text, strlen(text), &d->config, &err) != KT_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(kt_market_service.start(&d->env, d->config, &d->state, &err), KT_OK);
+}
+
+static void desk_open(desk *d)
+{
+    desk_open_windows(d, "");
 }
 
 static void desk_close(desk *d)
@@ -319,6 +326,35 @@ static void test_asking(void **state)
     desk_close(&d);
 }
 
+/* A gap of three hours: each mark of the windows comes, once and in order, but not all with one input. */
+static void test_gap(void **state)
+{
+    int64_t last = 0;
+    uint32_t count = 0, at_once;
+    desk d;
+
+    desk_open_windows(&d, ", 1h, 2h");
+    tick(&d, &(given){ 500, "100", "1", "a" });
+    tick(&d, &(given){ 3 * 3600 * 1000, "100", "1", "b" });
+    tick(&d, &(given){ 3 * 3600 * 1000 + 1, "100", "1", "c" });
+    at_once = count_of(&d, KT_EV_VWAP);
+    assert_in_range(at_once, 4096, 5000);
+    wait_for(&d, S);
+    for (size_t i = 0; i < d.env.output_count; i++) {
+        const fake_output *o = &d.env.outputs[i];
+        kt_ev_vwap ev;
+
+        if (strcmp(o->subject, "vwap.2h.gen.BTC") != 0)
+            continue;
+        assert_int_equal(kt_event_decode(o->kind, d.env.bytes + o->at, o->size, &ev), KT_OK);
+        assert_true(ev.mark == (last == 0 ? T0 + S : last + S) || ev.mark == T0 + 3 * 3600 * S);
+        last = ev.mark;
+        count++;
+    }
+    assert_int_equal(count, 7200 + 1); /* T0 + 1 s to T0 + 7200 s, and the second of the trades behind the gap */
+    desk_close(&d);
+}
+
 static void test_snapshot_refused(void **state)
 {
     kt_writer writer;
@@ -351,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_asking),
         cmocka_unit_test(test_snapshot_refused),
+        cmocka_unit_test(test_gap),
     };
 
     return cmocka_run_group_tests_name("market_rules", tests, NULL, NULL);

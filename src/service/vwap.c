@@ -504,18 +504,20 @@ static bool line_validates(const line *l)
     return false;
 }
 
-static void line_publish_live(line *l, kt_env *env)
+/* true: there is more to publish. */
+static bool line_publish_live(line *l, kt_env *env)
 {
     kt_averages *averages = l->averages;
     bool validates = line_validates(l);
     scales at = line_scales(l);
     int64_t market_ns = 0, end_s, mark_s;
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < l->member_count; i++)
         if (l->members[i].feed != NULL && l->members[i].feed->gather->market_ns > market_ns)
             market_ns = l->members[i].feed->gather->market_ns;
     if (market_ns == 0)
-        return;
+        return false;
     end_s = (market_ns - 1) / S;
     if (!l->live_started) {
         l->live_started = true;
@@ -530,29 +532,36 @@ static void line_publish_live(line *l, kt_env *env)
             if (line_sums(l, w, mark_s, true, at, &h.sums) != KT_OK || h.sums.trades == 0)
                 continue;
             emit_value(l, env, w, mark_s, &h.sums, at, true, 1);
+            count++;
             if (validates)
                 held_push(&l->held[w], &h);
         }
         l->live_s = mark_s;
+        if (count >= KT_AVERAGE_OUTPUT_MAX)
+            return l->live_s < end_s;
     }
     if (l->live_s < end_s)
         l->live_s = end_s;
+    return false;
 }
 
-/* The validated value of one window, if it has one. */
-static void line_settle(line *l, kt_env *env, uint32_t window, int64_t mark_s, scales at)
+/* The validated value of one window, if it has one: the number of outputs. */
+static uint32_t line_settle(line *l, kt_env *env, uint32_t window, int64_t mark_s, scales at)
 {
     held *h = held_find(&l->held[window], mark_s);
     kt_vwap_sums sums;
     bool same;
     kt_vwap_sums was = { 0 };
 
-    if (line_sums(l, window, mark_s, false, at, &sums) != KT_OK)
-        sums = (kt_vwap_sums){ 0 };
+    if (line_sums(l, window, mark_s, false, at, &sums) != KT_OK) {
+        if (h != NULL)
+            h->sums.trades = 0; /* given up: part of the window is no longer kept */
+        return 0;
+    }
     if (h == NULL) {
         if (sums.trades != 0)
             emit_value(l, env, window, mark_s, &sums, at, false, 1);
-        return;
+        return sums.trades != 0;
     }
     was = h->sums;
     same = sums_rescale(&was, h->price_scale, h->quantity_scale, at) == KT_OK && was.pq == sums.pq && was.q == sums.q &&
@@ -562,13 +571,16 @@ static void line_settle(line *l, kt_env *env, uint32_t window, int64_t mark_s, s
     if (!same)
         emit_correction(l, env, window, h, &sums, at);
     h->sums.trades = 0;
+    return (sums.trades != 0) + !same;
 }
 
-static void line_publish_sure(line *l, kt_env *env)
+/* true: there is more to publish. */
+static bool line_publish_sure(line *l, kt_env *env)
 {
     kt_averages *averages = l->averages;
     scales at = line_scales(l);
     int64_t until_ns = INT64_MAX, from_ns = 0, end_s;
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < l->member_count; i++) {
         const kt_average_feed *feed = l->members[i].feed;
@@ -579,7 +591,7 @@ static void line_publish_sure(line *l, kt_env *env)
         from_ns = feed->from_ns > from_ns ? feed->from_ns : from_ns;
     }
     if (until_ns <= 0 || until_ns == INT64_MAX || from_ns == INT64_MAX)
-        return;
+        return false;
     end_s = (until_ns - 1) / S;
     if (!l->sure_started) {
         l->sure_started = true;
@@ -605,11 +617,14 @@ static void line_publish_sure(line *l, kt_env *env)
             break;
         for (uint32_t w = 0; w < averages->window_count; w++)
             if ((mark_s - averages->window_s[w]) * S >= from_ns || from_ns == 0)
-                line_settle(l, env, w, mark_s, at);
+                count += line_settle(l, env, w, mark_s, at);
         l->sure_s = mark_s;
+        if (count >= KT_AVERAGE_OUTPUT_MAX)
+            return l->sure_s < end_s;
     }
     if (l->sure_s < end_s)
         l->sure_s = end_s;
+    return false;
 }
 
 /* A trade that validated values hold has changed at this time: one correction a window. */
@@ -694,27 +709,31 @@ static void feed_forget(kt_average_feed *feed)
 /* The feed's steps --------------------------------------------------------------------------------------------------
  */
 
-void kt_average_market(kt_average_feed *feed, kt_env *env)
+bool kt_average_market(kt_average_feed *feed, kt_env *env)
 {
     int64_t end_s = (feed->gather->market_ns - 1) / S;
-    bool due = false;
+    bool due = false, more = false;
 
     for (uint32_t i = 0; i < feed->line_count; i++)
         due = due || !feed->lines[i]->live_started || feed->lines[i]->live_s < end_s;
     if (!due)
-        return;
+        return false;
     for (uint32_t i = 0; i < feed->line_count; i++)
-        line_publish_live(feed->lines[i], env);
+        more |= line_publish_live(feed->lines[i], env);
     feed_forget(feed);
+    return more;
 }
 
-void kt_average_rest(kt_average_feed *feed, kt_env *env, int64_t until_ns, int64_t from_ns)
+bool kt_average_rest(kt_average_feed *feed, kt_env *env, int64_t until_ns, int64_t from_ns)
 {
+    bool more = false;
+
     feed->until_ns = until_ns;
     feed->from_ns = from_ns;
     for (uint32_t i = 0; i < feed->line_count; i++)
-        line_publish_sure(feed->lines[i], env);
+        more |= line_publish_sure(feed->lines[i], env);
     feed_forget(feed);
+    return more;
 }
 
 /* Was some provisional value published whose window may hold this time? */

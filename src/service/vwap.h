@@ -34,7 +34,8 @@
 enum {
     KT_AVERAGE_ID_MAX = 16,
     KT_AVERAGE_CELL_MAX = 1 << 19,
-    KT_AVERAGE_MEMBER_MAX = KT_CONFIG_MEMBER_MAX,
+    KT_AVERAGE_OUTPUT_MAX =
+        4096, /* values of one line (a feed or composite) published at once; see kt_average_market */
 };
 
 typedef struct kt_averages kt_averages;         /* of the service */
@@ -65,9 +66,11 @@ void kt_average_lost(kt_average_feed *feed, uint64_t position);
 /* REST can not give all trades of this ms. */
 void kt_average_full_ms(kt_average_feed *feed, int64_t ms_ns);
 
-/* Publish what market time has passed, and what REST has: until_ns and from_ns as in repair.h. */
-void kt_average_market(kt_average_feed *feed, kt_env *env);
-void kt_average_rest(kt_average_feed *feed, kt_env *env, int64_t until_ns, int64_t from_ns);
+/* Publish what market time has passed, and what REST has: until_ns and from_ns as in repair.h. After a long gap that
+ * can be very much: true says that KT_AVERAGE_OUTPUT_MAX was reached, and that the call should be repeated with the
+ * next input. */
+bool kt_average_market(kt_average_feed *feed, kt_env *env);
+bool kt_average_rest(kt_average_feed *feed, kt_env *env, int64_t until_ns, int64_t from_ns);
 
 /* Snapshots: of the composites, and of one feed. What belongs to windows or composites that are no longer configured is
  * skipped. */
