@@ -72,7 +72,8 @@ static kt_log *open_log(const char *dir, uint64_t segment_size, uint32_t ahead, 
     options.segment_size = segment_size;
     options.ahead = ahead;
     options.sync = KT_SYNC_INLINE;
-    if (kt_log_open(&options, &log, &err) != KT_OK || kt_log_subject(log, KT_TEXT("bench"), 0, out_subject, &err) != KT_OK)
+    if (kt_log_open(&options, &log, &err) != KT_OK ||
+        kt_log_subject(log, KT_TEXT("bench"), 0, out_subject, &err) != KT_OK)
         die_with("open", &err);
     return log;
 }
@@ -160,7 +161,8 @@ static void bench_append_and_read(void)
         rates[i] = append_and_read();
     }
     double rate = percentile(rates, RUNS, 0.5), copy = percentile(copies, RUNS, 0.5);
-    printf("append+read   %8.2f M/s      %.3f of memcpy (%.1f M/s)   demand 5 M/s   %d records of 128 B, %d segments, no sync\n",
+    printf(
+        "append+read   %8.2f M/s      %.3f of memcpy (%.1f M/s)   demand 5 M/s   %d records of 128 B, %d segments, no sync\n",
         rate / 1e6, rate / copy, copy / 1e6, RECORDS, SEGMENTS);
 }
 
@@ -207,8 +209,8 @@ static void bench_commit(int batch)
         ratios[run] = p50s[run] / percentile(bare, COMMITS, 0.5);
     }
     double ratio = percentile(ratios, RUNS, 0.5);
-    printf("commit %5d  %8.1f us p50   %.3f of pwrite+fdatasync   demand at most 1.15   p99 %.1f us, durability disk\n", batch,
-        percentile(p50s, RUNS, 0.5), ratio, percentile(p99s, RUNS, 0.5));
+    printf("commit %5d  %8.1f us p50   %.3f of pwrite+fdatasync   demand at most 1.15   p99 %.1f us, durability disk\n",
+        batch, percentile(p50s, RUNS, 0.5), ratio, percentile(p99s, RUNS, 0.5));
     close(fd);
     unlink(path);
     kt_log_disown(log);
@@ -263,9 +265,11 @@ static void bench_hop(void)
         kt_log_disown(log);
         kt_test_remove(dir);
     }
-    printf("hop           %8.3f us p50   demand at most 1 us   p99 %.2f, p99.9 %.2f, max %.1f us, 1 record each 5 us, durability "
-           "ram\n",
-        percentile(p50, RUNS, 0.5), percentile(p99, RUNS, 0.5), percentile(p999, RUNS, 0.5), percentile(greatest, RUNS, 0.5));
+    printf(
+        "hop           %8.3f us p50   demand at most 1 us   p99 %.2f, p99.9 %.2f, max %.1f us, 1 record each 5 us, durability "
+        "ram\n",
+        percentile(p50, RUNS, 0.5), percentile(p99, RUNS, 0.5), percentile(p999, RUNS, 0.5),
+        percentile(greatest, RUNS, 0.5));
     munmap(hops, HOPS * sizeof *hops);
 }
 
@@ -302,8 +306,9 @@ static void bench_recovery(void)
     kt_log_disown(log);
     kt_test_remove(dir);
     double rate = percentile(rates, RUNS, 0.5), sum = percentile(sums, RUNS, 0.5);
-    printf("recovery      %8.2f M/s      %.3f of the checksums alone (%.1f M/s)   demand 10 M/s   %d records, warm, checksums "
-           "on\n",
+    printf(
+        "recovery      %8.2f M/s      %.3f of the checksums alone (%.1f M/s)   demand 10 M/s   %d records, warm, checksums "
+        "on\n",
         rate / 1e6, rate / sum, sum / 1e6, RECORDS);
 }
 

@@ -68,8 +68,8 @@ kt_code kt_cursor_open(const char *dir, const char *name, kt_cursor **out_cursor
     kt_cursor *cursor;
 
     if (!name_valid(name))
-        return kt_fail(err, KT_ARG, "cursor name '%.80s' is not 1 to %d of A-Z a-z 0-9 . _ - without a leading dot", name,
-            KT_LOG_NAME_MAX);
+        return kt_fail(err, KT_ARG, "cursor name '%.80s' is not 1 to %d of A-Z a-z 0-9 . _ - without a leading dot",
+            name, KT_LOG_NAME_MAX);
     if (stat(dir, &info) != 0)
         return kt_fail(err, errno == ENOENT ? KT_NOENT : KT_SYS, "there is no log in '%s'", dir);
     if (mkdir(kt_file_path(folder, dir, "cursors"), 0755) != 0 && errno != EEXIST)
@@ -128,8 +128,8 @@ kt_code kt_cursor_remove(const char *dir, const char *name, kt_err *err)
     return KT_OK;
 }
 
-kt_code kt_cursor_each(const char *dir, void (*each)(void *ctx, const char *name, kt_cursor_position position), void *ctx,
-    kt_err *err)
+kt_code kt_cursor_each(
+    const char *dir, void (*each)(void *ctx, const char *name, kt_cursor_position position), void *ctx, kt_err *err)
 {
     char folder[KT_PATH_SIZE], path[KT_PATH_SIZE];
     struct dirent **entries = NULL;

@@ -32,7 +32,7 @@ kt_code kt_cursor_store(kt_cursor *cursor, kt_cursor_position position, kt_err *
 kt_code kt_cursor_remove(const char *dir, const char *name, kt_err *err);
 
 /* Every registered cursor, in the order of their names. KT_SYS: the folder can not be read. */
-kt_code kt_cursor_each(const char *dir, void (*each)(void *ctx, const char *name, kt_cursor_position position), void *ctx,
-    kt_err *err);
+kt_code kt_cursor_each(
+    const char *dir, void (*each)(void *ctx, const char *name, kt_cursor_position position), void *ctx, kt_err *err);
 
 #endif

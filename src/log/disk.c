@@ -140,10 +140,10 @@ static bool seg_name_parse(const char *file, kt_seg_name *out)
     kt_text rest = kt_text_of(file);
     kt_text first, generation, suffix;
 
-    return kt_text_cut(&rest, '.', &first) && kt_text_cut(&rest, '.', &generation) && kt_text_cut(&rest, '.', &suffix) &&
-           rest.n == 0 && first.n == 20 && generation.n >= 4 && kt_text_equal(suffix, KT_TEXT("seg")) &&
-           kt_text_u64(first, &out->first_seq) == KT_OK && kt_text_u64(generation, &out->generation) == KT_OK &&
-           out->first_seq > 0;
+    return kt_text_cut(&rest, '.', &first) && kt_text_cut(&rest, '.', &generation) &&
+           kt_text_cut(&rest, '.', &suffix) && rest.n == 0 && first.n == 20 && generation.n >= 4 &&
+           kt_text_equal(suffix, KT_TEXT("seg")) && kt_text_u64(first, &out->first_seq) == KT_OK &&
+           kt_text_u64(generation, &out->generation) == KT_OK && out->first_seq > 0;
 }
 
 static int seg_name_order(const void *a, const void *b)
@@ -353,8 +353,8 @@ kt_code kt_state_read(const char *dir, kt_state *out_state, kt_err *err)
             memcmp(slot.magic, state_magic, sizeof state_magic) != 0)
             continue;
         if (slot.format > KT_LOG_FORMAT) {
-            code = kt_fail(err, KT_VERSION, "'%s' has format %u, made by a newer program; this one reads up to %d", path,
-                slot.format, KT_LOG_FORMAT);
+            code = kt_fail(err, KT_VERSION, "'%s' has format %u, made by a newer program; this one reads up to %d",
+                path, slot.format, KT_LOG_FORMAT);
             break;
         }
         if (slot.crc != slot_crc(slot) || slot.state.counter <= newest)

@@ -100,9 +100,9 @@ static void look_at_segment(doctor *d, kt_seg_name name, uint64_t next_first, kt
     d->sum.record_count += count;
     if (count > 0)
         d->sum.last_seq = scan.seq - 1;
-    say(d, KT_DOCTOR_NOTE, "segment %llu, generation %llu: %llu records up to seq %llu%s", (unsigned long long)name.first_seq,
-        (unsigned long long)name.generation, (unsigned long long)count, (unsigned long long)scan.seq - 1,
-        scan.sealed ? ", sealed" : "");
+    say(d, KT_DOCTOR_NOTE, "segment %llu, generation %llu: %llu records up to seq %llu%s",
+        (unsigned long long)name.first_seq, (unsigned long long)name.generation, (unsigned long long)count,
+        (unsigned long long)scan.seq - 1, scan.sealed ? ", sealed" : "");
     if (next_first != 0 && scan.seq < next_first)
         say_lost(d, scan.seq, next_first - 1, "the segment is fenced behind a bad record");
     else if (scan.seq <= d->sum.durable && next_first == 0)
@@ -117,7 +117,8 @@ static void look_at_segment(doctor *d, kt_seg_name name, uint64_t next_first, kt
         if (kt_index_load(&index, d->dir, name) == KT_OK)
             kt_index_done(&index);
         else
-            say(d, KT_DOCTOR_WARN, "segment %llu has no index: readers make their own", (unsigned long long)name.first_seq);
+            say(d, KT_DOCTOR_WARN, "segment %llu has no index: readers make their own",
+                (unsigned long long)name.first_seq);
     }
     kt_segment_unmap(&segment);
 }
@@ -126,8 +127,8 @@ static void look_at_cursor(void *ctx, const char *name, kt_cursor_position posit
 {
     doctor *d = ctx;
 
-    say(d, KT_DOCTOR_NOTE, "cursor '%s' has read up to seq %llu, safe up to %llu", name, (unsigned long long)position.seq,
-        (unsigned long long)position.safe);
+    say(d, KT_DOCTOR_NOTE, "cursor '%s' has read up to seq %llu, safe up to %llu", name,
+        (unsigned long long)position.seq, (unsigned long long)position.safe);
     if (position.seq > d->sum.last_seq)
         say(d, KT_DOCTOR_WARN, "cursor '%s' is beyond the end: its reader is told the new epoch", name);
 }
@@ -198,8 +199,8 @@ kt_code kt_log_doctor(const char *dir, void (*report)(void *ctx, kt_doctor_level
     say(&d, KT_DOCTOR_NOTE, "%u subjects", d.subjects.count > 0 ? d.subjects.count - 1 : 0);
     kt_cursor_each(dir, look_at_cursor, &d, NULL);
     if (kt_snapshot_newest(dir, UINT64_MAX, &snapshot, NULL) == KT_OK) {
-        say(&d, snapshot.seq > d.sum.last_seq ? KT_DOCTOR_WARN : KT_DOCTOR_NOTE, "newest snapshot: version %u at seq %llu%s",
-            snapshot.version, (unsigned long long)snapshot.seq,
+        say(&d, snapshot.seq > d.sum.last_seq ? KT_DOCTOR_WARN : KT_DOCTOR_NOTE,
+            "newest snapshot: version %u at seq %llu%s", snapshot.version, (unsigned long long)snapshot.seq,
             snapshot.seq > d.sum.last_seq ? ", beyond the end: the next opening drops it" : "");
         kt_snapshot_done(&snapshot);
     }

@@ -83,8 +83,8 @@ void kt_log_set_current(kt_log *log, kt_open_segment *open, uint64_t at)
 /* ---- records ---- */
 
 /* Fill in the header of a record whose payload stands already, and publish it. */
-static void record_publish(kt_log *log, uint8_t *map, uint64_t at, const kt_rec_head *head, uint32_t payload_size, uint64_t seq,
-    uint64_t offset)
+static void record_publish(kt_log *log, uint8_t *map, uint64_t at, const kt_rec_head *head, uint32_t payload_size,
+    uint64_t seq, uint64_t offset)
 {
     kt_rec *rec = (kt_rec *)(map + at);
     uint32_t size = (uint32_t)KT_ALIGN_UP(sizeof *rec + payload_size, 8);
@@ -133,8 +133,7 @@ static kt_code log_roll(kt_log *log)
     code = kt_segment_check(ready.map, log->file_size, path, &open->segment, NULL);
     kt_assert(code == KT_OK);
     code = kt_guard_add(ready.map, log->file_size, path, &open->segment.guard);
-    if (code == KT_OK &&
-        log->io.rename(log->io.ctx, kt_ready_path(old_path, log, ready.serial), path) != 0)
+    if (code == KT_OK && log->io.rename(log->io.ctx, kt_ready_path(old_path, log, ready.serial), path) != 0)
         code = errno == ENOSPC ? KT_FULL : KT_SYS;
     if (code != KT_OK) {
         kt_guard_remove(open->segment.guard);
@@ -314,11 +313,12 @@ kt_code kt_log_subject(kt_log *log, kt_text name, uint32_t flags, uint32_t *out_
     if (code != KT_OK)
         return code;
     if (!known && log->subjects.count > log->options.subject_max)
-        return kt_fail(err, KT_FULL, "log '%s' has its %u subjects already (subject_max); '%.*s' can not be added", log->dir,
-            log->options.subject_max, KT_TEXT_ARG(name));
+        return kt_fail(err, KT_FULL, "log '%s' has its %u subjects already (subject_max); '%.*s' can not be added",
+            log->dir, log->options.subject_max, KT_TEXT_ARG(name));
     if (!known && log->subjects.table_size + kt_subject_table_size((uint32_t)name.n, 1) > log->file_size / 2)
-        return kt_fail(err, KT_FULL, "the subjects of log '%s' would fill half a segment of %llu bytes; '%.*s' can not be added",
-            log->dir, (unsigned long long)log->file_size, KT_TEXT_ARG(name));
+        return kt_fail(err, KT_FULL,
+            "the subjects of log '%s' would fill half a segment of %llu bytes; '%.*s' can not be added", log->dir,
+            (unsigned long long)log->file_size, KT_TEXT_ARG(name));
     payload.declared.id = known ? id : log->subjects.count;
     payload.declared.epoch =
         known ? log->subjects.list[id].epochs[log->subjects.list[id].epoch_count - 1].epoch : kt_log_random(log);
@@ -384,7 +384,8 @@ void kt_log_kick(kt_log *log)
     log->kicked = written;
     if (log->options.wake != NULL)
         log->options.wake(log->options.ctx, KT_MOVED_WRITTEN);
-    atomic_thread_fence(memory_order_seq_cst); /* written is stored before resting is read; the thread does the reverse */
+    atomic_thread_fence(
+        memory_order_seq_cst); /* written is stored before resting is read; the thread does the reverse */
     if (log->thread_runs && atomic_load_explicit(&log->resting, memory_order_relaxed)) {
         pthread_mutex_lock(&log->lock);
         pthread_cond_signal(&log->work);
@@ -418,9 +419,10 @@ kt_code kt_log_sync(kt_log *log, kt_err *err)
         while (code == KT_OK && kt_log_work(log))
             ;
     }
-    return code == KT_OK ? KT_OK
-                         : kt_fail(err, code, "log '%s' could not be synced; nothing above seq %llu is known to be on disk",
-                               log->dir, (unsigned long long)kt_log_durable(log));
+    return code == KT_OK
+               ? KT_OK
+               : kt_fail(err, code, "log '%s' could not be synced; nothing above seq %llu is known to be on disk",
+                     log->dir, (unsigned long long)kt_log_durable(log));
 }
 
 kt_code kt_log_prewrite(kt_log *log, kt_err *err)
@@ -428,7 +430,8 @@ kt_code kt_log_prewrite(kt_log *log, kt_err *err)
     if (!log->thread_runs)
         return kt_log_prewrite_now(log, log->options.ahead, err);
     pthread_mutex_lock(&log->lock);
-    while (atomic_load(&log->ready_count) < log->options.ahead && !atomic_load(&log->prewrite_failed) && !kt_log_failed(log)) {
+    while (atomic_load(&log->ready_count) < log->options.ahead && !atomic_load(&log->prewrite_failed) &&
+           !kt_log_failed(log)) {
         pthread_cond_signal(&log->work);
         pthread_cond_wait(&log->moved, &log->lock);
     }
@@ -470,14 +473,15 @@ void kt_log_options_init(kt_log_options *options, const char *dir)
 static kt_code options_check(const kt_log_options *options, kt_err *err)
 {
     if (options->dir == NULL || options->dir[0] == '\0' || strlen(options->dir) > KT_PATH_SIZE - KT_FILE_NAME_SIZE)
-        return kt_fail(err, KT_ARG, "the folder of a log must be a path of 1 to %d bytes", KT_PATH_SIZE - KT_FILE_NAME_SIZE);
+        return kt_fail(
+            err, KT_ARG, "the folder of a log must be a path of 1 to %d bytes", KT_PATH_SIZE - KT_FILE_NAME_SIZE);
     if (options->segment_size < KT_SEGMENT_SIZE_MIN || options->segment_size > KT_SEGMENT_SIZE_MAX)
         return kt_fail(err, KT_ARG, "segment size %llu of log '%s' is not between %d and %llu bytes",
             (unsigned long long)options->segment_size, options->dir, KT_SEGMENT_SIZE_MIN,
             (unsigned long long)KT_SEGMENT_SIZE_MAX);
     if (options->subject_max < 1 || options->subject_max > KT_SUBJECTS_LIMIT)
-        return kt_fail(err, KT_ARG, "subject_max %u of log '%s' is not between 1 and %d", options->subject_max, options->dir,
-            KT_SUBJECTS_LIMIT);
+        return kt_fail(err, KT_ARG, "subject_max %u of log '%s' is not between 1 and %d", options->subject_max,
+            options->dir, KT_SUBJECTS_LIMIT);
     if (options->ahead < 1 || options->ahead > KT_AHEAD_MAX)
         return kt_fail(
             err, KT_ARG, "ahead %u of log '%s' is not between 1 and %d", options->ahead, options->dir, KT_AHEAD_MAX);
@@ -598,8 +602,8 @@ kt_code kt_log_close(kt_log *log, kt_err *err)
     if (code == KT_OK && log->io.fdatasync(log->io.ctx, log->state_fd) != 0)
         code = KT_SYS;
     if (code != KT_OK)
-        kt_fail(err, code, "log '%s' could not be closed cleanly; nothing above seq %llu is known to be on disk", log->dir,
-            (unsigned long long)kt_log_durable(log));
+        kt_fail(err, code, "log '%s' could not be closed cleanly; nothing above seq %llu is known to be on disk",
+            log->dir, (unsigned long long)kt_log_durable(log));
     atomic_store(&log->control->writer_pid, 0);
     kt_log_work_done(log, true);
     log_free(log);

@@ -65,21 +65,22 @@ extern const kt_log_io kt_log_io_system;
 typedef enum kt_log_moved { KT_MOVED_WRITTEN, KT_MOVED_DURABLE } kt_log_moved;
 
 typedef struct kt_log_options {
-    const char *dir;            /* made when it is not there (its parent must be) */
-    uint64_t segment_size;      /* bytes, KT_SEGMENT_SIZE_MIN to KT_SEGMENT_SIZE_MAX, rounded up to 4096 */
-    uint32_t subject_max;       /* 1 to KT_SUBJECTS_LIMIT */
-    uint32_t ahead;             /* pre-written segments kept ready: 1 to KT_AHEAD_MAX */
-    uint64_t schema_hash;       /* stored in each segment for tools; not checked */
-    uint64_t retention_bytes;   /* 0: no bound */
-    int64_t retention_age_ns;   /* of a segment's newest record; 0: no bound */
-    uint64_t hold_bytes;        /* beyond what retention asks for, what cursors together may hold back */
-    bool hold_stops_intake;     /* a cursor holding more: true stops intake, false cuts the cursor off with KT_CTL_LOST */
-    bool needs_snapshot;        /* keep everything until the first snapshot: for lanes that recover from this log */
+    const char *dir;          /* made when it is not there (its parent must be) */
+    uint64_t segment_size;    /* bytes, KT_SEGMENT_SIZE_MIN to KT_SEGMENT_SIZE_MAX, rounded up to 4096 */
+    uint32_t subject_max;     /* 1 to KT_SUBJECTS_LIMIT */
+    uint32_t ahead;           /* pre-written segments kept ready: 1 to KT_AHEAD_MAX */
+    uint64_t schema_hash;     /* stored in each segment for tools; not checked */
+    uint64_t retention_bytes; /* 0: no bound */
+    int64_t retention_age_ns; /* of a segment's newest record; 0: no bound */
+    uint64_t hold_bytes;      /* beyond what retention asks for, what cursors together may hold back */
+    bool hold_stops_intake;   /* a cursor holding more: true stops intake, false cuts the cursor off with KT_CTL_LOST */
+    bool needs_snapshot;      /* keep everything until the first snapshot: for lanes that recover from this log */
     kt_log_sync_mode sync;
     uint8_t boot_id[KT_BOOT_ID_SIZE]; /* all zero: asked of the kernel */
     int64_t (*clock_ns)(void *ctx);   /* UTC, for times of control records; NULL: the system's */
     uint64_t (*random)(void *ctx);    /* for epochs; NULL: the system's */
-    void (*wake)(void *ctx, kt_log_moved moved); /* may be NULL. WRITTEN: from kt_log_kick, on the lane's thread. DURABLE:
+    void (*wake)(
+        void *ctx, kt_log_moved moved); /* may be NULL. WRITTEN: from kt_log_kick, on the lane's thread. DURABLE:
                                                     after each commit, on the log's thread (inline: the caller's) */
     void *ctx;
     kt_log_io io;
@@ -90,17 +91,17 @@ void kt_log_options_init(kt_log_options *options, const char *dir);
 
 /* What kt_log_open found and did; for events, diagnostics and tests. */
 typedef struct kt_log_recovery {
-    bool fresh;               /* there was no log */
-    bool clean;               /* the last writer closed it, or it is fresh */
-    bool other_boot;          /* the last writer ran under another boot id */
-    uint64_t durable_before;  /* as the state file said */
-    uint64_t last_seq;        /* last record after recovery, control records of this opening not counted */
-    uint64_t cut_bytes;       /* non-zero bytes zeroed behind the last good record, and segments dropped whole */
-    uint32_t copied_segments; /* same boot, not clean: segments copied into this generation */
-    uint32_t epochs_begun;    /* subjects with a new epoch */
+    bool fresh;                 /* there was no log */
+    bool clean;                 /* the last writer closed it, or it is fresh */
+    bool other_boot;            /* the last writer ran under another boot id */
+    uint64_t durable_before;    /* as the state file said */
+    uint64_t last_seq;          /* last record after recovery, control records of this opening not counted */
+    uint64_t cut_bytes;         /* non-zero bytes zeroed behind the last good record, and segments dropped whole */
+    uint32_t copied_segments;   /* same boot, not clean: segments copied into this generation */
+    uint32_t epochs_begun;      /* subjects with a new epoch */
     uint32_t snapshots_dropped; /* they named a seq beyond last_seq */
-    uint64_t fenced_from;     /* 0: none. Otherwise the first seq that is lost inside a fenced segment ... */
-    uint64_t fenced_to;       /* ... and the last one that was durable */
+    uint64_t fenced_from;       /* 0: none. Otherwise the first seq that is lost inside a fenced segment ... */
+    uint64_t fenced_to;         /* ... and the last one that was durable */
 } kt_log_recovery;
 
 typedef struct kt_log kt_log;
@@ -169,9 +170,9 @@ uint32_t kt_log_record_max(const kt_log *log);
  * KT_MOVED_WRITTEN if something was appended since. Costs a few ns when there is nothing to do. */
 void kt_log_kick(kt_log *log);
 
-uint64_t kt_log_written(const kt_log *log); /* 0: nothing yet */
-uint64_t kt_log_durable(const kt_log *log); /* any thread */
-bool kt_log_failed(const kt_log *log);      /* any thread; the lane must end */
+uint64_t kt_log_written(const kt_log *log);    /* 0: nothing yet */
+uint64_t kt_log_durable(const kt_log *log);    /* any thread */
+bool kt_log_failed(const kt_log *log);         /* any thread; the lane must end */
 bool kt_log_intake_stopped(const kt_log *log); /* inputs are answered with KT_FULL now */
 
 /* Commit now: on this thread when inline, otherwise by waiting until everything written is durable.

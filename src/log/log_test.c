@@ -19,8 +19,8 @@ static void a_record_is_48_bytes_of_header_and_its_checksum_covers_everything_el
     int fd = open(path, O_RDONLY);
     assert_int_equal(kt_read_all(fd, bytes, 56, (off_t)at), 56);
     close(fd);
-    const uint8_t expected[48] = { 56, 0, 0, 0, 0, 0, 0, 0, 9, 0, KT_REC_OUTPUT, 3 << 5, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1,
-        0, 0, 0, 0, 0, 0, 0, 0x15, 0xCD, 0x5B, 0x07, 0, 0, 0, 0, 42 };
+    const uint8_t expected[48] = { 56, 0, 0, 0, 0, 0, 0, 0, 9, 0, KT_REC_OUTPUT, 3 << 5, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0,
+        0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x15, 0xCD, 0x5B, 0x07, 0, 0, 0, 0, 42 };
     memcpy(twin, bytes, sizeof twin);
     memset(twin + 4, 0, 4);
     assert_memory_equal(twin, expected, 48);
@@ -116,7 +116,8 @@ static void a_sealed_segment_has_an_index_and_it_can_be_made_again(void **state)
         ids[i] = must_subject(log, name, 0);
     }
     for (uint64_t key = 1; key <= 3000; key++) /* payloads of nothing: many records a segment */
-        assert_int_equal(kt_log_append(log, &(kt_rec_head){ 77, KT_REC_INPUT, ids[key % 5], (int64_t)key * 10, key }, "", 0, NULL),
+        assert_int_equal(
+            kt_log_append(log, &(kt_rec_head){ 77, KT_REC_INPUT, ids[key % 5], (int64_t)key * 10, key }, "", 0, NULL),
             KT_OK);
     assert_int_equal(kt_log_sync(log, NULL), KT_OK);
     kt_seg_names names = segments_of(options.dir);

@@ -26,7 +26,7 @@ typedef struct shadow {
     int64_t steps_left; /* calls until the power goes; -1: it went */
     kt_rng rng;
     char image[DIR_SIZE]; /* where what is left is put */
-    kt_log *log;     /* NULL while it opens */
+    kt_log *log;          /* NULL while it opens */
     uint64_t acknowledged, written;
 } shadow;
 
@@ -267,7 +267,8 @@ static void shadow_free(shadow *s)
 static void shadow_options(shadow *s, kt_log_options *options)
 {
     options->dir = s->dir;
-    options->io = (kt_log_io){ s, shadow_open, shadow_pwrite, shadow_fdatasync, shadow_fsync, shadow_rename, shadow_unlink };
+    options->io =
+        (kt_log_io){ s, shadow_open, shadow_pwrite, shadow_fdatasync, shadow_fsync, shadow_rename, shadow_unlink };
 }
 
 /* ---- what was appended ---- */
@@ -310,8 +311,8 @@ static void history_check(const history *h, const kt_log_options *options, uint6
     for (uint64_t seq = 1; seq <= last_seq; seq++) {
         kt_code code = kt_reader_next(reader, UINT64_MAX, &rec);
         if (code != KT_OK)
-            fail_msg("seq %llu of %llu: %s %s", (unsigned long long)seq, (unsigned long long)last_seq, kt_code_name(code),
-                kt_reader_error(reader)->msg);
+            fail_msg("seq %llu of %llu: %s %s", (unsigned long long)seq, (unsigned long long)last_seq,
+                kt_code_name(code), kt_reader_error(reader)->msg);
         assert_int_equal(rec->seq, seq);
         assert_true(rec->subject < 64);
         assert_int_equal(rec->offset, ++offsets[rec->subject]);
@@ -443,7 +444,8 @@ static void play_case(uint64_t seed)
     free(h);
 }
 
-static void after_a_power_cut_every_acknowledged_record_is_there_without_gaps_or_repeats_and_the_new_epoch_is_told(void **state)
+static void after_a_power_cut_every_acknowledged_record_is_there_without_gaps_or_repeats_and_the_new_epoch_is_told(
+    void **state)
 {
     uint64_t seed = kt_test_seed();
 

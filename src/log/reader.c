@@ -13,13 +13,14 @@ struct kt_reader {
     const uint8_t *map;
     uint64_t at, end;
     uint64_t seq; /* of the record at `at` */
-    uint64_t cap; /* highest seq that may be served: all, or what was durable while nobody has opened the log this boot */
+    uint64_t
+        cap; /* highest seq that may be served: all, or what was durable while nobody has opened the log this boot */
     uint64_t capped_first; /* first seq kept, then */
-    bool sealed;  /* the record before was the seal of this segment */
-    bool exact;   /* the table has seen every record of this segment before `at` */
-    uint32_t idle; /* times in a row that there was nothing */
+    bool sealed;           /* the record before was the seal of this segment */
+    bool exact;            /* the table has seen every record of this segment before `at` */
+    uint32_t idle;         /* times in a row that there was nothing */
     uint64_t written_seen; /* of the control page, when it was last looked at */
-    bool follows; /* came by seek_end: the table is the present, `index` covers the segment up to `at` */
+    bool follows;          /* came by seek_end: the table is the present, `index` covers the segment up to `at` */
     kt_subjects subjects;
 
     kt_segment segment;
@@ -251,7 +252,8 @@ static void reader_skip(kt_reader *reader, const kt_index *index, const kt_index
 {
     const kt_rec *rec;
 
-    if (mark == NULL || mark->seq <= reader->seq || mark->at % 8 != 0 || mark->at < reader->at || mark->at >= reader->end)
+    if (mark == NULL || mark->seq <= reader->seq || mark->at % 8 != 0 || mark->at < reader->at ||
+        mark->at >= reader->end)
         return;
     reader->exact = false;
     for (uint32_t i = 0; i < index->control_count && index->controls[i] < mark->at; i++) {
@@ -465,7 +467,8 @@ kt_code kt_reader_seek_time(kt_reader *reader, int64_t time_ns, kt_err *err)
         kt_fail(&reader->err, code, "seq %llu of log '%s' can not be read: the segment is damaged",
             (unsigned long long)reader->seq, reader->dir);
     if (code == KT_OK && first_seq > 1 && reader->seq == first_seq)
-        code = kt_fail(&reader->err, KT_GONE, "records of that time and before seq %llu of log '%s' were removed by retention",
+        code = kt_fail(&reader->err, KT_GONE,
+            "records of that time and before seq %llu of log '%s' were removed by retention",
             (unsigned long long)first_seq, reader->dir);
     if (code != KT_OK && err != NULL)
         *err = reader->err;
@@ -561,8 +564,8 @@ static kt_code resume_epoch(const kt_subject *subject, uint64_t epoch, uint64_t 
 
 /* The last segment at whose start the subject had not yet reached `offset`; its number in `names`. first_kept: the
  * subject's first offset that is kept. Reads only the tables of the segments it looks at. */
-static kt_code resume_segment(kt_reader *reader, const kt_seg_names *names, uint32_t id, uint64_t offset, uint32_t *out_index,
-    uint64_t *out_first_kept)
+static kt_code resume_segment(kt_reader *reader, const kt_seg_names *names, uint32_t id, uint64_t offset,
+    uint32_t *out_index, uint64_t *out_first_kept)
 {
     uint32_t low = 0, high = names->count; /* the answer is in [low, high) */
     bool first = true;
@@ -658,6 +661,6 @@ kt_code kt_reader_resume(kt_reader *live, kt_text name, uint64_t epoch, uint64_t
     free(names.list);
     *out = resume;
     return answer == KT_OK ? KT_OK
-                           : kt_fail(err, answer, "offset %llu of '%.*s' can not be resumed: %s", (unsigned long long)offset,
-                                 KT_TEXT_ARG(name), kt_code_text(answer));
+                           : kt_fail(err, answer, "offset %llu of '%.*s' can not be resumed: %s",
+                                 (unsigned long long)offset, KT_TEXT_ARG(name), kt_code_text(answer));
 }

@@ -74,8 +74,8 @@ uint32_t kt_reader_subject_count(const kt_reader *reader); /* ids 0 to count - 1
 typedef struct kt_reader_subject_info {
     uint32_t id;
     uint32_t flags;
-    uint64_t epoch;        /* at the reader's position */
-    uint64_t last_offset;  /* the same; 0: none. Exact for a reader that came by seek_end or from a segment's start */
+    uint64_t epoch;       /* at the reader's position */
+    uint64_t last_offset; /* the same; 0: none. Exact for a reader that came by seek_end or from a segment's start */
 } kt_reader_subject_info;
 /* KT_NOENT: not declared before the reader's position. */
 kt_code kt_reader_subject_find(const kt_reader *reader, kt_text name, kt_reader_subject_info *out_info);

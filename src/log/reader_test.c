@@ -151,7 +151,8 @@ static void a_client_of_the_old_epoch_resumes_at_or_below_the_cut_and_is_told_th
     assert_int_equal(kt_reader_resume(live, KT_TEXT("nobody"), 0, 1, &resume, NULL), KT_NOENT);
     for (size_t i = 0; i < KT_COUNT(rows); i++) {
         const kt_rec *rec;
-        KT_ROW(rows[i].name, kt_reader_resume(live, KT_TEXT("a"), rows[i].epoch, rows[i].offset, &resume, NULL) == rows[i].code);
+        KT_ROW(rows[i].name,
+            kt_reader_resume(live, KT_TEXT("a"), rows[i].epoch, rows[i].offset, &resume, NULL) == rows[i].code);
         KT_ROW(rows[i].name, resume.epoch == epochs[2] && resume.subject == a);
         KT_ROW(rows[i].name, resume.next_offset == rows[i].next_offset);
         KT_ROW(rows[i].name, resume.lost.from == rows[i].lost.from && resume.lost.to == rows[i].lost.to);
@@ -191,7 +192,8 @@ static void a_live_reader_keeps_its_table_while_it_follows(void **state)
         assert_int_equal(kt_reader_subject_find(live, kt_text_of(name), &info), KT_OK);
         assert_int_equal(info.last_offset, kt_log_subject_info_of(log, subject).last_offset);
         assert_int_equal(info.epoch, kt_log_subject_info_of(log, subject).epoch);
-        assert_int_equal(kt_reader_resume(live, kt_text_of(name), info.epoch, info.last_offset - 30, &resume, NULL), KT_OK);
+        assert_int_equal(
+            kt_reader_resume(live, kt_text_of(name), info.epoch, info.last_offset - 30, &resume, NULL), KT_OK);
         assert_int_equal(resume.next_offset, info.last_offset - 29);
     }
     kt_reader_close(live);
@@ -245,7 +247,8 @@ static void until_a_writer_has_opened_under_this_boot_only_durable_records_are_s
     log = must_open(&options);
     append_keys(log, subject, 25, 30);
     assert_int_equal(kt_log_sync(log, NULL), KT_OK);
-    assert_int_equal(kt_reader_written(reader), kt_log_written(log)); /* whoever asks the reader first hears of it too */
+    assert_int_equal(
+        kt_reader_written(reader), kt_log_written(log)); /* whoever asks the reader first hears of it too */
     assert_int_equal(kt_reader_durable(reader), kt_log_durable(log));
     while (kt_reader_next(reader, UINT64_MAX, &rec) == KT_OK)
         seq = rec->seq;

@@ -9,16 +9,19 @@
 #include "base/types.h"
 
 enum {
-    KT_RECORD_MAX = 1 << 20, /* bytes of the largest record, header included; see kt_log_record_max for small segments */
-    KT_LOG_NAME_MAX = 63,    /* bytes of the name of a log, a lane, a cursor; a subject's is KT_SUBJECT_MAX of base/text.h */
+    KT_RECORD_MAX =
+        1 << 20, /* bytes of the largest record, header included; see kt_log_record_max for small segments */
+    KT_LOG_NAME_MAX =
+        63, /* bytes of the name of a log, a lane, a cursor; a subject's is KT_SUBJECT_MAX of base/text.h */
 };
 
 /* Whoever moves or interprets a record uses these; exactly one of the first three, or none beside CONTROL. */
 enum {
-    KT_REC_INPUT = 1,     /* something a service sees: a message, a timer firing, an answer, configuration */
-    KT_REC_OUTPUT = 2,    /* made by a service while it applied the input `cause` */
-    KT_REC_ADMIT = 4,     /* "the foreign log X is applied up to seq N here" */
-    KT_REC_CONTROL = 8,   /* of the log itself: subjects, epochs, seals, losses (kinds below), and set-aside marks of lanes */
+    KT_REC_INPUT = 1,  /* something a service sees: a message, a timer firing, an answer, configuration */
+    KT_REC_OUTPUT = 2, /* made by a service while it applied the input `cause` */
+    KT_REC_ADMIT = 4,  /* "the foreign log X is applied up to seq N here" */
+    KT_REC_CONTROL =
+        8, /* of the log itself: subjects, epochs, seals, losses (kinds below), and set-aside marks of lanes */
     KT_REC_PAD_SHIFT = 13 /* the top three bits say how many zeros (0 to 7) follow the payload */
 };
 

@@ -129,7 +129,8 @@ static kt_code state_create(kt_log *log, kt_err *err)
     static const uint8_t zeros[2 * KT_PAGE];
     kt_code code = KT_OK;
     char path[KT_PATH_SIZE], temporary[KT_PATH_SIZE], parent[KT_PATH_SIZE];
-    int fd = log->io.open(log->io.ctx, kt_file_path(temporary, log->dir, "state.tmp"), O_RDWR | O_CREAT | O_TRUNC, 0644);
+    int fd =
+        log->io.open(log->io.ctx, kt_file_path(temporary, log->dir, "state.tmp"), O_RDWR | O_CREAT | O_TRUNC, 0644);
 
     if (fd < 0)
         return kt_fail_disk(err, "cannot make '%s'", temporary);
@@ -225,9 +226,10 @@ static kt_code tail_find(kt_log *log, tail *end, kt_err *err)
         i = 0;
     }
     if (i < 0) /* nothing was ever durable, and the first segment is not the first */
-        return end->names.count == 0 ? KT_OK
-                                     : kt_fail(err, KT_CORRUPT, "log folder '%s' does not begin at seq 1 and has no durable record",
-                                           log->dir);
+        return end->names.count == 0
+                   ? KT_OK
+                   : kt_fail(err, KT_CORRUPT, "log folder '%s' does not begin at seq 1 and has no durable record",
+                         log->dir);
     for (; i < end->names.count; i++) {
         kt_seg_name name = end->names.list[i];
         bool more = i + 1 < end->names.count;
@@ -308,8 +310,7 @@ static kt_code copy_segment(kt_log *log, kt_seg_name name, uint64_t used, kt_seg
     code = write_pages(log, fd, bytes, segment.size, temporary, err);
     if (code != KT_OK)
         goto out;
-    if (log->io.fdatasync(log->io.ctx, fd) != 0 ||
-        log->io.rename(log->io.ctx, temporary, path) != 0) {
+    if (log->io.fdatasync(log->io.ctx, fd) != 0 || log->io.rename(log->io.ctx, temporary, path) != 0) {
         code = kt_fail_disk(err, "cannot make '%s'", path);
         goto out;
     }
@@ -415,7 +416,8 @@ kt_code kt_log_new_segment(kt_log *log, uint64_t first_seq, kt_err *err)
     kt_open_segment *open = calloc(1, sizeof *open);
     kt_code code = KT_OK;
     int64_t now_ns = kt_log_clock(log);
-    int fd = log->io.open(log->io.ctx, kt_file_path(temporary, log->dir, "first.tmp"), O_RDWR | O_CREAT | O_TRUNC, 0644);
+    int fd =
+        log->io.open(log->io.ctx, kt_file_path(temporary, log->dir, "first.tmp"), O_RDWR | O_CREAT | O_TRUNC, 0644);
 
     kt_seg_path(path, log->dir, name, ".seg");
     if (open == NULL || fd < 0) {
@@ -432,8 +434,7 @@ kt_code kt_log_new_segment(kt_log *log, uint64_t first_seq, kt_err *err)
     }
     kt_segment_format(map, size, name, log->options.schema_hash, now_ns, &log->subjects);
     munmap(map, size);
-    if (log->io.fdatasync(log->io.ctx, fd) != 0 ||
-        log->io.rename(log->io.ctx, temporary, path) != 0) {
+    if (log->io.fdatasync(log->io.ctx, fd) != 0 || log->io.rename(log->io.ctx, temporary, path) != 0) {
         code = kt_fail_disk(err, "cannot make segment '%s'", path);
         goto out;
     }

@@ -315,7 +315,11 @@ static void lines_of(void *ctx, kt_doctor_level level, const char *line)
     char *text = ctx;
     size_t n = strlen(text);
 
-    snprintf(text + n, 8192 - n, "%s%s\n", level == KT_DOCTOR_LOSS ? "LOSS " : level == KT_DOCTOR_WARN ? "WARN " : "", line);
+    snprintf(text + n, 8192 - n, "%s%s\n",
+        level == KT_DOCTOR_LOSS   ? "LOSS "
+        : level == KT_DOCTOR_WARN ? "WARN "
+                                  : "",
+        line);
 }
 
 static void a_bad_record_at_or_below_durable_fences_its_segment_and_doctor_says_what_is_lost(void **state)

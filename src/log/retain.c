@@ -34,8 +34,7 @@ static void hold_cut(void *ctx, const char *name, kt_cursor_position position)
     if (payload.lost.from_seq < first) /* what went before was told then */
         payload.lost.from_seq = first;
     memcpy(payload.bytes + sizeof payload.lost, name, payload.lost.name_size);
-    kt_log_append_control(
-        cut->log, KT_CTL_LOST, &payload, (uint32_t)sizeof payload.lost + payload.lost.name_size);
+    kt_log_append_control(cut->log, KT_CTL_LOST, &payload, (uint32_t)sizeof payload.lost + payload.lost.name_size);
 }
 
 /* How many of the oldest segments bytes and age want to see go; never the current one. */
@@ -50,7 +49,8 @@ static uint32_t retain_wanted(kt_log *log)
         total += log->kept[i].size;
     while (wanted + 1 < log->kept_count) {
         bool large = options->retention_bytes > 0 && total > options->retention_bytes;
-        bool old = options->retention_age_ns > 0 && now_ns - log->kept[wanted + 1].created_ns > options->retention_age_ns;
+        bool old =
+            options->retention_age_ns > 0 && now_ns - log->kept[wanted + 1].created_ns > options->retention_age_ns;
         if (!large && !old)
             break;
         total -= log->kept[wanted++].size;

@@ -116,18 +116,19 @@ kt_code kt_segment_check(const uint8_t *map, uint64_t size, const char *path, kt
     kt_seg_header header;
 
     if (size < KT_PAGE)
-        return kt_fail(err, KT_CORRUPT, "segment '%s' is %llu bytes, shorter than its header", path, (unsigned long long)size);
+        return kt_fail(
+            err, KT_CORRUPT, "segment '%s' is %llu bytes, shorter than its header", path, (unsigned long long)size);
     memcpy(&header, map, sizeof header);
     if (memcmp(header.magic, segment_magic, sizeof segment_magic) != 0)
         return kt_fail(err, KT_CORRUPT, "'%s' does not begin as a segment", path);
     if (header.format > KT_LOG_FORMAT)
-        return kt_fail(err, KT_VERSION, "segment '%s' has format %u, made by a newer program; this one reads up to %d", path,
-            header.format, KT_LOG_FORMAT);
+        return kt_fail(err, KT_VERSION, "segment '%s' has format %u, made by a newer program; this one reads up to %d",
+            path, header.format, KT_LOG_FORMAT);
     if (header.crc != header_crc(header))
         return kt_fail(err, KT_CORRUPT, "the header of segment '%s' fails its checksum", path);
     if (header.file_size != size)
-        return kt_fail(err, KT_CORRUPT, "segment '%s' is %llu bytes, its header says %llu", path, (unsigned long long)size,
-            (unsigned long long)header.file_size);
+        return kt_fail(err, KT_CORRUPT, "segment '%s' is %llu bytes, its header says %llu", path,
+            (unsigned long long)size, (unsigned long long)header.file_size);
     if (header.first_seq == 0 || header.subject_count == 0 || size % KT_PAGE != 0 || header.data_at % KT_PAGE != 0 ||
         header.data_at < KT_PAGE || header.data_at >= size || header.table_size > header.data_at - sizeof header)
         return kt_fail(err, KT_CORRUPT, "the header of segment '%s' contradicts itself", path);
@@ -163,7 +164,8 @@ kt_code kt_segment_map(const char *dir, kt_seg_name name, bool writable, kt_segm
         goto out;
     }
     if (info.st_size < KT_PAGE) {
-        code = kt_fail(err, KT_CORRUPT, "segment '%s' is %lld bytes, shorter than its header", path, (long long)info.st_size);
+        code = kt_fail(
+            err, KT_CORRUPT, "segment '%s' is %lld bytes, shorter than its header", path, (long long)info.st_size);
         goto out;
     }
     map = mmap(NULL, (size_t)info.st_size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
@@ -209,8 +211,8 @@ void kt_segment_unmap(kt_segment *segment)
     segment->guard = -1;
 }
 
-void kt_segment_format(
-    uint8_t *map, uint64_t size, kt_seg_name name, uint64_t schema_hash, int64_t created_ns, const kt_subjects *subjects)
+void kt_segment_format(uint8_t *map, uint64_t size, kt_seg_name name, uint64_t schema_hash, int64_t created_ns,
+    const kt_subjects *subjects)
 {
     kt_seg_header header = { .format = KT_LOG_FORMAT,
         .file_size = size,

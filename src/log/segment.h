@@ -21,7 +21,8 @@ typedef struct kt_seg_header {
     uint64_t schema_hash;
     uint64_t first_seq;
     uint64_t generation;
-    int64_t created_ns; /* when its first record could be written: about the time of the last record of the one before */
+    int64_t
+        created_ns; /* when its first record could be written: about the time of the last record of the one before */
     uint32_t subject_count;
     uint32_t table_crc;
     uint64_t table_size;
@@ -56,8 +57,8 @@ kt_code kt_segment_map(const char *dir, kt_seg_name name, bool writable, kt_segm
 void kt_segment_unmap(kt_segment *segment);
 
 /* Write header and table of an empty segment into `map`. table_size must leave room (asserted). */
-void kt_segment_format(
-    uint8_t *map, uint64_t size, kt_seg_name name, uint64_t schema_hash, int64_t created_ns, const kt_subjects *subjects);
+void kt_segment_format(uint8_t *map, uint64_t size, kt_seg_name name, uint64_t schema_hash, int64_t created_ns,
+    const kt_subjects *subjects);
 
 /* Change the generation in a header, checksum included. */
 void kt_segment_set_generation(uint8_t *map, uint64_t generation);
@@ -132,7 +133,8 @@ static inline kt_code kt_scan_next(kt_scan *scan, kt_subjects *subjects, const k
 /* The table of the segment's start. KT_CORRUPT, KT_SYS. */
 static inline kt_code kt_segment_subjects(const kt_segment *segment, kt_subjects *subjects)
 {
-    return kt_subjects_load(subjects, segment->map + sizeof(kt_seg_header), segment->table_size, segment->subject_count);
+    return kt_subjects_load(
+        subjects, segment->map + sizeof(kt_seg_header), segment->table_size, segment->subject_count);
 }
 
 #endif

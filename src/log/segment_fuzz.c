@@ -19,12 +19,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FILE_MAX = 256 * 1024, MENDS = 1, CLEAN = 2, OTHER_BOOT = 4 };
 
-#define MUST(fact)                                                    \
-    do {                                                              \
-        if (!(fact)) {                                                \
+#define MUST(fact)                                                     \
+    do {                                                               \
+        if (!(fact)) {                                                 \
             fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #fact); \
-            abort();                                                  \
-        }                                                             \
+            abort();                                                   \
+        }                                                              \
     } while (0)
 
 static int no_sync(void *ctx, int fd)

@@ -94,8 +94,8 @@ static kt_code snapshot_read(const char *dir, uint64_t seq, kt_snapshot *out_sna
         memcmp(header.magic, snapshot_magic, sizeof snapshot_magic) != 0)
         goto out;
     if (header.format > KT_LOG_FORMAT) {
-        code = kt_fail(err, KT_VERSION, "snapshot '%s' has format %u, made by a newer program; this one reads up to %d", path,
-            header.format, KT_LOG_FORMAT);
+        code = kt_fail(err, KT_VERSION, "snapshot '%s' has format %u, made by a newer program; this one reads up to %d",
+            path, header.format, KT_LOG_FORMAT);
         goto out;
     }
     if (header.seq != seq || (uint64_t)info.st_size - sizeof header != header.size)
@@ -153,11 +153,9 @@ static const char *temporary_path(char *out, const kt_log *log)
 static bool snapshot_begin(kt_log *log, kt_snapshot_job *job)
 {
     char path[KT_PATH_SIZE];
-    snapshot_header header = { .format = KT_LOG_FORMAT,
-        .seq = job->seq,
-        .epoch = job->epoch,
-        .size = job->size,
-        .version = job->version };
+    snapshot_header header = {
+        .format = KT_LOG_FORMAT, .seq = job->seq, .epoch = job->epoch, .size = job->size, .version = job->version
+    };
 
     memcpy(header.magic, snapshot_magic, sizeof snapshot_magic);
     header.crc = kt_crc32c(kt_crc32c(0, &header, sizeof header), job->bytes, job->size);
@@ -171,7 +169,8 @@ static bool snapshot_piece(kt_log *log, kt_snapshot_job *job)
 {
     size_t part = job->size - job->done < WRITE_PIECE ? job->size - job->done : WRITE_PIECE;
 
-    if (kt_write_all(&log->io, job->fd, job->bytes + job->done, part, (off_t)(sizeof(snapshot_header) + job->done), part) != 0)
+    if (kt_write_all(
+            &log->io, job->fd, job->bytes + job->done, part, (off_t)(sizeof(snapshot_header) + job->done), part) != 0)
         return false;
     job->done += part;
     return job->done < job->size || log->io.fsync(log->io.ctx, job->fd) == 0;

@@ -144,8 +144,8 @@ void kt_subjects_store(const kt_subjects *subjects, void *out)
 
     for (uint32_t i = 0; i < subjects->count; i++) {
         const kt_subject *subject = &subjects->list[i];
-        kt_subject_row row = { subject->last_offset, subject->last_seq, (uint32_t)at, subject->flags, subject->name_size,
-            subject->epoch_count, 0 };
+        kt_subject_row row = { subject->last_offset, subject->last_seq, (uint32_t)at, subject->flags,
+            subject->name_size, subject->epoch_count, 0 };
         uint64_t epochs_size = subject->epoch_count * sizeof(kt_epoch);
 
         memcpy(table + i * sizeof row, &row, sizeof row);

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 enum {
-    PREWRITE_PIECE = 1 << 20,               /* bytes pre-written between two commits */
-    SPIN_NS = 50 * 1000,                    /* looked for more work this long before resting: a wake-up costs 20 us */
+    PREWRITE_PIECE = 1 << 20, /* bytes pre-written between two commits */
+    SPIN_NS = 50 * 1000,      /* looked for more work this long before resting: a wake-up costs 20 us */
 };
 #define REST_NS (KT_COMMIT_DELAY_MS * INT64_C(1000000))
-#define STATE_SYNC_NS INT64_C(1000000000)     /* under load the state file is synced this often, otherwise when at rest */
+#define STATE_SYNC_NS INT64_C(1000000000) /* under load the state file is synced this often, otherwise when at rest */
 #define PREWRITE_RETRY_NS INT64_C(1000000000) /* a full disk is asked again this often */
 
 int64_t kt_log_monotonic_ns(void)
@@ -160,7 +160,8 @@ static kt_code prewrite_piece(kt_log *log)
             return KT_SYS;
         posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
     }
-    uint64_t end = log->prewriting_at + PREWRITE_PIECE < log->file_size ? log->prewriting_at + PREWRITE_PIECE : log->file_size;
+    uint64_t end =
+        log->prewriting_at + PREWRITE_PIECE < log->file_size ? log->prewriting_at + PREWRITE_PIECE : log->file_size;
     for (; log->prewriting_at < end; log->prewriting_at += KT_PAGE)
         if (kt_write_all(&log->io, file->fd, zeros, KT_PAGE, (off_t)log->prewriting_at, KT_PAGE) != 0)
             return KT_SYS;

@@ -76,7 +76,7 @@ struct kt_log {
     _Atomic bool prewrite_failed;
     _Atomic int prewrite_errno;
     pthread_mutex_t lock;
-    pthread_cond_t work; /* for the thread */
+    pthread_cond_t work;  /* for the thread */
     pthread_cond_t moved; /* durable, ready_count or a failure changed */
     pthread_t thread;
     bool thread_runs, thread_stops;
