@@ -2,8 +2,11 @@
 
 #include <unistd.h>
 
-static void step(const kt_wake_hooks *hooks, kt_wake_step at)
+/* The fence between "publish" and "look whether asleep", and between "set asleep" and "look again": one place for both, where
+ * tests step in. Without it each side's load may come before its own store is seen by the other. */
+static void fence(const kt_wake_hooks *hooks, kt_wake_step at)
 {
+    atomic_thread_fence(memory_order_seq_cst);
     if (__builtin_expect(hooks->at != NULL, 0))
         hooks->at(hooks->ctx, at);
 }
@@ -30,8 +33,7 @@ void kt_wake_log(kt_waker *waker, uint32_t log_index, uint64_t written, uint64_t
 {
     const kt_board *board = waker->board;
 
-    atomic_thread_fence(memory_order_seq_cst); /* what was published, before looking whether anybody sleeps */
-    step(&waker->hooks, KT_WAKE_STEP_LOOK);
+    fence(&waker->hooks, KT_WAKE_STEP_LOOK);
     for (uint32_t i = 0; i < board->lane_count; i++) {
         const kt_board_page *page = kt_board_page_of(board, i);
         uint64_t episode = atomic_load_explicit(&page->episode, memory_order_acquire);
@@ -46,8 +48,7 @@ void kt_wake_log(kt_waker *waker, uint32_t log_index, uint64_t written, uint64_t
 
 void kt_wake_lane(kt_waker *waker, uint32_t lane_index)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    step(&waker->hooks, KT_WAKE_STEP_LOOK);
+    fence(&waker->hooks, KT_WAKE_STEP_LOOK);
     uint64_t episode =
         atomic_load_explicit(&kt_board_page_of(waker->board, lane_index)->episode, memory_order_acquire);
     if ((episode & 1) != 0)
@@ -79,8 +80,7 @@ bool kt_sleep_begin(kt_sleeper *sleeper, uint32_t spin_max)
         pause_briefly();
     }
     atomic_store_explicit(episode, (atomic_load_explicit(episode, memory_order_relaxed) | 1), memory_order_release);
-    atomic_thread_fence(memory_order_seq_cst); /* asleep is set, before looking again */
-    step(&sleeper->hooks, KT_WAKE_STEP_ASLEEP_SET);
+    fence(&sleeper->hooks, KT_WAKE_STEP_ASLEEP_SET);
     if (!sleeper->pending(sleeper->ctx))
         return true;
     kt_sleep_end(sleeper);

@@ -1,0 +1,500 @@
+/* The contract that every driver of the bus keeps (reference: bus.md). Rows of `drivers` are run through the same cases. */
+#include "bus/bus.h"
+
+#include "base/test_util.h"
+#include "base/text.h"
+#include "bus/ring.h"
+#include "log/log.h"
+#include "schema/events.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Two members, "one" and "two", each with a bus of its own; made by the driver under test. */
+typedef struct world {
+    char dir[300];
+    kt_board board;
+    kt_log *logs[2];
+    kt_bus *buses[2];
+    kt_waker wakers[2];
+    int64_t now_ns;
+    uint32_t links;
+} world;
+
+typedef struct driver {
+    const char *name;
+    void (*open)(world *self);
+    void (*close)(world *self);
+    void (*settle)(world *self); /* everything that was published becomes durable */
+    void (*cut)(world *self);    /* member two restarts */
+} driver;
+
+static const char *const names[] = { "one", "two" };
+
+static int64_t clock_of(void *ctx)
+{
+    return ((world *)ctx)->now_ns;
+}
+
+static void local_link(world *self)
+{
+    int fd;
+
+    assert_int_equal(kt_peer_link_create(KT_PEER_RING_CAPACITY, &fd, NULL), KT_OK);
+    self->links++;
+    assert_int_equal(kt_bus_link(self->buses[0], 1, self->links, dup(fd), NULL), KT_OK);
+    assert_int_equal(kt_bus_link(self->buses[1], 0, self->links, fd, NULL), KT_OK);
+}
+
+static void local_open_bus(world *self, uint32_t i)
+{
+    kt_bus_options options = { .driver = "local", .durability = KT_DURABILITY_DISK };
+
+    kt_waker_init(&self->wakers[i], &self->board);
+    options.local.data_dir = self->dir;
+    options.local.log = self->logs[i];
+    options.local.log_name = names[i];
+    options.local.board = &self->board;
+    options.local.lane_index = i;
+    options.local.waker = &self->wakers[i];
+    options.local.clock_ns = clock_of;
+    options.local.clock_ctx = self;
+    assert_int_equal(kt_bus_open(&options, &self->buses[i], NULL), KT_OK);
+}
+
+static void local_open_log(world *self, uint32_t i)
+{
+    char path[400];
+    kt_log_options log;
+
+    snprintf(path, sizeof path, "%s/%s", self->dir, names[i]);
+    kt_log_options_init(&log, path);
+    log.segment_size = 1 << 16;
+    log.sync = KT_SYNC_INLINE;
+    assert_int_equal(kt_log_open(&log, &self->logs[i], NULL), KT_OK);
+}
+
+static void local_open(world *self)
+{
+    *self = (world){ .now_ns = 1000 };
+    snprintf(self->dir, sizeof self->dir, "%s", kt_test_dir());
+    assert_int_equal(kt_board_open(&self->board, names, 2, NULL), KT_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        local_open_log(self, i);
+        local_open_bus(self, i);
+    }
+    local_link(self);
+}
+
+static void local_close(world *self)
+{
+    for (int i = 0; i < 2; i++) {
+        kt_bus_close(self->buses[i]);
+        kt_log_close(self->logs[i], NULL);
+    }
+    kt_board_close(&self->board);
+}
+
+static void local_settle(world *self)
+{
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(kt_log_sync(self->logs[i], NULL), KT_OK);
+}
+
+static void local_cut(world *self)
+{
+    kt_bus_close(self->buses[1]);
+    kt_log_close(self->logs[1], NULL);
+    local_open_log(self, 1);
+    local_open_bus(self, 1);
+    local_link(self);
+}
+
+static const driver drivers[] = {
+    { "local", local_open, local_close, local_settle, local_cut },
+};
+
+/* ---- what happened ---- */
+
+typedef struct heard {
+    uint32_t count;
+    uint64_t seqs[256];
+    uint64_t causes[256];
+    uint32_t acks;
+    kt_code code;
+    char body[256];
+    uint64_t id;
+    uint64_t token;
+    kt_bus *bus;
+} heard;
+
+static void on_message(void *ctx, kt_bus_reader *reader, const kt_bus_message *message)
+{
+    heard *all = ctx;
+
+    assert_true(all->count < 256);
+    all->seqs[all->count] = message->rec->seq;
+    all->causes[all->count++] = message->rec->cause;
+}
+
+static void on_ack(void *ctx, kt_code code, uint64_t seq, kt_durability durability)
+{
+    heard *all = ctx;
+
+    all->acks++;
+    all->code = code;
+    assert_true(durability >= KT_DURABILITY_DISK);
+}
+
+static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
+{
+    heard *all = ctx;
+
+    all->count++;
+    all->code = code;
+    all->id = id;
+    snprintf(all->body, sizeof all->body, "%.*s", KT_TEXT_ARG(body));
+}
+
+static void answer_at_once(void *ctx, const kt_bus_call *call)
+{
+    heard *all = ctx;
+    char body[128];
+
+    snprintf(body, sizeof body, "%.*s of %.*s", KT_TEXT_ARG(call->params), KT_TEXT_ARG(call->caller));
+    all->count++;
+    all->id = call->id;
+    assert_int_equal(kt_bus_answer(all->bus, call->token, KT_OK, kt_text_of(body)), KT_OK);
+}
+
+static void answer_later(void *ctx, const kt_bus_call *call)
+{
+    heard *all = ctx;
+
+    all->count++;
+    all->token = call->token;
+}
+
+static void poll_both(world *self)
+{
+    for (int i = 0; i < 4; i++) {
+        kt_bus_poll(self->buses[0]);
+        kt_bus_poll(self->buses[1]);
+    }
+}
+
+static uint64_t say(world *self, int who, const char *subject, uint64_t producer_seq, heard *ack)
+{
+    kt_bus_publish_spec spec = { .kind = KT_EV_ALERT,
+        .subject = kt_text_of(subject),
+        .payload = "12345678",
+        .size = 8,
+        .producer_seq = producer_seq,
+        .on_ack = ack != NULL ? on_ack : NULL,
+        .ctx = ack };
+    uint64_t seq = 0;
+
+    assert_int_equal(kt_bus_publish(self->buses[who], &spec, &seq, NULL), KT_OK);
+    return seq;
+}
+
+static kt_bus_reader *listen(world *self, int who, const char *pattern, kt_bus_from from, uint64_t seq, bool durable,
+    const char *cursor, heard *all)
+{
+    kt_bus_read_spec spec = { .patterns = &pattern,
+        .pattern_count = 1,
+        .from = from,
+        .seq = seq,
+        .durable_only = durable,
+        .cursor = cursor,
+        .on_message = on_message,
+        .ctx = all };
+    kt_bus_reader *reader = NULL;
+
+    assert_int_equal(kt_bus_read(self->buses[who], &spec, &reader, NULL), KT_OK);
+    return reader;
+}
+
+/* ---- cases ---- */
+
+static void order_is_total_and_patterns_choose(world *self, const driver *by)
+{
+    heard all = { 0 }, some = { 0 }, late = { 0 };
+
+    listen(self, 1, "one:a.>", KT_BUS_FROM_SEQ, 1, false, NULL, &all);
+    listen(self, 1, "one:a.*.x", KT_BUS_FROM_SEQ, 1, false, NULL, &some);
+    for (int i = 0; i < 30; i++)
+        say(self, 0, i % 3 == 0 ? "a.b.x" : i % 3 == 1 ? "a.b.y" : "c.d", 0, NULL);
+    poll_both(self);
+    assert_int_equal(all.count, 20);
+    assert_int_equal(some.count, 10);
+    for (uint32_t i = 1; i < all.count; i++)
+        assert_true(all.seqs[i] > all.seqs[i - 1]);
+    listen(self, 1, "one:a.>", KT_BUS_FROM_LIVE, 0, false, NULL, &late);
+    poll_both(self);
+    assert_int_equal(late.count, 0);
+    say(self, 0, "a.b.x", 0, NULL);
+    poll_both(self);
+    assert_int_equal(late.count, 1);
+}
+
+static void an_ack_means_the_durability_asked_for(world *self, const driver *by)
+{
+    heard ack = { 0 };
+
+    say(self, 0, "a.b", 0, &ack);
+    poll_both(self);
+    assert_int_equal(ack.acks, 0);
+    by->settle(self);
+    poll_both(self);
+    assert_int_equal(ack.acks, 1);
+    assert_int_equal(ack.code, KT_OK);
+}
+
+static void a_durable_reader_sees_only_what_is_durable(world *self, const driver *by)
+{
+    heard all = { 0 };
+
+    listen(self, 1, "one:a.>", KT_BUS_FROM_SEQ, 1, true, NULL, &all);
+    by->settle(self);
+    say(self, 0, "a.b", 0, NULL);
+    poll_both(self);
+    assert_int_equal(all.count, 0);
+    by->settle(self);
+    poll_both(self);
+    assert_int_equal(all.count, 1);
+}
+
+static void a_repeated_publish_stands_once(world *self, const driver *by)
+{
+    heard all = { 0 }, ack = { 0 };
+
+    say(self, 1, "a.b", 1, NULL);
+    say(self, 1, "a.b", 2, NULL);
+    say(self, 1, "a.b", 2, NULL);
+    by->settle(self);
+    by->cut(self); /* also after a restart of the publisher */
+    say(self, 1, "a.b", 2, &ack);
+    say(self, 1, "a.b", 3, NULL);
+    by->settle(self);
+    listen(self, 0, "two:a.>", KT_BUS_FROM_SEQ, 1, false, NULL, &all);
+    poll_both(self);
+    assert_int_equal(all.count, 3);
+    assert_int_equal(ack.acks, 1);
+}
+
+static void a_cursor_goes_on_behind_what_was_acknowledged(world *self, const driver *by)
+{
+    heard first = { 0 }, second = { 0 };
+
+    for (int i = 0; i < 10; i++)
+        say(self, 1, "a.b", 0, NULL);
+    by->settle(self);
+    kt_bus_reader *reader = listen(self, 0, "two:a.>", KT_BUS_FROM_CURSOR, 0, true, "test", &first);
+    poll_both(self);
+    assert_int_equal(first.count, 10);
+    assert_int_equal(kt_bus_ack(reader, first.seqs[6] + 1000, NULL), KT_ARG);
+    assert_int_equal(kt_bus_ack(reader, first.seqs[6], NULL), KT_OK);
+    kt_bus_read_close(reader);
+    listen(self, 0, "two:a.>", KT_BUS_FROM_CURSOR, 0, true, "test", &second);
+    poll_both(self);
+    assert_int_equal(second.count, 3);
+    assert_int_equal(second.seqs[0], first.seqs[7]);
+}
+
+static void a_reader_of_a_log_that_is_not_there_yet_starts_with_it(world *self, const driver *by)
+{
+    heard all = { 0 };
+
+    listen(self, 0, "three:a.>", KT_BUS_FROM_SEQ, 1, false, NULL, &all);
+    poll_both(self);
+    assert_int_equal(all.count, 0);
+}
+
+static void calls_are_answered_at_once_or_later(world *self, const driver *by)
+{
+    heard server = { .bus = self->buses[1] }, slow = { 0 }, caller = { 0 };
+    kt_bus_call_spec call = { .action = KT_TEXT("echo.now"), .params = KT_TEXT("{}"), .on_answer = on_answer, .ctx = &caller };
+
+    assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.now"), answer_at_once, &server, NULL), KT_OK);
+    assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.later"), answer_later, &slow, NULL), KT_OK);
+    assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.now"), answer_at_once, &server, NULL), KT_BUSY);
+    call.id = 77;
+    assert_int_equal(kt_bus_call_start(self->buses[0], &call, NULL, NULL), KT_OK);
+    assert_int_equal(caller.count, 0);
+    poll_both(self);
+    assert_int_equal(caller.code, KT_OK);
+    assert_int_equal(server.id, 77);
+    assert_string_equal(caller.body, "{} of one");
+    call.action = KT_TEXT("echo.later");
+    assert_int_equal(kt_bus_call_start(self->buses[0], &call, NULL, NULL), KT_OK);
+    poll_both(self);
+    assert_int_equal(caller.count, 1);
+    assert_int_equal(kt_bus_answer(self->buses[1], slow.token, KT_NOENT, KT_TEXT("nothing")), KT_OK);
+    poll_both(self);
+    assert_int_equal(caller.count, 2);
+    assert_int_equal(caller.code, KT_NOENT);
+    assert_int_equal(kt_bus_answer(self->buses[1], slow.token, KT_OK, KT_TEXT("twice")), KT_NOENT);
+    call.action = KT_TEXT("echo.never");
+    assert_int_equal(kt_bus_call_start(self->buses[0], &call, NULL, NULL), KT_NOENT);
+    call.action = KT_TEXT("echo.now"); /* of ourselves too */
+    assert_int_equal(kt_bus_call_start(self->buses[1], &call, NULL, NULL), KT_OK);
+    poll_both(self);
+    assert_string_equal(caller.body, "{} of two");
+}
+
+static void a_call_has_a_deadline(world *self, const driver *by)
+{
+    heard slow = { 0 }, caller = { 0 };
+    kt_bus_call_spec call = { .action = KT_TEXT("echo.later"), .timeout_ns = 500, .on_answer = on_answer, .ctx = &caller };
+
+    assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.later"), answer_later, &slow, NULL), KT_OK);
+    assert_int_equal(kt_bus_call_start(self->buses[0], &call, NULL, NULL), KT_OK);
+    assert_int_equal(kt_bus_next_deadline(self->buses[0]), 1500);
+    poll_both(self);
+    assert_int_equal(caller.count, 0);
+    self->now_ns = 1500;
+    poll_both(self);
+    assert_int_equal(caller.count, 1);
+    assert_int_equal(caller.code, KT_TIMEOUT);
+    assert_int_equal(kt_bus_answer(self->buses[1], slow.token, KT_OK, KT_TEXT("late")), KT_NOENT);
+}
+
+static void open_calls_end_unknown_when_a_side_restarts(world *self, const driver *by)
+{
+    heard slow = { 0 }, caller = { 0 };
+    kt_bus_call_spec call = { .action = KT_TEXT("echo.later"), .to = "two", .on_answer = on_answer, .ctx = &caller };
+
+    assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.later"), answer_later, &slow, NULL), KT_OK);
+    assert_int_equal(kt_bus_call_start(self->buses[0], &call, NULL, NULL), KT_OK);
+    poll_both(self);
+    by->cut(self);
+    poll_both(self);
+    assert_int_equal(caller.count, 1);
+    assert_int_equal(caller.code, KT_UNKNOWN);
+}
+
+static void a_full_ring_answers_busy(world *self, const driver *by)
+{
+    static char params[200000];
+    static heard slow, caller; /* told of the end of the last call when the bus is closed */
+    kt_bus_call_spec call = { .action = KT_TEXT("echo.later"),
+        .params = { params, sizeof params },
+        .on_answer = on_answer,
+        .ctx = &caller };
+    kt_code code = KT_OK;
+    uint32_t sent = 0;
+
+    assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.later"), answer_later, &slow, NULL), KT_OK);
+    while ((code = kt_bus_call_start(self->buses[0], &call, NULL, NULL)) == KT_OK)
+        sent++;
+    assert_int_equal(code, KT_BUSY);
+    assert_true(sent > 0 && sent < 10);
+    poll_both(self);
+    assert_int_equal(slow.count, sent);
+    assert_int_equal(kt_bus_call_start(self->buses[0], &call, NULL, NULL), KT_OK);
+}
+
+typedef struct changes {
+    uint32_t count;
+    char last[64];
+    uint64_t revision;
+} changes;
+
+static void on_change(void *ctx, kt_text key, kt_text value, uint64_t revision)
+{
+    changes *all = ctx;
+
+    all->count++;
+    all->revision = revision;
+    snprintf(all->last, sizeof all->last, "%.*s=%.*s", KT_TEXT_ARG(key), KT_TEXT_ARG(value));
+}
+
+static void keys_are_put_compared_and_watched(world *self, const driver *by)
+{
+    changes seen = { 0 };
+    kt_text value;
+    uint64_t revision;
+
+    assert_int_equal(kt_bus_put(self->buses[1], KT_TEXT("venue.a"), KT_TEXT("1"), 0, &revision, NULL), KT_OK);
+    assert_int_equal(revision, 1);
+    assert_int_equal(kt_bus_put(self->buses[1], KT_TEXT("venue.a"), KT_TEXT("2"), 0, NULL, NULL), KT_SEQ);
+    assert_int_equal(kt_bus_put(self->buses[1], KT_TEXT("venue.a"), KT_TEXT("2"), 1, NULL, NULL), KT_OK);
+    assert_int_equal(kt_bus_put(self->buses[1], KT_TEXT("bad key"), KT_TEXT("2"), 1, NULL, NULL), KT_SYNTAX);
+    by->settle(self);
+    assert_int_equal(kt_bus_watch(self->buses[0], "two", KT_TEXT("venue.*"), on_change, &seen, NULL), KT_OK);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.last, "venue.a=2");
+    assert_int_equal(kt_bus_put(self->buses[1], KT_TEXT("venue.b"), KT_TEXT("3"), UINT64_MAX, NULL, NULL), KT_OK);
+    poll_both(self);
+    assert_int_equal(seen.count, 2);
+    assert_string_equal(seen.last, "venue.b=3");
+    by->settle(self);
+    by->cut(self); /* the table is made again from the log */
+    assert_int_equal(kt_bus_get(self->buses[1], KT_TEXT("venue.a"), &value, &revision), KT_OK);
+    assert_true(kt_text_equal(value, KT_TEXT("2")) && revision == 2);
+    assert_int_equal(kt_bus_put(self->buses[1], KT_TEXT("venue.a"), (kt_text){ NULL, 0 }, 2, NULL, NULL), KT_OK);
+    assert_int_equal(kt_bus_get(self->buses[1], KT_TEXT("venue.a"), &value, NULL), KT_NOENT);
+}
+
+static void members_are_listed(world *self, const driver *by)
+{
+    kt_bus_member members[4];
+
+    assert_int_equal(kt_bus_members(self->buses[0], members, 4), 2);
+    assert_string_equal(members[1].name, "two");
+}
+
+static void what_a_driver_can_not_give_is_refused_at_open(world *self, const driver *by)
+{
+    kt_bus_options options = { .driver = by->name, .durability = KT_DURABILITY_QUORUM };
+    kt_bus *bus;
+    kt_err err;
+
+    options.local.data_dir = self->dir;
+    assert_int_equal(kt_bus_open(&options, &bus, &err), KT_ARG);
+    assert_non_null(strstr(err.msg, "quorum"));
+    options.driver = "pigeon";
+    assert_int_equal(kt_bus_open(&options, &bus, &err), KT_ARG);
+    assert_non_null(strstr(err.msg, "local"));
+}
+
+/* One cmocka test a case; each runs every driver. */
+#define CASES(X)                                              \
+    X(order_is_total_and_patterns_choose)                     \
+    X(an_ack_means_the_durability_asked_for)                  \
+    X(a_durable_reader_sees_only_what_is_durable)             \
+    X(a_repeated_publish_stands_once)                         \
+    X(a_cursor_goes_on_behind_what_was_acknowledged)          \
+    X(a_reader_of_a_log_that_is_not_there_yet_starts_with_it) \
+    X(calls_are_answered_at_once_or_later)                    \
+    X(a_call_has_a_deadline)                                  \
+    X(open_calls_end_unknown_when_a_side_restarts)            \
+    X(a_full_ring_answers_busy)                               \
+    X(keys_are_put_compared_and_watched)                      \
+    X(members_are_listed)                                     \
+    X(what_a_driver_can_not_give_is_refused_at_open)
+
+#define RUN(name)                                           \
+    static void run_##name(void **state)                    \
+    {                                                       \
+        for (uint32_t i = 0; i < KT_COUNT(drivers); i++) {  \
+            world self;                                     \
+            drivers[i].open(&self);                         \
+            name(&self, &drivers[i]);                       \
+            drivers[i].close(&self);                        \
+        }                                                   \
+    }
+CASES(RUN)
+
+#define ROW(name) cmocka_unit_test(run_##name),
+int main(void)
+{
+    const struct CMUnitTest tests[] = { CASES(ROW) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
