@@ -1,5 +1,5 @@
-/* The whole way of a trade into lane market: `kontor sim` in a process of its own breaks its stream, and over real sockets the
- * counters become its own books and every value that REST has passed is validated. */
+/* The whole way of a trade into lane market: `kontor sim` in a process of its own breaks its stream, and over real
+ * sockets the counters become its own books and every value that REST has passed is validated. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
