@@ -27,7 +27,7 @@ RATE = 400
 def config(sim):
     return f"""
 log:
-  segment_bytes: 262144
+  segment_bytes: 2097152
 vwap:
   windows: [{", ".join(WINDOWS)}]
 repair:

@@ -18,6 +18,8 @@ enum {
     /* Small logs share a part of log.retention_bytes, lane market has the rest. */
     SMALL_SHARE = 16,
     SEGMENTS_MIN = 8, /* segments in a log's share, so that retention can remove a part of it */
+    SEGMENT_MIN = 2 << 20, /* as for log.segment_bytes: a record has at most an eighth of it */
+    SEGMENTS_AHEAD = 2,    /* the one being written and the next, which retention does not count */
 };
 
 typedef struct lane_plan {
@@ -59,7 +61,16 @@ static uint64_t segment_of(const kt_config *config, const char *log)
 
     if (size > config->log_segment_bytes)
         size = config->log_segment_bytes;
-    return size < KT_SEGMENT_SIZE_MIN ? KT_SEGMENT_SIZE_MIN : size;
+    return size < SEGMENT_MIN ? SEGMENT_MIN : size;
+}
+
+/* What the log is told: its share without what it will write next, and never nothing, which would mean no bound. */
+static uint64_t retention_of(const kt_config *config, const char *log)
+{
+    uint64_t ahead = SEGMENTS_AHEAD * segment_of(config, log);
+    uint64_t share = share_of(config, log);
+
+    return share > ahead ? share - ahead : segment_of(config, log);
 }
 
 /* In the lane's own process. */
@@ -79,7 +90,7 @@ static int host(const kt_lane_links *links, void *ctx)
         .links = links,
         .segment_size = segment_of(config, hosted->plan->name),
         .subject_max = config->log_subject_max,
-        .retention_bytes = share_of(config, hosted->plan->name) - 2 * segment_of(config, hosted->plan->name),
+        .retention_bytes = retention_of(config, hosted->plan->name),
         .retention_age_ns = (int64_t)config->log_retention_age_s * 1000000000,
         .hold_bytes = config->log_hold_bytes,
     };
@@ -143,7 +154,7 @@ int kt_cli_run(int argc, char **argv)
         .lanes = lanes,
         .lane_count = choose(config, (kt_text){ text, length }, hosts, lanes),
         .house_segment_size = segment_of(config, "house"),
-        .house_retention_bytes = share_of(config, "house"),
+        .house_retention_bytes = retention_of(config, "house"),
         .diag = kt_cli_diag,
     };
     if (kt_supervisor_open(&options, &supervisor, &err) != KT_OK) {

@@ -60,9 +60,9 @@ enum {
     K(U32, edge_client_buffer_bytes, "edge.client_buffer_bytes", "", "", 65536, 1 << 30, "1048576",                    \
         "bytes that may wait for one client")                                                                          \
     K(U32, edge_client_max, "edge.client_max", "", "", 1, 100000, "10000", "clients at a time")                        \
-    K(U64, log_segment_bytes, "log.segment_bytes", "", "", 65536, 1ULL << 31, "67108864",                              \
-        "bytes of one segment file of a log")                                                                          \
-    K(U64, log_retention_bytes, "log.retention_bytes", "", "", 1 << 20, 1ULL << 50, "1073741824",                      \
+    K(U64, log_segment_bytes, "log.segment_bytes", "", "", 1 << 21, 1ULL << 31, "67108864",                            \
+        "bytes of one segment file of a log; an eighth of it must hold a venue's longest answer")                      \
+    K(U64, log_retention_bytes, "log.retention_bytes", "", "", 1 << 26, 1ULL << 50, "1073741824",                      \
         "bytes of all logs together; older segments are removed")                                                      \
     K(U64, log_retention_age_s, "log.retention_age_s", "", "", 0, 1ULL << 32, "0",                                     \
         "seconds until a segment is removed; 0: for ever")                                                             \
