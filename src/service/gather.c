@@ -424,13 +424,28 @@ static void median_load(kt_median *median, kt_taker *taker)
 }
 
 /* The members that are plain numbers, one list for both ways. */
-#define NUMBERS(X)                                                                                                  \
-    X(market_ns)                                                                                                    \
-    X(ahead_ns)                                                                                                     \
-    X(stream_count)                                                                                                 \
-    X(stream_first_ns) X(stream_last_ns) X(stream_low) X(stream_high) X(rest_ns) X(rest_low) X(rest_high)           \
-        X(forgotten_ns) X(received) X(repeated) X(reordered) X(suspect) X(repaired) X(corrected) X(lost) X(refused) \
-            X(skew_min) X(skew_max)
+#define NUMBERS(X)     \
+    X(market_ns)       \
+    X(ahead_ns)        \
+    X(stream_count)    \
+    X(stream_first_ns) \
+    X(stream_last_ns)  \
+    X(stream_low)      \
+    X(stream_high)     \
+    X(rest_ns)         \
+    X(rest_low)        \
+    X(rest_high)       \
+    X(forgotten_ns)    \
+    X(received)        \
+    X(repeated)        \
+    X(reordered)       \
+    X(suspect)         \
+    X(repaired)        \
+    X(corrected)       \
+    X(lost)            \
+    X(refused)         \
+    X(skew_min)        \
+    X(skew_max)
 
 void kt_gather_save(const kt_gather *gather, kt_writer *writer)
 {

@@ -225,11 +225,26 @@ int64_t kt_repair_failed_ns(kt_repair *repair)
     return wait < KT_REPAIR_RETRY_MAX_NS ? wait : KT_REPAIR_RETRY_MAX_NS;
 }
 
-#define NUMBERS(X)                                                                                                \
-    X(phase)                                                                                                      \
-    X(request_id)                                                                                                 \
-    X(failures) X(start_ns) X(until_ns) X(from_ns) X(cover_ns) X(full_count) X(again) X(first) X(next) X(reached) \
-        X(seek_low) X(seek_high) X(step) X(asked) X(cursor_ns) X(resume_ns) X(first_row_ns)
+#define NUMBERS(X) \
+    X(phase)       \
+    X(request_id)  \
+    X(failures)    \
+    X(start_ns)    \
+    X(until_ns)    \
+    X(from_ns)     \
+    X(cover_ns)    \
+    X(full_count)  \
+    X(again)       \
+    X(first)       \
+    X(next)        \
+    X(reached)     \
+    X(seek_low)    \
+    X(seek_high)   \
+    X(step)        \
+    X(asked)       \
+    X(cursor_ns)   \
+    X(resume_ns)   \
+    X(first_row_ns)
 
 void kt_repair_save(const kt_repair *repair, kt_writer *writer)
 {
