@@ -85,8 +85,7 @@ typedef struct kt_gather_step {
 kt_code kt_gather_init(kt_gather *gather, const kt_gather_rules *rules, uint64_t hash_seed);
 void kt_gather_done(kt_gather *gather);
 
-/* What has to be multiplied so that a trade with these decimals fits, 1 and 1 mostly. false: it can not be made to fit.
- */
+/* The scales at which a trade with these decimals fits: the feed's own mostly. false: none, or a value is not positive. */
 bool kt_gather_fit(const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale,
     uint8_t *out_quantity_scale);
 
@@ -113,7 +112,7 @@ void kt_gather_forget(kt_gather *gather);
 
 uint64_t kt_gather_missing(const kt_gather *gather);
 
-/* Multiply a mantissa up; the factor of a scale that grew. */
+/* What mantissas are multiplied by when their scale grows. */
 static inline int64_t kt_gather_factor(uint8_t from, uint8_t to)
 {
     return kt_pow10((uint32_t)(to - from));
