@@ -85,7 +85,8 @@ typedef struct kt_gather_step {
 kt_code kt_gather_init(kt_gather *gather, const kt_gather_rules *rules, uint64_t hash_seed);
 void kt_gather_done(kt_gather *gather);
 
-/* The scales at which a trade with these decimals fits: the feed's own mostly. false: none, or a value is not positive. */
+/* The scales at which a trade with these decimals fits: the feed's own mostly. false: none, or a value is not positive.
+ * */
 bool kt_gather_fit(const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale,
     uint8_t *out_quantity_scale);
 

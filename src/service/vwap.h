@@ -20,8 +20,8 @@
  * Complete     false when the window holds a ms of which REST can not give all trades; a provisional value also when
  *              its window begins before anything is known (the stream's first trade, or what REST covers).
  * Price        pq / q with the instrument's price scale + 2 digits (18 at most), half to even.
- * Bounds       KT_AVERAGE_CELL_MAX cells a series (three days with trades in every second). What waits longer for REST than
- *              gather's lag_max_ns is given up: those marks get no validated value.
+ * Bounds       KT_AVERAGE_CELL_MAX cells a series (three days with trades in every second). What waits longer for REST
+ *              than gather's lag_max_ns is given up: those marks get no validated value.
  */
 #ifndef KT_SERVICE_VWAP_H
 #define KT_SERVICE_VWAP_H
