@@ -229,6 +229,13 @@ static void ring_lane(const house *self, uint32_t lane)
     assert_int_equal(write(kt_supervisor_board(self->supervisor)->bell_fds[lane], &one, sizeof one), sizeof one);
 }
 
+/* The feed looks at the world when its lane is awake. */
+static void tick_to(const house *self, uint64_t ticks_max)
+{
+    atomic_store(&world->ticks_max, ticks_max);
+    ring_lane(self, MARKET);
+}
+
 static void house_stop(house *self)
 {
     kt_supervisor_stop(self->supervisor);
@@ -308,7 +315,7 @@ static void kill_9_at_random_points_gives_each_output_once_and_no_gap(void **sta
 
     kt_rng_init(&rng, kt_test_seed());
     house_open(&self, 2);
-    atomic_store(&world->ticks_max, UINT64_MAX);
+    tick_to(&self, UINT64_MAX);
     TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
     for (uint32_t i = 0; i < kills; i++) {
         uint32_t lane = (uint32_t)kt_rng_below(&rng, 3);
@@ -322,7 +329,7 @@ static void kill_9_at_random_points_gives_each_output_once_and_no_gap(void **sta
         assert_false(is_state(&self, MARKET, KT_BOARD_PARKED));
         assert_false(is_state(&self, KEEP, KT_BOARD_PARKED));
     }
-    atomic_store(&world->ticks_max, 0);
+    tick_to(&self, 0);
     TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
     TURN_UNTIL(&self, atomic_load(&world->applied[0]) == atomic_load(&world->applied[1]));
     house_stop(&self);
@@ -341,7 +348,7 @@ static void divergence_is_an_event_and_parks_the_lane(void **state)
     house self;
 
     house_open(&self, 1);
-    atomic_store(&world->ticks_max, 100);
+    tick_to(&self, 100);
     TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == 100);
     atomic_store(&world->diverge, 1);
     kill_lane(&self, MARKET);
@@ -362,8 +369,7 @@ static void five_deaths_in_a_row_without_progress_park_with_event_and_alert(void
 
     house_open(&self, 2);
     TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
-    atomic_store(&world->ticks_max, 10);
-    ring_lane(&self, MARKET);
+    tick_to(&self, 10);
     TURN_UNTIL(&self, atomic_load(&world->applied[KEEP]) == 10);
     kill_lane(&self, KEEP); /* a death after progress does not count */
     TURN_UNTIL(&self, atomic_load(&page(&self, KEEP)->restarts) == 1 && is_state(&self, KEEP, KT_BOARD_LIVE));
@@ -386,8 +392,7 @@ static void deaths_with_progress_never_park(void **state)
     house_open(&self, 1);
     for (uint64_t i = 1; i <= 12; i++) {
         TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE));
-        atomic_store(&world->ticks_max, i);
-        ring_lane(&self, MARKET);
+        tick_to(&self, i);
         TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == i);
         kill_lane(&self, MARKET);
         TURN_UNTIL(&self, atomic_load(&page(&self, MARKET)->restarts) == i);
@@ -404,7 +409,7 @@ static void a_market_message_that_killed_three_times_is_set_aside_with_an_event(
     house_open(&self, 2);
     atomic_store(&world->die_at[MARKET], 50);
     kill_lane(&self, MARKET); /* the next generation knows what kills it */
-    atomic_store(&world->ticks_max, 100);
+    tick_to(&self, 100);
     TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == 99 && atomic_load(&world->applied[KEEP]) == 100);
     assert_false(is_state(&self, MARKET, KT_BOARD_PARKED));
     kill_lane(&self, MARKET); /* later recoveries skip it too, without dying */
@@ -427,8 +432,7 @@ static void a_foreign_record_that_killed_three_times_is_set_aside(void **state)
     atomic_store(&world->die_at[KEEP], 50);
     kill_lane(&self, KEEP);
     TURN_UNTIL(&self, atomic_load(&page(&self, KEEP)->restarts) == 1);
-    atomic_store(&world->ticks_max, 100);
-    ring_lane(&self, MARKET);
+    tick_to(&self, 100);
     TURN_UNTIL(&self, atomic_load(&world->applied[KEEP]) == 99);
     house_stop(&self);
     tally keep = read_log(&self, "keep");
@@ -446,8 +450,7 @@ static void a_raw_message_that_killed_the_decoder_three_times_is_set_aside_by_it
     TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE));
     kill_lane(&self, MARKET);
     TURN_UNTIL(&self, atomic_load(&world->refused) == 1 && is_state(&self, MARKET, KT_BOARD_LIVE));
-    atomic_store(&world->ticks_max, 5);
-    ring_lane(&self, MARKET);
+    tick_to(&self, 5);
     TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == 5);
     kill_lane(&self, MARKET); /* it stays set aside without a word from the supervisor */
     TURN_UNTIL(&self, atomic_load(&world->refused) == 2);
@@ -658,8 +661,7 @@ static void a_stopped_lane_costs_the_others_nothing(void **state)
     house_open(&self, 2);
     TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
     kill(atomic_load(&page(&self, KEEP)->pid), SIGSTOP);
-    atomic_store(&world->ticks_max, 20000);
-    ring_lane(&self, MARKET);
+    tick_to(&self, 20000);
     TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == 20000);
     kill_lane(&self, MARKET); /* restarts too, with messages to the stopped one */
     TURN_UNTIL(&self, atomic_load(&page(&self, MARKET)->restarts) == 1 && is_state(&self, MARKET, KT_BOARD_LIVE));
@@ -725,7 +727,7 @@ static void an_idle_house_uses_at_most_two_percent_of_a_core(void **state)
     uint64_t before = 0, after = 0, turns;
 
     house_open(&self, 2);
-    atomic_store(&world->ticks_max, 1000);
+    tick_to(&self, 1000);
     TURN_UNTIL(&self, atomic_load(&world->applied[KEEP]) == 1000 && is_state(&self, MARKET, KT_BOARD_LIVE));
     kt_supervisor_turn(self.supervisor, 300000000, NULL);
     turns = atomic_load(&world->turns[0]) + atomic_load(&world->turns[1]);
