@@ -111,7 +111,8 @@ kt_code kt_board_add_action(const kt_board *board, uint32_t lane_index, kt_text 
     if (page_answers(page, action))
         return KT_OK;
     if (action.n >= KT_BOARD_ACTION_SIZE)
-        return kt_fail(err, KT_LIMIT, "action '%.*s' is longer than %d bytes", KT_TEXT_ARG(action), KT_BOARD_ACTION_SIZE - 1);
+        return kt_fail(
+            err, KT_LIMIT, "action '%.*s' is longer than %d bytes", KT_TEXT_ARG(action), KT_BOARD_ACTION_SIZE - 1);
     if (count >= KT_BOARD_ACTION_MAX)
         return kt_fail(err, KT_LIMIT, "lane '%s' answers %d actions already", page->name, KT_BOARD_ACTION_MAX);
     memcpy(page->actions[count], action.s, action.n);

@@ -18,22 +18,22 @@
 #include <stdint.h>
 
 enum {
-    KT_BOARD_LANE_MAX = 16,      /* lanes of one node */
-    KT_BOARD_NAME_SIZE = 32,     /* bytes of a lane's name with its NUL */
-    KT_BOARD_ACTION_MAX = 32,    /* actions that one lane answers */
-    KT_BOARD_ACTION_SIZE = 48,   /* bytes of an action's name with its NUL */
-    KT_BOARD_REASON_SIZE = 256,  /* bytes of the text that says why a lane ended, with its NUL */
+    KT_BOARD_LANE_MAX = 16,     /* lanes of one node */
+    KT_BOARD_NAME_SIZE = 32,    /* bytes of a lane's name with its NUL */
+    KT_BOARD_ACTION_MAX = 32,   /* actions that one lane answers */
+    KT_BOARD_ACTION_SIZE = 48,  /* bytes of an action's name with its NUL */
+    KT_BOARD_REASON_SIZE = 256, /* bytes of the text that says why a lane ended, with its NUL */
     KT_BOARD_PAGE_SIZE = 4096,
 };
 
-#define KT_BOARD_STATE_MAP(X)                                          \
-    X(ABSENT, "absent")         /* no lane has this page */            \
-    X(STARTING, "starting")     /* forked, recovering */               \
-    X(LIVE, "live")             /* takes inputs */                     \
-    X(STOPPING, "stopping")     /* told to stop, closing its log */    \
-    X(STOPPED, "stopped")       /* ended when told to */               \
-    X(WAITING, "waiting")       /* died, waits for its next start */   \
-    X(PARKED, "parked")         /* not started again until the house is */
+#define KT_BOARD_STATE_MAP(X)                                    \
+    X(ABSENT, "absent")     /* no lane has this page */          \
+    X(STARTING, "starting") /* forked, recovering */             \
+    X(LIVE, "live")         /* takes inputs */                   \
+    X(STOPPING, "stopping") /* told to stop, closing its log */  \
+    X(STOPPED, "stopped")   /* ended when told to */             \
+    X(WAITING, "waiting")   /* died, waits for its next start */ \
+    X(PARKED, "parked")     /* not started again until the house is */
 
 #define X(name, text) KT_BOARD_##name,
 typedef enum kt_board_state { KT_BOARD_STATE_MAP(X) KT_BOARD_STATE_COUNT } kt_board_state;
@@ -57,11 +57,11 @@ typedef struct kt_board_page {
 
     /* Progress and what is being worked on, for the supervisor when the lane has died. */
     _Atomic uint64_t position[KT_BOARD_LANE_MAX] __attribute__((aligned(64))); /* last record applied of each log */
-    _Atomic uint64_t applying_seq;  /* seq of the record being applied, 0: none */
-    _Atomic uint32_t applying_log;  /* of this log */
-    _Atomic uint32_t applying_kind; /* its kind: says whether it may be set aside */
-    _Atomic uint64_t decoding_hash; /* hash of the raw message being decoded, 0: none */
-    _Atomic int64_t live_since_ns;  /* monotonic time at which this generation became live, 0: not yet */
+    _Atomic uint64_t applying_seq;     /* seq of the record being applied, 0: none */
+    _Atomic uint32_t applying_log;     /* of this log */
+    _Atomic uint32_t applying_kind;    /* its kind: says whether it may be set aside */
+    _Atomic uint64_t decoding_hash;    /* hash of the raw message being decoded, 0: none */
+    _Atomic int64_t live_since_ns;     /* monotonic time at which this generation became live, 0: not yet */
     char reason[KT_BOARD_REASON_SIZE]; /* written by the lane before it ends by itself */
 
     _Atomic uint32_t action_count;
@@ -69,8 +69,8 @@ typedef struct kt_board_page {
 } kt_board_page;
 
 typedef struct kt_board {
-    kt_board_page *pages;               /* KT_BOARD_LANE_MAX of them, KT_BOARD_PAGE_SIZE bytes each, shared */
-    int bell_fds[KT_BOARD_LANE_MAX];    /* eventfd of each lane, -1: none */
+    kt_board_page *pages;            /* KT_BOARD_LANE_MAX of them, KT_BOARD_PAGE_SIZE bytes each, shared */
+    int bell_fds[KT_BOARD_LANE_MAX]; /* eventfd of each lane, -1: none */
     uint32_t lane_count;
 } kt_board;
 

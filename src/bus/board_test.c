@@ -64,7 +64,8 @@ static void the_page_of_another_lane_is_read_only(void **state)
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(WIFSIGNALED(status), lane != 0);
     }
-    assert_int_equal(atomic_load(&kt_board_page_of(&board, 0)->episode), 77); /* and what a lane writes is seen by all */
+    assert_int_equal(
+        atomic_load(&kt_board_page_of(&board, 0)->episode), 77); /* and what a lane writes is seen by all */
     assert_int_equal(atomic_load(&kt_board_page_of(&board, 1)->episode), 0);
     kt_board_close(&board);
 }

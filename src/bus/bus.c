@@ -17,8 +17,8 @@ kt_code kt_bus_open(const kt_bus_options *options, kt_bus **out_bus, kt_err *err
         if (strcmp(drivers[i]->name, options->driver) != 0)
             continue;
         if (options->durability > drivers[i]->strongest)
-            return kt_fail(err, KT_ARG, "bus driver '%s' can acknowledge '%s' at most, '%s' is asked for", drivers[i]->name,
-                kt_durability_text(drivers[i]->strongest), kt_durability_text(options->durability));
+            return kt_fail(err, KT_ARG, "bus driver '%s' can acknowledge '%s' at most, '%s' is asked for",
+                drivers[i]->name, kt_durability_text(drivers[i]->strongest), kt_durability_text(options->durability));
         return drivers[i]->open(options, out_bus, err);
     }
     return kt_fail(err, KT_ARG, "bus driver '%s' is not known; there is: local", options->driver);

@@ -56,16 +56,16 @@ typedef struct kt_bus_options {
     struct {
         const char *data_dir;   /* logs are its folders */
         const uint8_t *boot_id; /* for tests, as kt_reader_open(); NULL: the kernel's */
-        kt_log *log;          /* the log of this lane, borrowed; NULL: a bus that only reads and calls */
-        const char *log_name; /* its name */
+        kt_log *log;            /* the log of this lane, borrowed; NULL: a bus that only reads and calls */
+        const char *log_name;   /* its name */
         /* Append to that log; NULL: straight to `log`, as an input. A lane gives its own, so that what is published is
          * applied by its services at once. */
         kt_code (*append)(void *ctx, uint16_t kind, kt_text subject, uint64_t cause, const void *payload, uint32_t size,
             uint64_t *out_seq, kt_err *err);
         void *append_ctx;
-        const kt_board *board; /* NULL: alone, no other lane; then polled at leisure */
-        uint32_t lane_index;   /* ours on the board */
-        kt_waker *waker;       /* to ring other lanes; NULL without a board */
+        const kt_board *board;          /* NULL: alone, no other lane; then polled at leisure */
+        uint32_t lane_index;            /* ours on the board */
+        kt_waker *waker;                /* to ring other lanes; NULL without a board */
         int64_t (*clock_ns)(void *ctx); /* monotonic, for deadlines; NULL: the system's */
         void *clock_ctx;
     } local;
@@ -107,8 +107,8 @@ typedef struct kt_bus_read_spec {
     uint64_t seq;       /* FROM_SEQ: the first */
     int64_t time_ns;    /* FROM_TIME: the first at or after it */
     const char *cursor; /* a durable cursor of that name; FROM_CURSOR starts behind what it acknowledged, or at 1 */
-    bool durable_only;  /* only up to the source's durable: whoever keeps what it reads outside memory must ask for it */
-    uint32_t poll_max;  /* messages a poll, so that one reader can not keep the loop; 0: 1024 */
+    bool durable_only; /* only up to the source's durable: whoever keeps what it reads outside memory must ask for it */
+    uint32_t poll_max; /* messages a poll, so that one reader can not keep the loop; 0: 1024 */
     void (*on_message)(void *ctx, kt_bus_reader *reader, const kt_bus_message *message);
     /* Records that can not be had. KT_GONE: retention removed them, reading goes on behind `lost_to`. KT_CORRUPT: the source
      * is fenced at lost_from, the reader has stopped. NULL: not told. */
@@ -130,11 +130,11 @@ uint64_t kt_bus_reader_position(const kt_bus_reader *reader);
 /* Call and serve ---------------------------------------------------------------------------------------------- */
 
 typedef struct kt_bus_call_spec {
-    kt_text action;      /* "vwap.historical" */
-    const char *to;      /* the lane to ask; NULL: one that says it answers the action */
-    kt_text params;      /* JSON, copied */
-    uint64_t id;         /* the caller's; a call whose outcome is unknown is repeated with the same one; 0: made up */
-    int64_t timeout_ns;  /* from now; 0: KT_BUS_TIMEOUT_NS */
+    kt_text action;     /* "vwap.historical" */
+    const char *to;     /* the lane to ask; NULL: one that says it answers the action */
+    kt_text params;     /* JSON, copied */
+    uint64_t id;        /* the caller's; a call whose outcome is unknown is repeated with the same one; 0: made up */
+    int64_t timeout_ns; /* from now; 0: KT_BUS_TIMEOUT_NS */
     /* Exactly once, never from within kt_bus_call(). KT_OK or the server's code with its body; KT_TIMEOUT: no answer in
      * time, KT_UNKNOWN: either side restarted meanwhile; in both cases it may have been done. */
     void (*on_answer)(void *ctx, uint64_t id, kt_code code, kt_text body);
@@ -149,12 +149,12 @@ kt_code kt_bus_call_start(kt_bus *bus, const kt_bus_call_spec *spec, uint64_t *o
 
 /* What a server sees. Valid until it is answered. */
 struct kt_bus_call {
-    kt_text action; /* borrowed until on_call returns */
-    kt_text params; /* likewise */
-    kt_text caller; /* name of the lane that asks; likewise */
-    uint64_t id;    /* the caller's id: the same when it repeats an unknown call */
+    kt_text action;      /* borrowed until on_call returns */
+    kt_text params;      /* likewise */
+    kt_text caller;      /* name of the lane that asks; likewise */
+    uint64_t id;         /* the caller's id: the same when it repeats an unknown call */
     int64_t deadline_ns; /* monotonic */
-    uint64_t token; /* for kt_bus_answer() */
+    uint64_t token;      /* for kt_bus_answer() */
 };
 
 /* Answer this action. on_call may answer at once or later by the token. KT_LIMIT; KT_BUSY: somebody else on this bus does. */

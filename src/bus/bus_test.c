@@ -319,7 +319,9 @@ static void a_reader_of_a_log_that_is_not_there_yet_starts_with_it(world *self, 
 static void calls_are_answered_at_once_or_later(world *self, const driver *by)
 {
     heard server = { .bus = self->buses[1] }, slow = { 0 }, caller = { 0 };
-    kt_bus_call_spec call = { .action = KT_TEXT("echo.now"), .params = KT_TEXT("{}"), .on_answer = on_answer, .ctx = &caller };
+    kt_bus_call_spec call = {
+        .action = KT_TEXT("echo.now"), .params = KT_TEXT("{}"), .on_answer = on_answer, .ctx = &caller
+    };
 
     assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.now"), answer_at_once, &server, NULL), KT_OK);
     assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.later"), answer_later, &slow, NULL), KT_OK);
@@ -351,7 +353,9 @@ static void calls_are_answered_at_once_or_later(world *self, const driver *by)
 static void a_call_has_a_deadline(world *self, const driver *by)
 {
     heard slow = { 0 }, caller = { 0 };
-    kt_bus_call_spec call = { .action = KT_TEXT("echo.later"), .timeout_ns = 500, .on_answer = on_answer, .ctx = &caller };
+    kt_bus_call_spec call = {
+        .action = KT_TEXT("echo.later"), .timeout_ns = 500, .on_answer = on_answer, .ctx = &caller
+    };
 
     assert_int_equal(kt_bus_serve(self->buses[1], KT_TEXT("echo.later"), answer_later, &slow, NULL), KT_OK);
     assert_int_equal(kt_bus_call_start(self->buses[0], &call, NULL, NULL), KT_OK);
@@ -383,10 +387,9 @@ static void a_full_ring_answers_busy(world *self, const driver *by)
 {
     static char params[200000];
     static heard slow, caller; /* told of the end of the last call when the bus is closed */
-    kt_bus_call_spec call = { .action = KT_TEXT("echo.later"),
-        .params = { params, sizeof params },
-        .on_answer = on_answer,
-        .ctx = &caller };
+    kt_bus_call_spec call = {
+        .action = KT_TEXT("echo.later"), .params = { params, sizeof params }, .on_answer = on_answer, .ctx = &caller
+    };
     kt_code code = KT_OK;
     uint32_t sent = 0;
 
@@ -480,15 +483,15 @@ static void what_a_driver_can_not_give_is_refused_at_open(world *self, const dri
     X(members_are_listed)                                     \
     X(what_a_driver_can_not_give_is_refused_at_open)
 
-#define RUN(name)                                           \
-    static void run_##name(void **state)                    \
-    {                                                       \
-        for (uint32_t i = 0; i < KT_COUNT(drivers); i++) {  \
-            world self;                                     \
-            drivers[i].open(&self);                         \
-            name(&self, &drivers[i]);                       \
-            drivers[i].close(&self);                        \
-        }                                                   \
+#define RUN(name)                                          \
+    static void run_##name(void **state)                   \
+    {                                                      \
+        for (uint32_t i = 0; i < KT_COUNT(drivers); i++) { \
+            world self;                                    \
+            drivers[i].open(&self);                        \
+            name(&self, &drivers[i]);                      \
+            drivers[i].close(&self);                       \
+        }                                                  \
     }
 CASES(RUN)
 

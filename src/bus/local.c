@@ -37,15 +37,14 @@ static kt_code append_straight(kt_local *bus, uint16_t kind, kt_text subject, ui
     return KT_OK;
 }
 
-kt_code kt_local_append(kt_local *bus, uint16_t kind, kt_text subject, uint64_t cause, const void *payload, uint32_t size,
-    uint64_t *out_seq, kt_err *err)
+kt_code kt_local_append(kt_local *bus, uint16_t kind, kt_text subject, uint64_t cause, const void *payload,
+    uint32_t size, uint64_t *out_seq, kt_err *err)
 {
     if (bus->options.local.log == NULL)
         return kt_fail(err, KT_ARG, "this bus only reads: it was opened without a log of its own");
     if (bus->options.local.append == NULL)
         return append_straight(bus, kind, subject, cause, payload, size, out_seq, err);
-    return bus->options.local.append(
-        bus->options.local.append_ctx, kind, subject, cause, payload, size, out_seq, err);
+    return bus->options.local.append(bus->options.local.append_ctx, kind, subject, cause, payload, size, out_seq, err);
 }
 
 kt_code kt_local_last(kt_reader *live, kt_reader *reader, kt_text subject, const kt_rec **out_rec)
@@ -80,7 +79,8 @@ static uint64_t producer_of_log(kt_local *bus, kt_text subject)
 
     snprintf(dir, sizeof dir, "%s/%s", bus->options.local.data_dir, bus->log_name);
     if (kt_reader_open(dir, boot_id(bus), &live, NULL) == KT_OK && kt_reader_seek_end(live, NULL) == KT_OK &&
-        kt_reader_open(dir, boot_id(bus), &reader, NULL) == KT_OK && kt_local_last(live, reader, subject, &rec) == KT_OK)
+        kt_reader_open(dir, boot_id(bus), &reader, NULL) == KT_OK &&
+        kt_local_last(live, reader, subject, &rec) == KT_OK)
         last = rec->cause;
     kt_reader_close(live);
     kt_reader_close(reader);
@@ -127,7 +127,8 @@ static kt_code publish(kt_bus *base, const kt_bus_publish_spec *spec, uint64_t *
     if (last != NULL && spec->producer_seq <= *last) {
         seq = kt_log_written(bus->options.local.log); /* a repeat: it stands somewhere at or below */
     } else {
-        code = kt_local_append(bus, spec->kind, spec->subject, spec->producer_seq, spec->payload, spec->size, &seq, err);
+        code =
+            kt_local_append(bus, spec->kind, spec->subject, spec->producer_seq, spec->payload, spec->size, &seq, err);
         if (code != KT_OK)
             return code;
         if (last != NULL)
@@ -142,8 +143,8 @@ static kt_code publish(kt_bus *base, const kt_bus_publish_spec *spec, uint64_t *
 
 static uint64_t acknowledged(const kt_local *bus)
 {
-    return bus->options.durability == KT_DURABILITY_RAM ? kt_log_written(bus->options.local.log) :
-                                                          kt_log_durable(bus->options.local.log);
+    return bus->options.durability == KT_DURABILITY_RAM ? kt_log_written(bus->options.local.log)
+                                                        : kt_log_durable(bus->options.local.log);
 }
 
 static uint32_t poll_acks(kt_local *bus)
@@ -253,7 +254,8 @@ static kt_code read_open(kt_bus *base, const kt_bus_read_spec *spec, kt_bus_read
     for (uint32_t i = 0; i < spec->pattern_count && code == KT_OK; i++)
         code = split_pattern(reader, spec->patterns[i], err);
     if (code == KT_OK && spec->cursor != NULL &&
-        snprintf(reader->cursor_name, sizeof reader->cursor_name, "%s", spec->cursor) >= (int)sizeof reader->cursor_name)
+        snprintf(reader->cursor_name, sizeof reader->cursor_name, "%s", spec->cursor) >=
+            (int)sizeof reader->cursor_name)
         code = kt_fail(err, KT_ARG, "cursor name '%s' is longer than %d bytes", spec->cursor, KT_LOG_NAME_MAX);
     if (code != KT_OK) {
         free(reader);

@@ -122,8 +122,8 @@ struct kt_local {
 };
 
 int64_t kt_local_now(const kt_local *bus);
-kt_code kt_local_append(kt_local *bus, uint16_t kind, kt_text subject, uint64_t cause, const void *payload, uint32_t size,
-    uint64_t *out_seq, kt_err *err);
+kt_code kt_local_append(kt_local *bus, uint16_t kind, kt_text subject, uint64_t cause, const void *payload,
+    uint32_t size, uint64_t *out_seq, kt_err *err);
 
 /* The last record of a subject that its log still has. KT_NOENT: none. Valid until the reader's next call. */
 kt_code kt_local_last(kt_reader *live, kt_reader *reader, kt_text subject, const kt_rec **out_rec);
@@ -141,7 +141,8 @@ void kt_local_calls_close(kt_local *bus);
 /* local_kv.c */
 kt_code kt_local_put(kt_bus *base, kt_text key, kt_text value, uint64_t expected, uint64_t *out_revision, kt_err *err);
 kt_code kt_local_get(kt_bus *base, kt_text key, kt_text *out_value, uint64_t *out_revision);
-kt_code kt_local_watch_keys(kt_bus *base, const char *log, kt_text pattern, kt_bus_change on_change, void *ctx, kt_err *err);
+kt_code kt_local_watch_keys(
+    kt_bus *base, const char *log, kt_text pattern, kt_bus_change on_change, void *ctx, kt_err *err);
 void kt_local_keys_close(kt_local *bus);
 
 #endif

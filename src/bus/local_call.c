@@ -82,8 +82,8 @@ static kt_code send(kt_local *bus, uint32_t peer_index, kt_bus_frame_head *head,
     first.head = *head;
     if (action.n > 0)
         memcpy(first.action, action.s, action.n);
-    kt_code code = kt_peer_ring_push(
-        &peer->link.out, &first, (uint32_t)(sizeof *head + action.n), body.s, (uint32_t)body.n);
+    kt_code code =
+        kt_peer_ring_push(&peer->link.out, &first, (uint32_t)(sizeof *head + action.n), body.s, (uint32_t)body.n);
     if (code == KT_CORRUPT)
         return KT_NOENT; /* the other side broke the ring: nothing comes through before the next generation */
     if (code == KT_OK && bus->options.local.waker != NULL)
@@ -128,10 +128,9 @@ kt_code kt_local_call_start(kt_bus *base, const kt_bus_call_spec *spec, uint64_t
     call->deadline_ns = kt_local_now(bus) + timeout;
     call->on_answer = spec->on_answer;
     call->ctx = spec->ctx;
-    kt_bus_frame_head head = { .what = KT_BUS_FRAME_CALL,
-        .id = call->id,
-        .token = token_of(bus->calls, call),
-        .timeout_ns = timeout };
+    kt_bus_frame_head head = {
+        .what = KT_BUS_FRAME_CALL, .id = call->id, .token = token_of(bus->calls, call), .timeout_ns = timeout
+    };
     kt_code code = send(bus, call->peer, &head, spec->action, spec->params);
     if (code != KT_OK) {
         call_free(call, &bus->calls_open);
@@ -255,7 +254,7 @@ static uint32_t poll_ring(kt_local *bus, uint32_t peer)
     uint32_t count = 0, size, generation = bus->peers[peer].generation;
 
     while (count < KT_LOCAL_FRAME_POLL_MAX && bus->peers[peer].link.mem != NULL &&
-        bus->peers[peer].generation == generation) {
+           bus->peers[peer].generation == generation) {
         if (kt_peer_ring_pop(&bus->peers[peer].link.in, bus->frame, KT_PEER_RING_FRAME_MAX, &size) != KT_OK)
             break;
         on_frame(bus, peer, bus->frame, size);
@@ -366,8 +365,7 @@ kt_code kt_local_link(kt_bus *base, uint32_t peer_index, uint32_t generation, in
     end_calls(bus, peer_index);
     if (fd < 0)
         return KT_OK;
-    code = kt_peer_link_open(
-        &peer->link, fd, KT_PEER_RING_CAPACITY, bus->options.local.lane_index < peer_index, err);
+    code = kt_peer_link_open(&peer->link, fd, KT_PEER_RING_CAPACITY, bus->options.local.lane_index < peer_index, err);
     close(fd);
     return code;
 }

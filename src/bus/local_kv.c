@@ -54,7 +54,8 @@ static void load(kt_local *bus, const char *log, kt_local_keys *keys, uint64_t *
 
     snprintf(dir, sizeof dir, "%s/%s", bus->options.local.data_dir, log);
     if (kt_reader_open(dir, bus->options.local.boot_id, &live, NULL) == KT_OK &&
-        kt_reader_seek_end(live, NULL) == KT_OK && kt_reader_open(dir, bus->options.local.boot_id, &reader, NULL) == KT_OK) {
+        kt_reader_seek_end(live, NULL) == KT_OK &&
+        kt_reader_open(dir, bus->options.local.boot_id, &reader, NULL) == KT_OK) {
         for (uint32_t id = 0; id < kt_reader_subject_count(live); id++) {
             kt_text subject = kt_reader_subject(live, id);
             kt_ev_kv kv;
@@ -113,8 +114,8 @@ kt_code kt_local_put(kt_bus *base, kt_text key, kt_text value, uint64_t expected
         room = (uint32_t)value.n + 1024;
         bytes = value.n <= KT_TEXT_FIELD_MAX ? malloc(room) : NULL;
         if (bytes == NULL)
-            return kt_fail(err, KT_LIMIT, "the value of key '%.*s' has %zu bytes; at most %d are allowed", KT_TEXT_ARG(key),
-                value.n, KT_TEXT_FIELD_MAX);
+            return kt_fail(err, KT_LIMIT, "the value of key '%.*s' has %zu bytes; at most %d are allowed",
+                KT_TEXT_ARG(key), value.n, KT_TEXT_FIELD_MAX);
     }
     code = kt_event_encode(KT_EV_KV, &kv, bytes, room, &size);
     if (code == KT_OK)
@@ -151,15 +152,16 @@ static void on_kv(void *ctx, kt_bus_reader *reader, const kt_bus_message *messag
         watch->on_change(watch->ctx, kv.key, kv.removed ? (kt_text){ NULL, 0 } : kv.value, kv.revision);
 }
 
-kt_code kt_local_watch_keys(kt_bus *base, const char *log, kt_text pattern, kt_bus_change on_change, void *ctx, kt_err *err)
+kt_code kt_local_watch_keys(
+    kt_bus *base, const char *log, kt_text pattern, kt_bus_change on_change, void *ctx, kt_err *err)
 {
     kt_local *bus = (kt_local *)base;
     kt_local_keys keys = { 0 };
     uint64_t end = 1;
 
     if (bus->watch_count == KT_BUS_WATCH_MAX || pattern.n + 80 >= KT_LOCAL_PATTERN_SIZE)
-        return kt_fail(err, KT_LIMIT, "a bus has at most %d watches, with patterns of at most %d bytes", KT_BUS_WATCH_MAX,
-            KT_LOCAL_PATTERN_SIZE - 81);
+        return kt_fail(err, KT_LIMIT, "a bus has at most %d watches, with patterns of at most %d bytes",
+            KT_BUS_WATCH_MAX, KT_LOCAL_PATTERN_SIZE - 81);
     kt_local_watch *watch = &bus->watches[bus->watch_count];
     *watch = (kt_local_watch){ .on_change = on_change, .ctx = ctx };
     log = log != NULL ? log : bus->log_name;
@@ -167,12 +169,9 @@ kt_code kt_local_watch_keys(kt_bus *base, const char *log, kt_text pattern, kt_b
     load(bus, log, &keys, &end);
 
     const char *patterns[] = { watch->pattern };
-    kt_bus_read_spec spec = { .patterns = patterns,
-        .pattern_count = 1,
-        .from = KT_BUS_FROM_SEQ,
-        .seq = end,
-        .on_message = on_kv,
-        .ctx = watch };
+    kt_bus_read_spec spec = {
+        .patterns = patterns, .pattern_count = 1, .from = KT_BUS_FROM_SEQ, .seq = end, .on_message = on_kv, .ctx = watch
+    };
     kt_code code = base->driver->read(base, &spec, &watch->reader, err);
     if (code == KT_OK) {
         bus->watch_count++;

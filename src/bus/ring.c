@@ -28,7 +28,8 @@ static bool capacity_ok(uint32_t capacity)
 kt_code kt_peer_ring_init(kt_peer_ring *ring, void *mem, uint32_t capacity, bool writer, kt_err *err)
 {
     if (!capacity_ok(capacity))
-        return kt_fail(err, KT_ARG, "a ring of %u bytes; a power of two from %d up is allowed", capacity, RING_CAPACITY_MIN);
+        return kt_fail(
+            err, KT_ARG, "a ring of %u bytes; a power of two from %d up is allowed", capacity, RING_CAPACITY_MIN);
     *ring = (kt_peer_ring){
         .shared = mem, .bytes = (uint8_t *)mem + RING_HEAD_SIZE, .capacity = capacity, .writer = writer
     };
@@ -61,7 +62,8 @@ static kt_code broken(kt_peer_ring *ring)
     return KT_CORRUPT;
 }
 
-kt_code kt_peer_ring_push(kt_peer_ring *ring, const void *head, uint32_t head_size, const void *rest, uint32_t rest_size)
+kt_code kt_peer_ring_push(
+    kt_peer_ring *ring, const void *head, uint32_t head_size, const void *rest, uint32_t rest_size)
 {
     uint64_t size = (uint64_t)head_size + rest_size;
     uint64_t total = KT_ALIGN_UP(size + sizeof(uint32_t), 8);
@@ -118,7 +120,8 @@ kt_code kt_peer_link_create(uint32_t capacity, int *out_fd, kt_err *err)
     int fd;
 
     if (!capacity_ok(capacity))
-        return kt_fail(err, KT_ARG, "a ring of %u bytes; a power of two from %d up is allowed", capacity, RING_CAPACITY_MIN);
+        return kt_fail(
+            err, KT_ARG, "a ring of %u bytes; a power of two from %d up is allowed", capacity, RING_CAPACITY_MIN);
     fd = memfd_create("kontor-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return kt_fail(err, KT_SYS, "cannot make shared memory for a ring");
@@ -139,7 +142,8 @@ kt_code kt_peer_link_open(kt_peer_link *link, int fd, uint32_t capacity, bool fi
     int seals = fcntl(fd, F_GET_SEALS);
 
     if (!capacity_ok(capacity))
-        return kt_fail(err, KT_ARG, "a ring of %u bytes; a power of two from %d up is allowed", capacity, RING_CAPACITY_MIN);
+        return kt_fail(
+            err, KT_ARG, "a ring of %u bytes; a power of two from %d up is allowed", capacity, RING_CAPACITY_MIN);
     if (fstat(fd, &status) != 0)
         return kt_fail(err, KT_SYS, "cannot look at a ring");
     if ((uint64_t)status.st_size != size || seals < 0 || (seals & F_SEAL_SHRINK) == 0)

@@ -45,7 +45,8 @@ kt_code kt_peer_ring_init(kt_peer_ring *ring, void *mem, uint32_t capacity, bool
 
 /* KT_BUSY: does not fit now. KT_ARG: empty or longer than KT_PEER_RING_FRAME_MAX. KT_CORRUPT: the reader's position is
  * impossible. Two pieces, so that a head and its payload need no copy before. */
-kt_code kt_peer_ring_push(kt_peer_ring *ring, const void *head, uint32_t head_size, const void *rest, uint32_t rest_size);
+kt_code kt_peer_ring_push(
+    kt_peer_ring *ring, const void *head, uint32_t head_size, const void *rest, uint32_t rest_size);
 
 /* Copy the next message out. KT_EMPTY: none. KT_FULL: larger than `size_max`, left in place. KT_CORRUPT: impossible
  * positions or sizes. */

@@ -102,8 +102,8 @@ static void contents_are_checked_like_bytes_from_outside(void **state)
         pair_open(&self);
         assert_int_equal(kt_peer_ring_push(&self.writer, message, sizeof message, NULL, 0), KT_OK);
         memcpy((char *)self.mem + rows[i].at, &rows[i].value, rows[i].at == 4096 ? 4 : 8);
-        kt_code code = rows[i].push ? kt_peer_ring_push(&self.writer, message, sizeof message, NULL, 0) :
-                                      kt_peer_ring_pop(&self.reader, out, sizeof out, &size);
+        kt_code code = rows[i].push ? kt_peer_ring_push(&self.writer, message, sizeof message, NULL, 0)
+                                    : kt_peer_ring_pop(&self.reader, out, sizeof out, &size);
         if (code != KT_CORRUPT)
             fail_msg("%s: %s", rows[i].rule, kt_code_text(code));
         if (!rows[i].push)

@@ -49,8 +49,7 @@ void kt_wake_log(kt_waker *waker, uint32_t log_index, uint64_t written, uint64_t
 void kt_wake_lane(kt_waker *waker, uint32_t lane_index)
 {
     fence(&waker->hooks, KT_WAKE_STEP_LOOK);
-    uint64_t episode =
-        atomic_load_explicit(&kt_board_page_of(waker->board, lane_index)->episode, memory_order_acquire);
+    uint64_t episode = atomic_load_explicit(&kt_board_page_of(waker->board, lane_index)->episode, memory_order_acquire);
     if ((episode & 1) != 0)
         ring(waker, lane_index, episode);
 }
@@ -95,6 +94,5 @@ void kt_sleep_end(kt_sleeper *sleeper)
     if ((episode & 1) == 0)
         return;
     atomic_store_explicit(&sleeper->page->episode, episode + 1, memory_order_release);
-    while (read(sleeper->bell_fd, &rings, sizeof rings) > 0) {
-    }
+    while (read(sleeper->bell_fd, &rings, sizeof rings) > 0) {}
 }

@@ -101,7 +101,8 @@ static void at_step(void *ctx, kt_wake_step step)
 
     if (step == KT_WAKE_STEP_ASLEEP_SET && self->publish_at_asleep) {
         self->publish_at_asleep = false;
-        atomic_fetch_add(&self->published, 1); /* published, and whoever did it has looked before we were marked asleep */
+        atomic_fetch_add(
+            &self->published, 1); /* published, and whoever did it has looked before we were marked asleep */
     }
 }
 
@@ -194,8 +195,7 @@ static void *race_writer(void *ctx)
     race *self = ctx;
 
     for (uint64_t round = 1; round <= self->rounds; round++) {
-        while (atomic_load_explicit(&self->round, memory_order_acquire) < round) {
-        }
+        while (atomic_load_explicit(&self->round, memory_order_acquire) < round) {}
         delay(round * 2654435761u >> 7);
         publish(&self->scene);
         atomic_store_explicit(&self->done, round, memory_order_release);
@@ -219,15 +219,13 @@ static void no_wake_up_is_lost_in_a_race(void **state)
         atomic_store_explicit(&self.round, round, memory_order_release);
         delay(round * 40503u >> 3);
         if (kt_sleep_begin(&self.scene.sleeper, 0)) {
-            while (atomic_load_explicit(&self.done, memory_order_acquire) < round) {
-            }
+            while (atomic_load_explicit(&self.done, memory_order_acquire) < round) {}
             if (!rung(&self.scene)) /* published, marked asleep, nobody told: it would sleep for ever */
                 fail_msg("wake-up lost in round %llu", (unsigned long long)round);
             slept++;
             kt_sleep_end(&self.scene.sleeper);
         }
-        while (atomic_load_explicit(&self.done, memory_order_acquire) < round) {
-        }
+        while (atomic_load_explicit(&self.done, memory_order_acquire) < round) {}
     }
     pthread_join(writer, NULL);
     print_message("# slept in %llu of %llu rounds\n", (unsigned long long)slept, (unsigned long long)self.rounds);

@@ -257,7 +257,8 @@ static uint32_t mask_of(const kt_lane *lane, const char *log, kt_text subject)
 }
 
 /* The mask of a subject id, kept in a table that grows with the number of subjects of the log. */
-static uint32_t mask_cached(kt_lane *lane, uint32_t **masks, uint32_t *count, uint32_t id, const char *log, kt_text subject)
+static uint32_t mask_cached(
+    kt_lane *lane, uint32_t **masks, uint32_t *count, uint32_t id, const char *log, kt_text subject)
 {
     if (id >= *count) {
         uint32_t more = id + 256;
@@ -415,11 +416,9 @@ static void apply_call(kt_lane *lane, const kt_rec *rec, const void *payload, ui
         kt_lane_fail(lane, true, "input %llu is a call that can not be decoded", (unsigned long long)lane->input_seq);
         return;
     }
-    kt_call seen = { .action = call.action,
-        .params = call.params,
-        .caller = call.caller,
-        .id = call.call_id,
-        .command = true };
+    kt_call seen = {
+        .action = call.action, .params = call.params, .caller = call.caller, .id = call.call_id, .command = true
+    };
     if (lane->call_token != 0) {
         seen.token = lane->call_token;
         lane->answers[lane->answer_count++] = (kt_lane_answer){ .seq = rec->seq, .token = lane->call_token };
@@ -539,8 +538,8 @@ static uint32_t subject_flags(const kt_lane *lane, kt_text subject)
     return 0;
 }
 
-kt_code kt_lane_append(kt_lane *lane, uint16_t kind, uint16_t flags, kt_text subject, uint64_t cause, const void *payload,
-    uint32_t size, kt_rec *out_rec)
+kt_code kt_lane_append(kt_lane *lane, uint16_t kind, uint16_t flags, kt_text subject, uint64_t cause,
+    const void *payload, uint32_t size, kt_rec *out_rec)
 {
     int64_t now = kt_lane_clock(lane);
     kt_rec_head head = { .kind = kind, .flags = flags, .cause = cause };
@@ -600,8 +599,8 @@ void kt_lane_settle(kt_lane *lane)
 
 /* ---- inputs ---- */
 
-kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *payload, uint32_t size,
-    uint64_t *out_seq)
+kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *payload,
+    uint32_t size, uint64_t *out_seq)
 {
     kt_rec rec;
 
@@ -622,7 +621,8 @@ kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_
     return lane->failed ? KT_SYS : KT_OK;
 }
 
-kt_code kt_lane_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *event, uint64_t *out_seq)
+kt_code kt_lane_input(
+    kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *event, uint64_t *out_seq)
 {
     uint32_t size;
 
@@ -645,11 +645,9 @@ void kt_lane_on_bus_call(void *ctx, const kt_bus_call *call)
     for (uint32_t i = 0; i < lane->service_count && action == NULL; i++)
         action = action_of(lane->services[i].spec, call->action);
     if (action == NULL || !action->command) {
-        kt_call seen = { .action = call->action,
-            .params = call->params,
-            .caller = call->caller,
-            .id = call->id,
-            .token = call->token };
+        kt_call seen = {
+            .action = call->action, .params = call->params, .caller = call->caller, .id = call->id, .token = call->token
+        };
         lane->question = true;
         lane->now_ns = lane->last_ns;
         call_service(lane, &seen);

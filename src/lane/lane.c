@@ -43,8 +43,7 @@ static uint64_t system_random(void)
 {
     uint64_t number = 0;
 
-    while (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number || number == 0) {
-    }
+    while (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number || number == 0) {}
     return number;
 }
 
@@ -99,8 +98,7 @@ static kt_code source_find(kt_lane *lane, kt_lane_source *source, uint64_t durab
     kt_code code;
 
     while ((code = kt_reader_next(source->reader, durable, out_rec)) == KT_OK) {
-        if (((*out_rec)->flags & KT_REC_CONTROL) == 0 &&
-            kt_lane_foreign_mask(lane, source, (*out_rec)->subject) != 0)
+        if (((*out_rec)->flags & KT_REC_CONTROL) == 0 && kt_lane_foreign_mask(lane, source, (*out_rec)->subject) != 0)
             return KT_OK;
         source->position = (*out_rec)->seq;
         lane->worked = true;
@@ -124,8 +122,7 @@ static kt_code write_admit(kt_lane *lane, kt_lane_source *source, uint64_t up_to
     admit.up_to = up_to;
     kt_code code = kt_event_encode(KT_EV_ADMIT, &admit, lane->scratch, lane->scratch_size, &size);
     if (code == KT_OK)
-        code =
-            kt_lane_append(lane, KT_EV_ADMIT, KT_REC_ADMIT, kt_builder_done(&builder), 0, lane->scratch, size, &rec);
+        code = kt_lane_append(lane, KT_EV_ADMIT, KT_REC_ADMIT, kt_builder_done(&builder), 0, lane->scratch, size, &rec);
     if (code != KT_OK)
         return code;
     lane->last_ns = rec.time_ns;
@@ -305,7 +302,8 @@ static kt_code feeds_start(kt_lane *lane, kt_err *err)
 {
     for (uint32_t i = 0; i < lane->feed_count; i++) {
         kt_lane_feed *feed = &lane->feeds[i];
-        kt_code code = feed->spec->start != NULL ? feed->spec->start(lane, lane->options.config, &feed->state, err) : KT_OK;
+        kt_code code =
+            feed->spec->start != NULL ? feed->spec->start(lane, lane->options.config, &feed->state, err) : KT_OK;
         if (code != KT_OK)
             return kt_fail_within(err, code, "feed %s", feed->spec->name);
         feed->started = true;
@@ -378,10 +376,11 @@ static void keep_snapshots(kt_lane *lane)
             if (source->cursor == NULL)
                 continue;
             kt_cursor_position position = { .seq = source->position, .safe = source->safe_next };
-            position.epoch = source->reader != NULL ? kt_reader_epoch(source->reader) : kt_cursor_get(source->cursor).epoch;
+            position.epoch =
+                source->reader != NULL ? kt_reader_epoch(source->reader) : kt_cursor_get(source->cursor).epoch;
             if (kt_cursor_store(source->cursor, position, &err) != KT_OK)
-                kt_lane_fail(lane, false, "lane '%s' can not store its cursor of log '%s': %s", lane->name, source->name,
-                    err.msg);
+                kt_lane_fail(lane, false, "lane '%s' can not store its cursor of log '%s': %s", lane->name,
+                    source->name, err.msg);
         }
     }
     if (lane->bytes_since >= every) {
@@ -411,7 +410,8 @@ static void work(void *ctx)
     send_answers(lane);
     keep_snapshots(lane);
     if (kt_log_failed(lane->log))
-        kt_lane_fail(lane, false, "the disk does not sync log '%s': it goes on after a restart, which copies what is not known to be on disk",
+        kt_lane_fail(lane, false,
+            "the disk does not sync log '%s': it goes on after a restart, which copies what is not known to be on disk",
             lane->name);
     kt_log_kick(lane->log);
     int64_t deadline = kt_bus_next_deadline(lane->bus);
@@ -594,9 +594,9 @@ static kt_code start_services(kt_lane *lane, kt_err *err)
 {
     for (uint32_t i = 0; i < lane->service_count; i++) {
         kt_lane_service *service = &lane->services[i];
-        kt_code code = service->spec->start != NULL ?
-            service->spec->start(&service->env, lane->options.config, &service->state, err) :
-            KT_OK;
+        kt_code code = service->spec->start != NULL
+                           ? service->spec->start(&service->env, lane->options.config, &service->state, err)
+                           : KT_OK;
         if (code != KT_OK)
             return kt_fail_within(err, code, "service %s", service->spec->name);
     }
@@ -690,7 +690,8 @@ static kt_code append_for_bus(void *ctx, uint16_t kind, kt_text subject, uint64_
     kt_lane *lane = ctx;
     kt_code code = kt_lane_put_input(lane, kind, subject, cause, payload, size, out_seq);
 
-    return code == KT_OK ? KT_OK : kt_fail(err, code, "lane '%s' takes no input now: %s", lane->name, kt_code_text(code));
+    return code == KT_OK ? KT_OK
+                         : kt_fail(err, code, "lane '%s' takes no input now: %s", lane->name, kt_code_text(code));
 }
 
 static kt_code open_bus(kt_lane *lane, kt_err *err)
@@ -726,7 +727,8 @@ static kt_code open_wake(kt_lane *lane, kt_err *err)
         lane->page = kt_board_page_of(links->board, links->lane_index);
         kt_waker_init(&lane->waker, links->board);
         lane->sleeper.bell_fd = links->board->bell_fds[links->lane_index];
-        lane->bell = (kt_watch){ .on_ready = on_bell, .ctx = lane, .fd = lane->sleeper.bell_fd, .events = KT_LOOP_READ };
+        lane->bell =
+            (kt_watch){ .on_ready = on_bell, .ctx = lane, .fd = lane->sleeper.bell_fd, .events = KT_LOOP_READ };
         kt_code code = kt_loop_watch(lane->loop, &lane->bell, err);
         if (code != KT_OK)
             return code;
@@ -890,7 +892,8 @@ void kt_lane_close(kt_lane *lane, bool clean)
 
 bool kt_lane_decoding(kt_lane *lane, const void *bytes, size_t size)
 {
-    uint64_t hash = kt_crc32c(0, bytes, size) | (uint64_t)size << 32; /* kept in the log: must not change between versions */
+    uint64_t hash = kt_crc32c(0, bytes, size) | (uint64_t)size
+                                                    << 32; /* kept in the log: must not change between versions */
 
     for (uint32_t i = 0; i < lane->aside_count; i++)
         if (lane->asides[i].seq == 0 && lane->asides[i].hash == hash) {

@@ -35,7 +35,8 @@ enum {
 typedef enum kt_lane_exit {
     KT_LANE_EXIT_OK = 0,     /* stopped when told to, log closed cleanly */
     KT_LANE_EXIT_FAILED = 1, /* start it again, with back-off */
-    KT_LANE_EXIT_PARK = 78,  /* starting it again can not help: divergence, corrupt or newer log, failed copy, bad configuration */
+    KT_LANE_EXIT_PARK =
+        78, /* starting it again can not help: divergence, corrupt or newer log, failed copy, bad configuration */
 } kt_lane_exit;
 
 /* A feed is the part of a lane that touches the world: sockets, the store, clients. It has no part in determinism: it makes
@@ -74,8 +75,8 @@ typedef struct kt_lane_aside {
 typedef struct kt_lane_links {
     kt_board *board;
     uint32_t lane_index;
-    int control_fd;      /* SOCK_SEQPACKET to the supervisor; EOF: end at once */
-    uint32_t generation; /* start of this lane under this supervisor */
+    int control_fd;       /* SOCK_SEQPACKET to the supervisor; EOF: end at once */
+    uint32_t generation;  /* start of this lane under this supervisor */
     int64_t lock_wait_ns; /* how long kt_lane_main() waits for the log's lock */
     /* What the supervisor asks to set aside before anything is applied. */
     const kt_lane_aside *asides;
@@ -83,14 +84,14 @@ typedef struct kt_lane_links {
 } kt_lane_links;
 
 typedef struct kt_lane_options {
-    const char *name;     /* of the lane and of its log */
-    const char *data_dir; /* the log is data_dir/name, foreign ones lie beside it */
+    const char *name;                       /* of the lane and of its log */
+    const char *data_dir;                   /* the log is data_dir/name, foreign ones lie beside it */
     const kt_service_spec *const *services; /* ended by NULL; the order of asking */
     const kt_feed_spec *const *feeds;       /* ended by NULL; NULL: none */
-    const kt_config *config; /* borrowed, for services and feeds */
-    kt_text config_text;     /* its canonical form: goes into lane_start */
-    uint32_t logic;          /* version of the services' logic: raise it when the same inputs give other outputs */
-    const char *version;     /* of the program, for lane_start */
+    const kt_config *config;                /* borrowed, for services and feeds */
+    kt_text config_text;                    /* its canonical form: goes into lane_start */
+    uint32_t logic;             /* version of the services' logic: raise it when the same inputs give other outputs */
+    const char *version;        /* of the program, for lane_start */
     const kt_lane_links *links; /* NULL: alone */
 
     /* The log, see log/log.h; 0: its defaults. */
@@ -100,12 +101,12 @@ typedef struct kt_lane_options {
     int64_t retention_age_ns;
     uint64_t hold_bytes;
     bool hold_stops_intake;
-    bool inline_sync; /* no sync thread: the lane syncs once a turn. For tests and the simulator */
+    bool inline_sync;    /* no sync thread: the lane syncs once a turn. For tests and the simulator */
     uint8_t boot_id[16]; /* zero: the kernel's */
 
-    uint32_t turn_max;  /* foreign records a turn; 0: KT_LANE_TURN_MAX */
-    uint64_t hash_seed; /* 0: random */
-    uint64_t seed;      /* of the services' randomness; 0: random. Recorded in lane_start */
+    uint32_t turn_max;              /* foreign records a turn; 0: KT_LANE_TURN_MAX */
+    uint64_t hash_seed;             /* 0: random */
+    uint64_t seed;                  /* of the services' randomness; 0: random. Recorded in lane_start */
     int64_t (*clock_ns)(void *ctx); /* UTC; NULL: the system's */
     int64_t (*mono_ns)(void *ctx);  /* monotonic, for the loop; NULL: the system's */
     void *clock_ctx;
@@ -129,7 +130,8 @@ void kt_lane_stop(kt_lane *lane);
 
 /* Write an input and apply it. `event` is the struct of the kind; `cause` a correlation (an answer: its request's seq), or 0. KT_FULL: intake is stopped, nothing
  * was written; keep the input or drop it and say so. KT_ARG: from within a service. Other codes end the lane. */
-kt_code kt_lane_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *event, uint64_t *out_seq);
+kt_code kt_lane_input(
+    kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *event, uint64_t *out_seq);
 
 /* A raw message is about to be decoded: false when it was set aside (it killed the lane three times): drop it. Otherwise
  * kt_lane_decoded() afterwards. */

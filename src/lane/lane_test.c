@@ -259,7 +259,8 @@ static void a_snapshot_names_all_positions_and_shortens_recovery(void **state)
     kt_script_restart(&script, true);
     assert_int_equal(counting_of(&script)->count, 3000);
     kt_script_restart(&script, true);
-    assert_true(kt_lane_count(script.lane)->replayed <= 1); /* nothing but the start behind the snapshot of a clean stop */
+    assert_true(
+        kt_lane_count(script.lane)->replayed <= 1); /* nothing but the start behind the snapshot of a clean stop */
     kt_script_time(&script, 1 << 22);
     assert_true(counting_of(&script)->fired >= 3); /* the timer was in the snapshots */
     kt_script_close(&script);

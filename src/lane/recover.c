@@ -161,8 +161,8 @@ static kt_code read_services(kt_lane *lane, kt_taker *taker, kt_err *err)
         uint32_t ours = service->spec->version;
         if (version > ours || version + 1 < ours)
             return kt_fail(err, KT_VERSION,
-                "the snapshot of service '%s' has version %u; this program reads %u and the one before", service->spec->name,
-                version, ours);
+                "the snapshot of service '%s' has version %u; this program reads %u and the one before",
+                service->spec->name, version, ours);
         code = service->spec->restore(service->state, (uint16_t)version, bytes, err);
         if (code != KT_OK)
             return kt_fail_within(err, code, "service '%s' can not take its snapshot", service->spec->name);
@@ -220,7 +220,8 @@ static kt_code asides_write(kt_lane *lane, kt_text subject, kt_err *err)
         if (code == KT_OK)
             code = kt_lane_append(lane, KT_EV_SET_ASIDE, KT_REC_CONTROL, subject, 0, lane->scratch, size, &rec);
         if (code != KT_OK)
-            return kt_fail(err, code, "lane '%s' can not write what is to be set aside: %s", lane->name, kt_code_text(code));
+            return kt_fail(
+                err, code, "lane '%s' can not write what is to be set aside: %s", lane->name, kt_code_text(code));
     }
     return KT_OK;
 }
@@ -261,8 +262,8 @@ static void describe(char *out, size_t size, uint16_t kind, kt_text subject, con
     kt_builder builder;
 
     kt_builder_init(&builder, out, size);
-    kt_builder_format(&builder, "kind %u, %u bytes, crc %08x, on ", kind, payload_size,
-        kt_crc32c(0, payload, payload_size));
+    kt_builder_format(
+        &builder, "kind %u, %u bytes, crc %08x, on ", kind, payload_size, kt_crc32c(0, payload, payload_size));
     kt_builder_text(&builder, subject);
 }
 
@@ -278,7 +279,8 @@ static kt_code diverged(kt_lane *lane, const kt_rec *stands, kt_text subject, co
     if (stands != NULL)
         describe(expected, sizeof expected, stands->kind, subject, kt_rec_payload(stands), kt_rec_payload_size(stands));
     if (made != NULL)
-        describe(found, sizeof found, made->kind, (kt_text){ made->subject, made->subject_size }, made->payload, made->size);
+        describe(
+            found, sizeof found, made->kind, (kt_text){ made->subject, made->subject_size }, made->payload, made->size);
     kt_event_init(KT_EV_DIVERGENCE, &event);
     event.input_seq = lane->input_seq;
     event.output_seq = stands != NULL ? stands->seq : 0;
@@ -288,8 +290,8 @@ static kt_code diverged(kt_lane *lane, const kt_rec *stands, kt_text subject, co
     kt_builder_init(&builder, name, sizeof name);
     kt_builder_format(&builder, "lane.divergence.%s", lane->name);
     if (kt_event_encode(KT_EV_DIVERGENCE, &event, lane->scratch, lane->scratch_size, &size) == KT_OK &&
-        kt_lane_append(lane, KT_EV_DIVERGENCE, KT_REC_CONTROL, kt_builder_done(&builder), 0, lane->scratch, size, &rec) ==
-            KT_OK)
+        kt_lane_append(
+            lane, KT_EV_DIVERGENCE, KT_REC_CONTROL, kt_builder_done(&builder), 0, lane->scratch, size, &rec) == KT_OK)
         kt_log_sync(lane->log, NULL);
     return kt_fail(err, KT_CORRUPT, "lane '%s' diverges at input %llu: %s stands, %s was made", lane->name,
         (unsigned long long)lane->input_seq, expected, found);
@@ -298,8 +300,8 @@ static kt_code diverged(kt_lane *lane, const kt_rec *stands, kt_text subject, co
 static bool same(const kt_lane *lane, const kt_rec *rec, kt_text subject, const kt_made *made)
 {
     return rec->kind == made->kind && rec->cause == lane->input_seq && rec->time_ns == made->time_ns &&
-        kt_text_equal(subject, (kt_text){ made->subject, made->subject_size }) &&
-        kt_rec_payload_size(rec) == made->size && memcmp(kt_rec_payload(rec), made->payload, made->size) == 0;
+           kt_text_equal(subject, (kt_text){ made->subject, made->subject_size }) &&
+           kt_rec_payload_size(rec) == made->size && memcmp(kt_rec_payload(rec), made->payload, made->size) == 0;
 }
 
 static bool comparable(const kt_lane *lane)
@@ -344,8 +346,8 @@ static kt_code replay_admit(kt_lane *lane, const kt_rec *admit_rec, kt_err *err)
     kt_lane_source *source = code == KT_OK ? kt_lane_source_of(lane, admit.log) : NULL;
 
     if (code != KT_OK)
-        return kt_fail(err, KT_CORRUPT, "admit %llu of lane '%s' can not be decoded", (unsigned long long)admit_rec->seq,
-            lane->name);
+        return kt_fail(err, KT_CORRUPT, "admit %llu of lane '%s' can not be decoded",
+            (unsigned long long)admit_rec->seq, lane->name);
     kt_lane_begin(lane, admit_rec->seq);
     lane->last_ns = admit_rec->time_ns;
     if (source == NULL) {

@@ -129,7 +129,8 @@ uint64_t kt_script_foreign(kt_script *script, int64_t time_ns, uint16_t kind, kt
 
     if (kt_event_encode(kind, event, payload, sizeof payload, &size) != KT_OK ||
         kt_log_subject(script->foreign, subject, 0, &head.subject, &err) != KT_OK ||
-        kt_log_append(script->foreign, &head, payload, size, &seq) != KT_OK || kt_log_sync(script->foreign, &err) != KT_OK)
+        kt_log_append(script->foreign, &head, payload, size, &seq) != KT_OK ||
+        kt_log_sync(script->foreign, &err) != KT_OK)
         die("the foreign log takes nothing", &err);
     return seq;
 }
@@ -155,7 +156,8 @@ void kt_script_time(kt_script *script, int64_t time_ns)
         script->now_ns = time_ns;
 }
 
-uint32_t kt_script_each(kt_script *script, const char *pattern, void (*see)(void *ctx, const kt_event *event), void *ctx)
+uint32_t kt_script_each(
+    kt_script *script, const char *pattern, void (*see)(void *ctx, const kt_event *event), void *ctx)
 {
     kt_reader *reader = NULL;
     const kt_rec *rec;

@@ -19,14 +19,14 @@ typedef struct kt_script_options {
     const char *lane; /* NULL: "test" */
     const kt_service_spec *const *services;
     const kt_config *config;
-    const char *dir;      /* data folder; NULL: a new temporary one */
-    const char *foreign;  /* name of one foreign log that kt_script_foreign() writes; NULL: none */
-    uint32_t turn_max;    /* batch size of foreign records; 0: default */
-    uint64_t hash_seed;   /* 0: 1 */
-    uint64_t seed;        /* of kt_env_random; 0: 1 */
+    const char *dir;     /* data folder; NULL: a new temporary one */
+    const char *foreign; /* name of one foreign log that kt_script_foreign() writes; NULL: none */
+    uint32_t turn_max;   /* batch size of foreign records; 0: default */
+    uint64_t hash_seed;  /* 0: 1 */
+    uint64_t seed;       /* of kt_env_random; 0: 1 */
     uint32_t logic;
     uint64_t segment_size; /* 0: 1 MiB */
-    bool scatter; /* allocate odd blocks between those of the services, so that addresses differ */
+    bool scatter;          /* allocate odd blocks between those of the services, so that addresses differ */
 } kt_script_options;
 
 typedef struct kt_script {

@@ -46,7 +46,7 @@ enum {
 typedef struct kt_event {
     const kt_rec *rec; /* kind, time_ns, cause, seq, offset */
     kt_text subject;
-    kt_text log;       /* the log it comes from: the lane's own name for inputs and outputs */
+    kt_text log;        /* the log it comes from: the lane's own name for inputs and outputs */
     uint64_t input_seq; /* the own input (or admit) that everything made now will have as its cause */
     const void *payload;
     uint32_t size;

@@ -70,15 +70,15 @@ typedef struct kt_lane_feed {
 typedef struct kt_lane_source {
     char name[KT_BOARD_NAME_SIZE];
     char dir[512];
-    int board_index;      /* -1: not on the board */
-    kt_reader *reader;    /* NULL: not there yet */
-    uint64_t position;    /* last seq applied, or passed over because nobody wants it */
-    uint64_t safe_next;   /* position in the snapshot that is being written */
-    uint64_t seen;        /* durable of the source when it was last looked through */
+    int board_index;    /* -1: not on the board */
+    kt_reader *reader;  /* NULL: not there yet */
+    uint64_t position;  /* last seq applied, or passed over because nobody wants it */
+    uint64_t safe_next; /* position in the snapshot that is being written */
+    uint64_t seen;      /* durable of the source when it was last looked through */
     kt_cursor *cursor;
-    kt_lost lost;         /* a range that could not be had when the reader was opened ... */
-    kt_code lost_code;    /* ... KT_OK: none */
-    uint32_t *masks;      /* by subject id: services that want it; MASK_KNOWN: computed */
+    kt_lost lost;      /* a range that could not be had when the reader was opened ... */
+    kt_code lost_code; /* ... KT_OK: none */
+    uint32_t *masks;   /* by subject id: services that want it; MASK_KNOWN: computed */
     uint32_t mask_count;
 } kt_lane_source;
 
@@ -132,8 +132,8 @@ struct kt_lane {
 
     /* The record being applied. */
     bool active;
-    bool question; /* a call that must not change anything */
-    bool live;     /* recovery is over */
+    bool question;  /* a call that must not change anything */
+    bool live;      /* recovery is over */
     bool comparing; /* recovery: standing outputs of this input are compared */
     bool damaged;   /* recovery: records are missing, nothing behind them can be compared */
     uint64_t input_seq;
@@ -147,7 +147,7 @@ struct kt_lane {
     uint32_t answer_count;
     uint64_t *requests; /* seqs of requests that some feed has not seen */
     uint32_t request_count;
-    uint64_t bytes_since; /* own and foreign bytes applied since the last snapshot */
+    uint64_t bytes_since;  /* own and foreign bytes applied since the last snapshot */
     uint64_t snapshot_seq; /* handed to the log and not yet known to be on disk; 0: none */
     bool was_clean;        /* the log had its clean mark */
 
@@ -181,13 +181,13 @@ kt_code kt_lane_write_made(kt_lane *lane, const kt_made *made);
 uint32_t kt_lane_foreign_mask(kt_lane *lane, kt_lane_source *source, uint32_t subject_id);
 bool kt_lane_is_aside(const kt_lane *lane, const char *log, uint64_t seq);
 kt_lane_source *kt_lane_source_of(kt_lane *lane, kt_text name);
-kt_code kt_lane_append(kt_lane *lane, uint16_t kind, uint16_t flags, kt_text subject, uint64_t cause, const void *payload,
-    uint32_t size, kt_rec *out_rec);
+kt_code kt_lane_append(kt_lane *lane, uint16_t kind, uint16_t flags, kt_text subject, uint64_t cause,
+    const void *payload, uint32_t size, kt_rec *out_rec);
 void kt_lane_made_done(kt_made_queue *made);
 bool kt_lane_pattern(const char *pattern, const char **out_pattern, char log[KT_BOARD_NAME_SIZE]);
 void kt_lane_on_bus_call(void *ctx, const kt_bus_call *call);
-kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *payload, uint32_t size,
-    uint64_t *out_seq);
+kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *payload,
+    uint32_t size, uint64_t *out_seq);
 
 /* recover.c */
 kt_code kt_lane_recover(kt_lane *lane, bool *out_park, kt_err *err);

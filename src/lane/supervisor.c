@@ -34,9 +34,9 @@ typedef struct suspect {
 
 typedef struct held {
     kt_supervisor_lane spec;
-    int pidfd;      /* -1: not running */
-    int control_fd; /* ours */
-    bool was_live;  /* its `running` event is written */
+    int pidfd;       /* -1: not running */
+    int control_fd;  /* ours */
+    bool was_live;   /* its `running` event is written */
     uint32_t deaths; /* in a row, without progress */
     int64_t start_at_ns;
     uint64_t best[KT_BOARD_LANE_MAX]; /* positions that were reached ever */
@@ -199,7 +199,8 @@ static void relink(kt_supervisor *supervisor)
 {
     for (uint32_t a = 0; a < supervisor->lane_count; a++)
         for (uint32_t b = 0; b < supervisor->lane_count; b++)
-            if ((supervisor->lanes[a].relink & 1u << b) != 0 && runs(&supervisor->lanes[a]) && runs(&supervisor->lanes[b]))
+            if ((supervisor->lanes[a].relink & 1u << b) != 0 && runs(&supervisor->lanes[a]) &&
+                runs(&supervisor->lanes[b]))
                 make_link(supervisor, a, b);
 }
 
@@ -226,7 +227,8 @@ static _Noreturn void be_lane(kt_supervisor *supervisor, held *lane, int control
         if (supervisor->lanes[i].pidfd >= 0)
             close(supervisor->lanes[i].pidfd);
         if (supervisor->lanes[i].control_fd >= 0)
-            close(supervisor->lanes[i].control_fd); /* with a copy of it left open nobody would see the supervisor's end */
+            close(supervisor->lanes[i]
+                      .control_fd); /* with a copy of it left open nobody would see the supervisor's end */
     }
     if (supervisor->signal_fd >= 0)
         close(supervisor->signal_fd);
@@ -250,7 +252,8 @@ static void start_lane(kt_supervisor *supervisor, held *lane)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
         lane->start_at_ns = now_ns() + supervisor->options.backoff_max_ns;
-        say(supervisor, KT_LEVEL_ERROR, "lane %s can not be started: no control socket, errno %d", lane->spec.name, errno);
+        say(supervisor, KT_LEVEL_ERROR, "lane %s can not be started: no control socket, errno %d", lane->spec.name,
+            errno);
         return;
     }
     atomic_store(&page->state, KT_BOARD_STARTING);
@@ -317,7 +320,8 @@ static bool may_set_aside(uint32_t kind)
     return kind < KT_EV_LANE_START && kind != KT_EV_TIMER;
 }
 
-static void set_aside(kt_supervisor *supervisor, held *lane, const char *log, uint64_t seq, uint64_t hash, uint32_t deaths)
+static void set_aside(
+    kt_supervisor *supervisor, held *lane, const char *log, uint64_t seq, uint64_t hash, uint32_t deaths)
 {
     kt_ev_set_aside event;
 
@@ -332,12 +336,12 @@ static void set_aside(kt_supervisor *supervisor, held *lane, const char *log, ui
     event.hash = hash;
     event.lane = kt_text_of(lane->spec.name);
     event.deaths = deaths;
-    event.reason = seq != 0 ? KT_TEXT("the lane died while it applied this record") :
-                              KT_TEXT("the lane died while it decoded this message");
+    event.reason = seq != 0 ? KT_TEXT("the lane died while it applied this record")
+                            : KT_TEXT("the lane died while it decoded this message");
     house_write(supervisor, KT_EV_SET_ASIDE, "house.set_aside", &event);
     if (seq != 0)
-        say(supervisor, KT_LEVEL_WARNING, "lane %s: record %llu of log '%s' is set aside after %u deaths", lane->spec.name,
-            (unsigned long long)seq, log, deaths);
+        say(supervisor, KT_LEVEL_WARNING, "lane %s: record %llu of log '%s' is set aside after %u deaths",
+            lane->spec.name, (unsigned long long)seq, log, deaths);
     else
         say(supervisor, KT_LEVEL_WARNING, "lane %s: the message with hash %016llx is set aside after %u deaths",
             lane->spec.name, (unsigned long long)hash, deaths);
@@ -376,8 +380,9 @@ static void park(kt_supervisor *supervisor, held *lane, const char *reason)
 
     atomic_store(&page_of(supervisor, lane)->state, KT_BOARD_PARKED);
     house_lane_state(supervisor, lane, KT_LANE_PARKED, reason);
-    snprintf(text, sizeof text, "lane %s is parked: %s. Mend the cause, look with `kontor doctor`, start the house again.",
-        lane->spec.name, reason);
+    snprintf(text, sizeof text,
+        "lane %s is parked: %s. Mend the cause, look with `kontor doctor`, start the house again.", lane->spec.name,
+        reason);
     house_alert(supervisor, lane->spec.name, text);
     say(supervisor, KT_LEVEL_ERROR, "%s", text);
 }
@@ -418,7 +423,8 @@ static void lane_ended(kt_supervisor *supervisor, held *lane, const siginfo_t *i
         park(supervisor, lane, reason);
     } else if (lane->deaths >= KT_DEATHS_TO_PARK) {
         char text[384];
-        snprintf(text, sizeof text, "it died %u times in a row without getting further, at last: %s", lane->deaths, reason);
+        snprintf(
+            text, sizeof text, "it died %u times in a row without getting further, at last: %s", lane->deaths, reason);
         park(supervisor, lane, text);
     } else {
         int64_t wait = backoff(supervisor, lane->deaths);

@@ -23,11 +23,11 @@ enum { WAIT_S = 60, MARKET = 0, KEEP = 1 };
 
 /* What tests tell lanes that are already forked, and hear from them. */
 typedef struct shared {
-    _Atomic uint64_t ticks_max; /* the feed makes so many ticks in all */
-    _Atomic uint64_t ticks;     /* made so far, over all generations */
-    _Atomic uint64_t die_at[2]; /* trade number that kills, of each lane */
-    _Atomic uint64_t poison_call; /* 1: the feed writes a command that kills, once */
-    _Atomic uint64_t crash_start; /* the feed dies in start */
+    _Atomic uint64_t ticks_max;    /* the feed makes so many ticks in all */
+    _Atomic uint64_t ticks;        /* made so far, over all generations */
+    _Atomic uint64_t die_at[2];    /* trade number that kills, of each lane */
+    _Atomic uint64_t poison_call;  /* 1: the feed writes a command that kills, once */
+    _Atomic uint64_t crash_start;  /* the feed dies in start */
     _Atomic uint64_t decode_crash; /* the feed dies while it decodes */
     _Atomic uint64_t refused;      /* messages that were set aside */
     _Atomic uint64_t diverge;      /* added to each count: a logic change without a new version */
@@ -121,7 +121,9 @@ static void asker_turn(void *state)
 {
     feed *self = state;
     static const char *const actions[] = { "", "count.read", "count.wait", "count.add" };
-    kt_bus_call_spec spec = { .to = "market", .timeout_ns = 20 * INT64_C(1000000000), .on_answer = on_answer, .ctx = self };
+    kt_bus_call_spec spec = {
+        .to = "market", .timeout_ns = 20 * INT64_C(1000000000), .on_answer = on_answer, .ctx = self
+    };
 
     atomic_fetch_add(&world->turns[KEEP], 1);
     kt_test_counting *counting = kt_lane_service_state(self->lane, "counter");
@@ -141,9 +143,12 @@ static bool asker_pending(void *state)
     return atomic_load(&world->ask) != 0 && !((feed *)state)->waits;
 }
 
-static const kt_feed_spec ticker = {
-    .name = "ticker", .start = ticker_start, .live = ticker_live, .turn = ticker_turn, .pending = ticker_pending, .stop = free
-};
+static const kt_feed_spec ticker = { .name = "ticker",
+    .start = ticker_start,
+    .live = ticker_live,
+    .turn = ticker_turn,
+    .pending = ticker_pending,
+    .stop = free };
 static const kt_feed_spec asker = {
     .name = "asker", .start = asker_start, .turn = asker_turn, .pending = asker_pending, .stop = free
 };
@@ -159,7 +164,8 @@ typedef struct house {
 
 static int run_lane(const kt_lane_links *links, void *ctx)
 {
-    static const kt_service_spec *const services[2][2] = { { &kt_test_counter, NULL }, { &kt_test_foreign_counter, NULL } };
+    static const kt_service_spec *const services[2][2] = { { &kt_test_counter, NULL },
+        { &kt_test_foreign_counter, NULL } };
     static const kt_feed_spec *const feeds[2][2] = { { &ticker, NULL }, { &asker, NULL } };
     const house *self = ctx;
     uint32_t index = links->lane_index;
@@ -208,13 +214,13 @@ static kt_board_page *page(const house *self, uint32_t lane)
     return kt_board_page_of(kt_supervisor_board(self->supervisor), lane);
 }
 
-#define TURN_UNTIL(self, condition)                                              \
-    do {                                                                         \
-        int64_t until_ = kt_test_now_ns() + WAIT_S * INT64_C(1000000000);        \
-        while (!(condition)) {                                                   \
-            assert_true(kt_test_now_ns() < until_);                              \
+#define TURN_UNTIL(self, condition)                                                         \
+    do {                                                                                    \
+        int64_t until_ = kt_test_now_ns() + WAIT_S * INT64_C(1000000000);                   \
+        while (!(condition)) {                                                              \
+            assert_true(kt_test_now_ns() < until_);                                         \
             assert_int_equal(kt_supervisor_turn((self)->supervisor, 5000000, NULL), KT_OK); \
-        }                                                                        \
+        }                                                                                   \
     } while (0)
 
 static bool is_state(const house *self, uint32_t lane, kt_board_state state)
@@ -414,7 +420,8 @@ static void a_market_message_that_killed_three_times_is_set_aside_with_an_event(
     assert_false(is_state(&self, MARKET, KT_BOARD_PARKED));
     kill_lane(&self, MARKET); /* later recoveries skip it too, without dying */
     uint32_t restarts = atomic_load(&page(&self, MARKET)->restarts);
-    TURN_UNTIL(&self, atomic_load(&page(&self, MARKET)->restarts) == restarts + 1 && is_state(&self, MARKET, KT_BOARD_LIVE));
+    TURN_UNTIL(
+        &self, atomic_load(&page(&self, MARKET)->restarts) == restarts + 1 && is_state(&self, MARKET, KT_BOARD_LIVE));
     house_stop(&self);
     tally market = read_log(&self, "market"), said = read_log(&self, "house");
     assert_int_equal(market.inputs, 100);

@@ -42,7 +42,8 @@ static void on_tick(kt_test_counting *counting, kt_env *env, const kt_event *eve
         return;
     counting->count++;
     counting->sum += tick.trade_number;
-    if (tick.trade_number == kt_test_mood_now.die_at && kt_test_mood_now.die_at != 0 && !kt_test_mood_now.die_unfinished)
+    if (tick.trade_number == kt_test_mood_now.die_at && kt_test_mood_now.die_at != 0 &&
+        !kt_test_mood_now.die_unfinished)
         raise(SIGKILL);
     emit(env, counting, "stats.sim.count", tick.trade_number, false);
     if (tick.trade_number == kt_test_mood_now.die_at && kt_test_mood_now.die_at != 0)
@@ -139,11 +140,11 @@ static const char *const foreign_subjects[] = { "market:feed.>", "lane.start.>",
 static const kt_service_action actions[] = { { "count.read", false }, { "count.wait", false }, { "count.add", true },
     { "count.kill", true }, { NULL, false } };
 
-#define COUNTER(patterns)                                                                                          \
-    {                                                                                                              \
-        .name = "counter", .version = 2, .subjects = patterns, .actions = actions, .start = start,                 \
-        .on_event = on_event, .on_timer = on_timer, .on_call = on_call, .snapshot = snapshot, .restore = restore,  \
-        .stop = free                                                                                               \
+#define COUNTER(patterns)                                                                                         \
+    {                                                                                                             \
+        .name = "counter", .version = 2, .subjects = patterns, .actions = actions, .start = start,                \
+        .on_event = on_event, .on_timer = on_timer, .on_call = on_call, .snapshot = snapshot, .restore = restore, \
+        .stop = free                                                                                              \
     }
 
 const kt_service_spec kt_test_counter = COUNTER(subjects);

@@ -18,7 +18,7 @@ typedef struct kt_test_counting {
     uint64_t lost;
 } kt_test_counting;
 
-extern const kt_service_spec kt_test_counter;        /* "feed.>", "lane.start.>" ... of the own log */
+extern const kt_service_spec kt_test_counter;         /* "feed.>", "lane.start.>" ... of the own log */
 extern const kt_service_spec kt_test_foreign_counter; /* the same of "market:feed.>" */
 
 /* How the counter misbehaves: changed by tests, not part of its state. */
