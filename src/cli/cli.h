@@ -26,6 +26,9 @@ int kt_cli_config(int argc, char **argv);
  * With --help among them *out_config is NULL and the help of the subcommand `name` has been printed. */
 int kt_cli_config_load(const char *name, int argc, char **argv, kt_config **out_config);
 
+/* For subcommands that take flags only: KT_EXIT_OK, or the first word that is none has been named. */
+int kt_cli_no_words(const char *name, const kt_config *config);
+
 /* Take `--NAME VALUE` or `--NAME=VALUE` out of the words. NULL in *out_value: it was not there. KT_ARG: no value behind it,
  * or given twice. */
 kt_code kt_cli_take(int *argc, char **argv, const char *name, const char **out_value, kt_err *err);

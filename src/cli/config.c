@@ -8,7 +8,9 @@ int kt_cli_config(int argc, char **argv)
 
     if (config == NULL)
         return status;
-    kt_config_list(config, stdout);
+    status = kt_cli_no_words("config", config);
+    if (status == KT_EXIT_OK)
+        kt_config_list(config, stdout);
     kt_config_free(config);
-    return KT_EXIT_OK;
+    return status;
 }

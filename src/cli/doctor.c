@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,11 +76,15 @@ int kt_cli_doctor(int argc, char **argv)
 
     if (config == NULL)
         return status;
+    status = kt_cli_no_words("doctor", config);
+    if (status != KT_EXIT_OK)
+        goto out;
     int count = scandir(config->data, &entries, NULL, alphasort);
     if (count < 0) {
-        fprintf(stderr, "kontor doctor: cannot read the data folder '%s'; --data names another\n", config->data);
-        kt_config_free(config);
-        return KT_EXIT_FAILED;
+        fprintf(stderr, "kontor doctor: cannot read the data folder '%s': %s; --data names another\n", config->data,
+            strerror(errno));
+        status = KT_EXIT_FAILED;
+        goto out;
     }
     for (int i = 0; i < count; i++) {
         if (entries[i]->d_name[0] != '.' && entries[i]->d_type == DT_DIR)
@@ -88,6 +93,8 @@ int kt_cli_doctor(int argc, char **argv)
     }
     free(entries);
     whole = examine_store(config) && whole;
+    status = whole ? KT_EXIT_OK : KT_EXIT_FAILED;
+out:
     kt_config_free(config);
-    return whole ? KT_EXIT_OK : KT_EXIT_FAILED;
+    return status;
 }

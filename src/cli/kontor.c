@@ -120,6 +120,14 @@ int kt_cli_config_load(const char *name, int argc, char **argv, kt_config **out_
     return KT_EXIT_OK;
 }
 
+int kt_cli_no_words(const char *name, const kt_config *config)
+{
+    if (config->rest_count == 0)
+        return KT_EXIT_OK;
+    fprintf(stderr, "kontor %s: '%s' is no flag; `kontor %s --help` lists them\n", name, config->rest[0], name);
+    return KT_EXIT_USAGE;
+}
+
 static void take_out(int *argc, char **argv, int at, int count)
 {
     memmove(&argv[at], &argv[at + count], (size_t)(*argc - at - count + 1) * sizeof argv[0]);

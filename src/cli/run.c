@@ -139,12 +139,10 @@ int kt_cli_run(int argc, char **argv)
 
     if (config == NULL)
         return status;
-    status = KT_EXIT_FAILED;
-    if (config->rest_count > 0) {
-        fprintf(stderr, "kontor run: '%s' is no flag; `kontor run --help` lists them\n", config->rest[0]);
-        status = KT_EXIT_USAGE;
+    status = kt_cli_no_words("run", config);
+    if (status != KT_EXIT_OK)
         goto out;
-    }
+    status = KT_EXIT_FAILED;
     if (kt_config_text(config, text, sizeof text, &length) != KT_OK) {
         fprintf(stderr, "kontor run: the configuration is longer than %d bytes\n", KT_CONFIG_TEXT_MAX);
         goto out;

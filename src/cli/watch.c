@@ -132,16 +132,13 @@ static uint64_t watch_read(watched_log *watch, const watch_plan *plan, char *lin
     }
 }
 
-static int find_logs(const char *data, const char *only, watched_log *watches)
+/* The logs of the data folder: folders with a state file. */
+static int find_logs(const char *data, watched_log *watches)
 {
     struct dirent **entries = NULL;
     int found = 0;
-    int count = only == NULL ? scandir(data, &entries, NULL, alphasort) : 0;
+    int count = scandir(data, &entries, NULL, alphasort);
 
-    if (only != NULL) {
-        snprintf(watches[0].name, sizeof watches[0].name, "%s", only);
-        found = 1;
-    }
     for (int i = 0; i < count; i++) {
         char state[4096];
         snprintf(state, sizeof state, "%s/%s/state", data, entries[i]->d_name);
@@ -153,6 +150,21 @@ static int find_logs(const char *data, const char *only, watched_log *watches)
     for (int i = 0; i < found; i++)
         snprintf(watches[i].dir, sizeof watches[i].dir, "%s/%s", data, watches[i].name);
     return found;
+}
+
+/* Keep only the log of that name; 0: it is not there, which has been said. */
+static int keep_log(const char *data, const char *name, watched_log *watches, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(watches[i].name, name) == 0) {
+            watches[0] = watches[i];
+            return 1;
+        }
+    fprintf(stderr, "kontor watch: there is no log '%s' in the data folder '%s'; there are", name, data);
+    for (int i = 0; i < count; i++)
+        fprintf(stderr, "%s %s", i > 0 ? "," : "", watches[i].name);
+    fputc('\n', stderr);
+    return 0;
 }
 
 static kt_code plan_from(watch_plan *plan, const char *log, kt_err *err)
@@ -232,9 +244,12 @@ int kt_cli_watch(int argc, char **argv)
         status = KT_EXIT_USAGE;
         goto out;
     }
-    int count = find_logs(config->data, log, watches);
-    if (count == 0) {
+    int count = find_logs(config->data, watches);
+    if (count == 0)
         fprintf(stderr, "kontor watch: there are no logs in the data folder '%s'; --data names another\n", config->data);
+    else if (log != NULL)
+        count = keep_log(config->data, log, watches, count);
+    if (count == 0) {
         status = KT_EXIT_FAILED;
         goto out;
     }

@@ -115,7 +115,7 @@ enum { LIST_COUNT = KT_COUNT(lists), NAME_COUNT = KEY_COUNT + LIST_COUNT };
 static const char *const format_names[] = { [KT_CONFIG_GENERIC] = "generic", [KT_CONFIG_BINANCE] = "binance" };
 static const char *const lane_names[] = { "market", "keep", "edge" };
 static const char *const level_names[] = { "error", "warn", "log", "debug", "verbose" };
-static const char *const own_addresses[] = { "127.0.0.1", "::1", "localhost" };
+static const char own_address[] = "127.0.0.1";
 
 /* ---- memory and origins ---- */
 
@@ -1052,12 +1052,12 @@ static kt_code check_names(
 
 static kt_code check_host(const kt_config *config, kt_err *err)
 {
-    if (one_of(config->edge_host, own_addresses, KT_COUNT(own_addresses)))
+    if (strcmp(config->edge_host, own_address) == 0)
         return KT_OK;
     return kt_fail(err, KT_RANGE,
         "%s: edge.host: '%.60s' is refused: clients can not be told apart yet, so nobody but this machine may connect; "
-        "allowed are 127.0.0.1, ::1, localhost",
-        WHERE(config, edge_host), config->edge_host);
+        "allowed is %s",
+        WHERE(config, edge_host), config->edge_host, own_address);
 }
 
 static bool starts(const char *text, const char *prefix)

@@ -637,6 +637,9 @@ static kt_code rebuild_run(rebuild_job *rebuild, kt_rebuild_progress progress, v
         return code;
     snprintf(recorder->dir, sizeof recorder->dir, "%s/%s", rebuild->config->data, source);
     code = kt_reader_open(recorder->dir, NULL, &recorder->reader, err);
+    if (code == KT_NOENT)
+        return kt_fail(err, code, "there is no log '%s' in the data folder '%s'; --data names another", source,
+            rebuild->config->data);
     if (code != KT_OK)
         return code;
     recorder->end = old_end(rebuild);
