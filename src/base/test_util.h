@@ -30,9 +30,20 @@ uint64_t kt_test_seed(void);
 const char *kt_test_recordings(const char *name);
 
 /* For the start of main() of a test that is nothing without them: the path, or a TAP plan "1..0 # SKIP" that says what
- * is missing, and the end of the process. (cmocka's own skip() writes "not ok # SKIP", which Meson counts as a
- * failure.) */
+ * is missing, and the end of the process. */
 const char *kt_test_need_recordings(const char *name);
+
+/* Rows of a table of tests (struct CMUnitTest, in automatic storage) that are skips, with their reason, where the
+ * condition does not hold or the recording is absent. cmocka's own skip() is not used anywhere: it writes
+ * "not ok # SKIP", which Meson counts as a failure. */
+#define KT_TEST_WHERE(condition, function, reason)                                                                     \
+    {                                                                                                                  \
+        (condition) ? #function : #function " # SKIP " reason, (condition) ? (function) : kt_test_nothing, NULL, NULL, \
+            NULL                                                                                                       \
+    }
+#define KT_TEST_RECORDED(function, name) \
+    KT_TEST_WHERE(kt_test_recordings(name) != NULL, function, "no recording " name ": see KONTOR_RECORDINGS")
+void kt_test_nothing(void **state);
 
 /* The whole file, malloc'ed, NUL-terminated behind its bytes; gunzips nothing. NULL when it can not be read. */
 char *kt_test_read_file(const char *path, size_t *out_size);

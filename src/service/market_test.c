@@ -962,8 +962,7 @@ static void test_tape(void **state)
 {
     const char *path = kt_test_recordings("binance/trades_btcusdt_20240808T2354_20240809T0005.csv.gz");
 
-    if (path == NULL)
-        skip();
+    assert_non_null(path);
     for (uint32_t venue = 0; venue < VENUE_MAX; venue++)
         for (uint32_t repairs = 0; repairs < 2; repairs++)
             run(&(model_options){ .seed = kt_test_seed(),
@@ -977,14 +976,14 @@ static void test_tape(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {
+    const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clean),
         cmocka_unit_test(test_generic),
         cmocka_unit_test(test_binance),
         cmocka_unit_test(test_composite),
         cmocka_unit_test(test_without_rest),
         cmocka_unit_test(test_snapshots),
-        cmocka_unit_test(test_tape),
+        KT_TEST_RECORDED(test_tape, "binance/trades_btcusdt_20240808T2354_20240809T0005.csv.gz"),
     };
 
     return cmocka_run_group_tests_name("market", tests, NULL, NULL);

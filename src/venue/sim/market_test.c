@@ -263,8 +263,8 @@ static void test_recorded_tapes(void **state)
     kt_sim_market *raw = NULL, *csv = NULL;
     uint32_t count = 0;
 
-    if (raw_path == NULL || csv_path == NULL)
-        skip();
+    assert_non_null(raw_path);
+    assert_non_null(csv_path);
     raw_options.tape = raw_path;
     csv_options.tape = csv_path;
     raw = opened(&raw_options);
@@ -320,7 +320,7 @@ int main(void)
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_symbols),
         cmocka_unit_test(test_bad_tapes),
-        cmocka_unit_test(test_recorded_tapes),
+        KT_TEST_RECORDED(test_recorded_tapes, "binance/hftbt_spot_btcusdt_20240808.ns_raw.txt.gz"),
         cmocka_unit_test(test_history),
     };
 
