@@ -1,7 +1,7 @@
 /* cli/rebuild.c - `kontor rebuild store`: the store made again from the logs. */
 #include "cli/cli.h"
 
-#include "service/record.h"
+#include "store/rebuild.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static void progress(void *ctx, const char *log, uint64_t done, uint64_t all)
         fprintf(stderr, "\rlog %s: %llu of %llu records%s", log, (unsigned long long)done, (unsigned long long)all,
             done == all ? "\n" : "");
     else if (now != *tenths)
-        fprintf(stderr, "log %s: %d0 %%\n", log, now);
+        fprintf(stderr, "log %s: %d %%\n", log, now * 10);
     *tenths = now;
 }
 

@@ -6,7 +6,7 @@
 #include "log/log.h"
 #include "service/feed.h"
 #include "service/market.h"
-#include "service/record.h"
+#include "service/record_feed.h"
 
 #include <stdio.h>
 #include <stdlib.h>

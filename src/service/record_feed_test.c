@@ -16,7 +16,8 @@
 #include "base/time.h"
 #include "log/log.h"
 #include "log/reader.h"
-#include "service/record.h"
+#include "service/record_feed.h"
+#include "store/rebuild.h"
 #include "store/store.h"
 
 #define S KT_NS_PER_S
