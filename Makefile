@@ -3,7 +3,6 @@
 
 BUILD ?= build
 PREFIX ?= /usr/local
-RUN = deploy/demo
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -23,25 +22,26 @@ setup-run:
 setup-test:
 	@deploy/setup test
 
-$(BUILD)/build.ninja: | setup-run
-	@meson setup $(BUILD) --buildtype=release --prefix=$(PREFIX) >$(BUILD)-setup.txt 2>&1 || { cat $(BUILD)-setup.txt; exit 1; }
-	@rm -f $(BUILD)-setup.txt
-
 .PHONY: build
-build: setup-run $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet kontor
+build: setup-run
+	@deploy/build $(BUILD) $(PREFIX) kontor
 
 .PHONY: run
 run: build
-	@$(RUN) $(BUILD)/kontor
+	@deploy/demo $(BUILD)/kontor
 
 .PHONY: test
-test: setup-test $(BUILD)/build.ninja
+test: setup-test
+	@deploy/build $(BUILD) $(PREFIX)
 	@tests/run $(BUILD)
 
+# PREFIX may differ from the one of the build; nothing is compiled again for it.
 .PHONY: install
 install: build
-	@meson install -C $(BUILD) --no-rebuild
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD) --quiet build.ninja >/dev/null
+	@meson install -C $(BUILD) --no-rebuild --quiet
+	@echo 'kontor: installed $(DESTDIR)$(PREFIX)/bin/kontor'
 
 .PHONY: bench
 bench: build
@@ -53,7 +53,8 @@ fuzz: setup-test
 	@fuzz/run $(SECONDS_EACH)
 
 .PHONY: soak
-soak: setup-test $(BUILD)/build.ninja
+soak: setup-test
+	@deploy/build $(BUILD) $(PREFIX)
 	@tests/soak $(BUILD)
 
 .PHONY: clean

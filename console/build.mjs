@@ -24,7 +24,13 @@ function install() {
     }
     if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock)
         return;
-    execFileSync('npm', ['ci', '--no-progress', '--loglevel=error'], { cwd: work, stdio: ['ignore', 2, 2] });
+    console.error("kontor: fetching the page's packages");
+    try {
+        execFileSync('npm', ['ci', '--no-progress', '--loglevel=error'], { cwd: work, stdio: ['ignore', 'ignore', 2] });
+    } catch {
+        console.error("kontor: npm could not bring the page's packages (see above); is its registry reachable?");
+        process.exit(1);
+    }
     writeFileSync(stamp, lock);
 }
 

@@ -42,11 +42,7 @@ def cases(full):
 
 
 def seed():
-    text = os.environ.get("KONTOR_SEED", "1")
-    try:
-        return int(text, 16)
-    except ValueError:
-        return sum(text.encode())
+    return int(os.environ.get("KONTOR_SEED", "1"))
 
 
 def free_port():
