@@ -176,7 +176,7 @@ function lost(mine: WebSocket) {
     socket = null;
     heard.clear();
     if (lostAt === 0)
-        lostAt = Date.now();
+        lostAt = heardAt; // what the page shows is from then
     status.link = 'lost';
     status.since = lostAt;
     status.tries++;

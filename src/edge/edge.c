@@ -56,7 +56,8 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
 
     if (strcmp(config->edge_host, "127.0.0.1") != 0)
         return kt_fail(err, KT_ARG,
-            "edge.host is '%s': only 127.0.0.1 is allowed, because clients can not say yet who they are", config->edge_host);
+            "edge.host is '%s': only 127.0.0.1 is allowed, because clients can not say yet who they are",
+            config->edge_host);
     edge = calloc(1, sizeof *edge);
     if (edge == NULL)
         return kt_fail(err, KT_SYS, "no memory for the edge");
@@ -70,8 +71,8 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
     code = open_hub(edge, options, err);
     if (code != KT_OK)
         goto out;
-    edge->rest = kt_rest_new(&(kt_rest_options){
-        options->loop, config, edge->hub, edge->latest, options->ask, options->ask_ctx });
+    edge->rest = kt_rest_new(
+        &(kt_rest_options){ options->loop, config, edge->hub, edge->latest, options->ask, options->ask_ctx });
     if (edge->rest == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for the edge");
         goto out;

@@ -1,13 +1,13 @@
 /* edge/edge.h - where clients come in: REST, WebSocket and the page, on one loop.
  *
- * Inside   rest.h answers HTTP, protocol.h reads what WebSocket clients say, hub.h brings the logs to them, latest.h keeps the
- *          newest prices, page.h holds the built files of console/. This header puts them together; lane `edge` hosts
- *          one kt_edge on its loop, by kt_edge_feed.
- * Reads    the logs it is given (market, house, keep and the lane's own) through kt_reader, up to `written`: what clients
- *          hear is news, not a promise. The edge keeps nothing that can not be read again: it has no snapshot.
+ * Inside   rest.h answers HTTP, protocol.h reads what WebSocket clients say, hub.h brings the logs to them, latest.h
+ *          keeps the newest prices, page.h holds the built files of console/. This header puts them together; lane
+ *          `edge` hosts one kt_edge on its loop, by kt_edge_feed.
+ * Reads    the logs it is given (market, house, keep and the lane's own) through kt_reader, up to `written`: what
+ *          clients hear is news, not a promise. The edge keeps nothing that can not be read again: it has no snapshot.
  * Writes   nothing. What needs another lane (the store) goes through `ask`, and comes back through kt_edge_answer().
- * Bounds   clients (edge.client_max), bytes a client (edge.client_buffer_bytes), silence (edge.silence_ms), open questions
- *          (KT_EDGE_ASK_MAX), work a loop turn (hub.h).
+ * Bounds   clients (edge.client_max), bytes a client (edge.client_buffer_bytes), silence (edge.silence_ms), open
+ *          questions (KT_EDGE_ASK_MAX), work a loop turn (hub.h).
  * Address  127.0.0.1 only: other addresses are refused until clients have an identity.
  */
 #ifndef KT_EDGE_EDGE_H
@@ -29,17 +29,17 @@
 
 typedef struct kt_edge kt_edge;
 
-/* One log to read. `name` is the log's name ("market"), `dir` its folder; a folder that does not exist yet is looked for
- * again while running, so lanes may start in any order. */
+/* One log to read. `name` is the log's name ("market"), `dir` its folder; a folder that does not exist yet is looked
+ * for again while running, so lanes may start in any order. */
 typedef struct kt_edge_source {
     const char *name;
     const char *dir;
 } kt_edge_source;
 
-/* Carry a question to another lane; must not block. `lane` is "keep", `action` for instance "vwap.historical", `params` a
- * JSON object. Everything is borrowed for the call only. The answer is given later, or from within the call, through
- * kt_edge_answer() with the same id. Any code but KT_OK means: not sent, nothing will come (KT_BUSY: full, KT_NOENT: the
- * lane is not running). */
+/* Carry a question to another lane; must not block. `lane` is "keep", `action` for instance "vwap.historical", `params`
+ * a JSON object. Everything is borrowed for the call only. The answer is given later, or from within the call, through
+ * kt_edge_answer() with the same id. Any code but KT_OK means: not sent, nothing will come (KT_BUSY: full, KT_NOENT:
+ * the lane is not running). */
 typedef kt_code (*kt_edge_ask)(void *ctx, uint64_t ask_id, const char *lane, kt_text action, kt_text params);
 
 typedef struct kt_edge_options {
@@ -63,15 +63,16 @@ void kt_edge_close(kt_edge *edge);
 /* The port that is listened on, for port 0. */
 uint16_t kt_edge_port(const kt_edge *edge);
 
-/* Reading happens in the loop's publish phase, every turn. True when a source has records that no client has heard of yet, or a
- * replay is under way: the loop must not sleep. Cheap; asked after the asleep flags are set ("set asleep, then look again"). */
+/* Reading happens in the loop's publish phase, every turn. True when a source has records that no client has heard of
+ * yet, or a replay is under way: the loop must not sleep. Cheap; asked after the asleep flags are set ("set asleep,
+ * then look again"). */
 bool kt_edge_pending(const kt_edge *edge);
 
 /* The last seq of a source that was read: wake the loop when its log passes it. */
 uint64_t kt_edge_position(const kt_edge *edge, uint32_t source_index);
 
-/* The answer to a question: KT_OK with a JSON body, or a code with NULL-length text. KT_EMPTY and KT_NOENT: nothing stored
- * for it. KT_BUSY, KT_UNKNOWN and KT_TIMEOUT: 503. An id that is not open any more is ignored. */
+/* The answer to a question: KT_OK with a JSON body, or a code with NULL-length text. KT_EMPTY and KT_NOENT: nothing
+ * stored for it. KT_BUSY, KT_UNKNOWN and KT_TIMEOUT: 503. An id that is not open any more is ignored. */
 void kt_edge_answer(kt_edge *edge, uint64_t ask_id, kt_code code, kt_text body);
 
 /* What /health and tests look at. */
@@ -88,8 +89,8 @@ typedef struct kt_edge_counts {
 
 void kt_edge_count(const kt_edge *edge, kt_edge_counts *out_counts);
 
-/* The edge as part of a lane: reads the logs of market, keep, house and the lane's own beside the lane's folder, asks lane keep
- * over the bus. */
+/* The edge as part of a lane: reads the logs of market, keep, house and the lane's own beside the lane's folder, asks
+ * lane keep over the bus. */
 extern const kt_feed_spec kt_edge_feed;
 
 #endif

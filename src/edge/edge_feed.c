@@ -67,9 +67,12 @@ static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_sta
         snprintf(dirs[i], sizeof dirs[i], "%s/%s", kt_lane_data_dir(lane), feed->names[i]);
         sources[i] = (kt_edge_source){ .name = feed->names[i], .dir = dirs[i] };
     }
-    code = kt_edge_open(
-        &(kt_edge_options){ .loop = kt_lane_loop(lane), .config = config, .sources = sources, .source_count = 4,
-            .ask = ask_lane, .ask_ctx = feed },
+    code = kt_edge_open(&(kt_edge_options){ .loop = kt_lane_loop(lane),
+                            .config = config,
+                            .sources = sources,
+                            .source_count = 4,
+                            .ask = ask_lane,
+                            .ask_ctx = feed },
         &feed->edge, err);
     if (code != KT_OK) {
         free(feed);
@@ -84,7 +87,8 @@ static void feed_turn(void *state)
     edge_feed *feed = state;
 
     for (uint32_t i = 0; i < 4; i++)
-        kt_lane_follow(feed->lane, feed->names[i], kt_edge_position(feed->edge, i), false); /* a lane that does not run is no error */
+        kt_lane_follow(feed->lane, feed->names[i], kt_edge_position(feed->edge, i),
+            false); /* a lane that does not run is no error */
 }
 
 static bool feed_pending(void *state)

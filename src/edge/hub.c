@@ -54,7 +54,8 @@ kt_code kt_hub_event_frame(
     kt_json_put_time(json, rec->time_ns);
     kt_json_member_text(json, "kind", kt_text_of(spec != NULL ? spec->table.name : "unknown"));
     kt_json_name(json, "data");
-    /* A kind of a newer program, or bytes that do not follow its table, still counts: its offset must not be missing. */
+    /* A kind of a newer program, or bytes that do not follow its table, still counts: its offset must not be missing.
+     * */
     if (spec != NULL && kt_event_decode(rec->kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &event) == KT_OK)
         kt_table_write_json(&spec->table, &event, json);
     else
@@ -301,6 +302,20 @@ static void source_trouble(kt_hub *hub, kt_hub_source *source, kt_code code)
         kt_hub_source_retry_later(hub, source);
 }
 
+/* Is this a record that may not leave yet? Then a copy waits: the reader is asked other things meanwhile. */
+static bool hold(kt_hub *hub, kt_hub_source *source, const kt_hub_subject *subject, const kt_rec *rec)
+{
+    if (subject == NULL || !subject->after_durable || kt_reader_durable(source->live) >= rec->seq)
+        return false;
+    if (source->held == NULL) {
+        source->held = malloc(rec->size);
+        kt_assert(source->held != NULL);
+        memcpy(source->held, rec, rec->size);
+    }
+    kt_hub_source_retry_later(hub, source);
+    return true;
+}
+
 static void source_turn(kt_hub *hub, kt_hub_source *source)
 {
     if (source->retry_ns > kt_loop_now(hub->loop))
@@ -327,15 +342,13 @@ static void source_turn(kt_hub *hub, kt_hub_source *source)
             continue;
         }
         kt_hub_subject *subject = subject_of(hub, source, rec);
-        source->held = NULL;
-        if (subject != NULL && subject->after_durable && kt_reader_durable(source->live) < rec->seq) {
-            source->held = rec;
-            kt_hub_source_retry_later(hub, source);
+        if (hold(hub, source, subject, rec))
             return;
-        }
         hub->counts.events_read++;
         if (subject != NULL)
             apply_event(hub, subject, rec);
+        free(source->held);
+        source->held = NULL;
     }
     kt_loop_busy(hub->loop);
 }
@@ -394,6 +407,7 @@ static void source_done(kt_hub_source *source)
         free(source->subjects[id]);
     }
     free(source->subjects);
+    free(source->held);
     kt_reader_close(source->live);
     free(source->name);
     free(source->dir);
@@ -405,7 +419,8 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
     kt_hub *hub = NULL;
 
     if (options->source_count > KT_EDGE_SOURCE_MAX)
-        return kt_fail(err, KT_LIMIT, "%u logs to read; an edge reads at most %d", options->source_count, KT_EDGE_SOURCE_MAX);
+        return kt_fail(
+            err, KT_LIMIT, "%u logs to read; an edge reads at most %d", options->source_count, KT_EDGE_SOURCE_MAX);
     if (options->buffer_bytes < 65536)
         return kt_fail(err, KT_ARG, "edge.client_buffer_bytes is %u; at least 65536", options->buffer_bytes);
     hub = calloc(1, sizeof *hub);
@@ -477,14 +492,15 @@ uint64_t kt_hub_position(const kt_hub *hub, uint32_t source_index)
     return source->live != NULL ? kt_hub_source_next_seq(source) - 1 : 0;
 }
 
-bool kt_hub_source_down(const kt_hub *hub, uint32_t source_index, const kt_err **out_err)
+const kt_err *kt_hub_trouble(const kt_hub *hub)
 {
-    const kt_hub_source *source = &hub->sources[source_index];
+    for (uint32_t i = 0; i < hub->source_count; i++) {
+        const kt_hub_source *source = &hub->sources[i];
 
-    if (source->live != NULL && (source->retry_ns == 0 || source->held != NULL))
-        return false;
-    *out_err = &source->err;
-    return true;
+        if (source->retry_ns != 0 && source->held == NULL && source->err.code != KT_NOENT)
+            return &source->err;
+    }
+    return NULL;
 }
 
 void kt_hub_count(const kt_hub *hub, kt_edge_counts *out_counts)

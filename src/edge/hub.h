@@ -1,15 +1,17 @@
 /* edge/hub.h - brings the logs to WebSocket clients: who hears what, from where, and how slow readers are served.
  *
- * Live      One reader a log stands at its end. Each record is looked at once, its frame built once if anybody hears its
- *           subject, and copied to each of them. Subjects are found by number; no text is compared on the way.
- * Replay    A subscription from the past reads the log with a reader of its own, in slices, up to the place where the live
- *           reader stands, and joins it there: both run on one thread, so nothing is missed and nothing comes twice.
+ * Live      One reader a log stands at its end. Each record is looked at once, its frame built once if anybody hears
+ *           its subject, and copied to each of them. Subjects are found by number; no text is compared on the way.
+ * Replay    A subscription from the past reads the log with a reader of its own, in slices, up to the place where the
+ *           live reader stands, and joins it there: both run on one thread, so nothing is missed and nothing comes
+ *           twice.
  * Slow      A client takes at most `buffer_bytes` of memory. When an event does not fit,
  *               "conflate": true   the newest event is sent once there is room, with `skipped`: how many it stands for;
- *               "conflate": false  the subscription goes back to reading the log, as in a replay, and catches up from there.
+ *               "conflate": false  the subscription goes back to reading the log, as in a replay, and catches up from
+ *               there.
  *                                  When the log no longer has its next event the client is told the gap and closed.
- * Told      always: a new epoch, a gap with its first and last offset. offset = last + skipped + 1, or there was a message
- *           of type `gap` or `epoch` in between.
+ * Told      always: a new epoch, a gap with its first and last offset. offset = last + skipped + 1, or there was a
+ *           message of type `gap` or `epoch` in between.
  * Silence   A client of whom nothing was heard for silence_ms gets `disconnect` with a reason, and is closed.
  * Bounds    KT_HUB_* below, a turn each: however much one client reads back, the others wait for one slice.
  */
@@ -21,15 +23,15 @@
 #include "net/http_server.h"
 
 enum {
-    KT_HUB_SUBSCRIPTION_MAX = 1024,   /* of one client */
-    KT_HUB_CHANNELS_MAX = 1000,       /* listed by one answer to op channels, and half a buffer of bytes */
-    KT_HUB_LIVE_MAX = 4096,           /* live records a log and turn */
-    KT_HUB_SLICE_RECORDS = 4096,      /* records that one replay looks at in a turn ... */
-    KT_HUB_SLICE_BYTES = 1 << 20,     /* ... and bytes of them */
-    KT_HUB_REPLAY_BYTES = 4 << 20,    /* by all replays together in a turn */
-    KT_HUB_READER_MAX = 8,            /* replay readers of one log; more replays take turns */
-    KT_HUB_RETRY_MS = 50,             /* until a log that could not be opened or read is tried again */
-    KT_HUB_EVENT_MAX = 8 << 20        /* bytes of one event as JSON */
+    KT_HUB_SUBSCRIPTION_MAX = 1024, /* of one client */
+    KT_HUB_CHANNELS_MAX = 1000,     /* listed by one answer to op channels, and half a buffer of bytes */
+    KT_HUB_LIVE_MAX = 4096,         /* live records a log and turn */
+    KT_HUB_SLICE_RECORDS = 4096,    /* records that one replay looks at in a turn ... */
+    KT_HUB_SLICE_BYTES = 1 << 20,   /* ... and bytes of them */
+    KT_HUB_REPLAY_BYTES = 4 << 20,  /* by all replays together in a turn */
+    KT_HUB_READER_MAX = 8,          /* replay readers of one log; more replays take turns */
+    KT_HUB_RETRY_MS = 50,           /* until a log that could not be opened or read is tried again */
+    KT_HUB_EVENT_MAX = 8 << 20      /* bytes of one event as JSON */
 };
 
 typedef struct kt_hub kt_hub;
@@ -52,8 +54,7 @@ typedef struct kt_hub_options {
 /* KT_ARG, KT_LIMIT: an option. A log that can not be read is no reason to fail: it is tried again. */
 kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err);
 
-/* Close all clients with 1001; turn the loop until none is left (or as long as one likes), then free. NULL is fine. */
-void kt_hub_say_goodbye(kt_hub *hub);
+/* Ends all connections at once. NULL is fine. */
 void kt_hub_free(kt_hub *hub);
 
 /* A request for /ws, inside on_request: upgraded, or answered with what was wrong. */
@@ -65,14 +66,14 @@ void kt_hub_turn(kt_hub *hub);
 /* True: kt_hub_turn() has something to do now. */
 bool kt_hub_pending(const kt_hub *hub);
 
-/* True once the newest record of every watched subject has been given, of the logs that could be opened. */
+/* True once the newest record of every watched subject has been given, of the logs that are there. */
 bool kt_hub_watch_ready(const kt_hub *hub);
 
 /* Live position of a source: the last seq looked at, 0: none. */
 uint64_t kt_hub_position(const kt_hub *hub, uint32_t source_index);
 
-/* Name and last error of a source that can not be read at present; false: it is read. */
-bool kt_hub_source_down(const kt_hub *hub, uint32_t source_index, const kt_err **out_err);
+/* Why a log that is there can not be read at present; NULL: every one is read, or does not exist yet. */
+const kt_err *kt_hub_trouble(const kt_hub *hub);
 
 void kt_hub_count(const kt_hub *hub, kt_edge_counts *out_counts);
 

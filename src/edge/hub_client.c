@@ -182,7 +182,8 @@ void kt_sub_go_live(kt_sub *sub)
     kt_hub_subject *subject = sub->subject;
 
     if (sub->last_offset < subject->last_offset)
-        kt_sub_tell_gap(sub, subject->epoch, sub->last_offset + 1, subject->last_offset, "the log can not be read there");
+        kt_sub_tell_gap(
+            sub, subject->epoch, sub->last_offset + 1, subject->last_offset, "the log can not be read there");
     sub->thin = sub->slow = false;
     sub->state = KT_SUB_LIVE;
     kt_link_push(&subject->live, &sub->link);
@@ -275,10 +276,11 @@ static void subscribe_offset(kt_hub_client *client, kt_sub *sub, const kt_op *op
     kt_resume resume;
     kt_err err = { 0 };
     kt_code code = kt_replay_after(client->hub, sub, op->from.epoch, op->from.offset, &resume, &err);
-    const char *reason = code == KT_OK      ? NULL
-                         : code == KT_EPOCH ? "that epoch is not known, or its end was lost; going on with what there is"
-                         : code == KT_GONE  ? "the log no longer has them"
-                                            : "that offset is beyond the end of the channel";
+    const char *reason = code == KT_OK ? NULL
+                         : code == KT_EPOCH
+                             ? "that epoch is not known, or its end was lost; going on with what there is"
+                         : code == KT_GONE ? "the log no longer has them"
+                                           : "that offset is beyond the end of the channel";
 
     if (code == KT_OK || code == KT_EPOCH || code == KT_GONE || code == KT_SEQ) {
         kt_sub_answer(sub, op->has_id, op->id, resume.epoch, code == KT_SEQ ? NULL : &resume.lost, reason);
@@ -294,11 +296,13 @@ static void do_subscribe(kt_hub_client *client, const kt_op *op)
     kt_sub *sub;
 
     if (sub_find(client, op->channel) != NULL) {
-        answer_error(client, op, KT_FAULT_ALREADY, "channel", "this connection hears that channel already; unsubscribe first");
+        answer_error(
+            client, op, KT_FAULT_ALREADY, "channel", "this connection hears that channel already; unsubscribe first");
         return;
     }
     if (client->sub_count == KT_HUB_SUBSCRIPTION_MAX || (sub = sub_new(client, op)) == NULL) {
-        answer_error(client, op, KT_FAULT_LIMIT, "channel", "a connection hears at most 1024 channels; unsubscribe from one first");
+        answer_error(client, op, KT_FAULT_LIMIT, "channel",
+            "a connection hears at most 1024 channels; unsubscribe from one first");
         return;
     }
     sub->subject = kt_hub_find(hub, op->channel);
@@ -496,7 +500,8 @@ static void silence_due(kt_timer *timer)
     }
     if (!kt_ws_is_open(client->conn))
         return;
-    snprintf(text, sizeof text, "nothing was heard for %lld ms; any frame will do, such as {\"op\":\"ping\"} or a ping frame",
+    snprintf(text, sizeof text,
+        "nothing was heard for %lld ms; any frame will do, such as {\"op\":\"ping\"} or a ping frame",
         (long long)(hub->silence_ns / KT_NS_PER_MS));
     begin(client, &message, "disconnect");
     kt_json_member_text(&message.json, "code", KT_TEXT("silent"));
@@ -524,11 +529,6 @@ void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const k
     }
     hub->counts.clients++;
     kt_timer_set(hub->loop, &client->silence, kt_loop_now(hub->loop) + hub->silence_ns);
-}
-
-void kt_hub_say_goodbye(kt_hub *hub)
-{
-    kt_ws_server_close_all(hub->ws, KT_WS_CLOSE_GOING_AWAY, KT_TEXT("the house closes"));
 }
 
 kt_code kt_client_server_open(kt_hub *hub, kt_err *err)

@@ -45,8 +45,8 @@ typedef struct kt_hub_subject {
 struct kt_hub_source {
     char *name;
     char *dir;
-    kt_reader *live;    /* NULL: could not be opened yet */
-    const kt_rec *held; /* read, but it may leave only when it is durable */
+    kt_reader *live; /* NULL: could not be opened yet */
+    kt_rec *held;    /* read, but it may leave only when it is durable: a copy */
     kt_hub_subject **subjects;
     uint32_t subject_count; /* ids 0 to count - 1; 0 is the log's own */
     uint32_t subject_room;
@@ -167,9 +167,9 @@ void kt_hub_source_retry_later(kt_hub *hub, kt_hub_source *source);
 
 /* hub_replay.c */
 
-/* Read the subject's log for this subscription: everything after `offset` of `epoch` (0: of whichever). Fills out_resume (may be
- * NULL) as kt_reader_resume does and answers its code; after KT_OK, KT_EPOCH, KT_GONE and KT_SEQ the subscription is in state REPLAY
- * and its last_offset is right, after others it is in no state. */
+/* Read the subject's log for this subscription: everything after `offset` of `epoch` (0: of whichever). Fills
+ * out_resume (may be NULL) as kt_reader_resume does and answers its code; after KT_OK, KT_EPOCH, KT_GONE and KT_SEQ the
+ * subscription is in state REPLAY and its last_offset is right, after others it is in no state. */
 kt_code kt_replay_after(kt_hub *hub, kt_sub *sub, uint64_t epoch, uint64_t offset, kt_resume *out_resume, kt_err *err);
 
 /* From the first record of the subject at or after sub->time_ns. */
@@ -179,8 +179,8 @@ void kt_replay_by_time(kt_hub *hub, kt_sub *sub);
 void kt_replay_blocked_at(kt_hub *hub, kt_sub *sub, uint64_t epoch, uint64_t seq);
 
 void kt_replay_unblock(kt_hub *hub, kt_sub *sub);
-void kt_replay_leave(kt_sub *sub);  /* out of REPLAY or BLOCKED into no state */
-void kt_replay_turn(kt_hub *hub);   /* one slice each, in turns */
+void kt_replay_leave(kt_sub *sub); /* out of REPLAY or BLOCKED into no state */
+void kt_replay_turn(kt_hub *hub);  /* one slice each, in turns */
 
 /* hub_client.c */
 
@@ -200,8 +200,8 @@ void kt_sub_tell_gap(kt_sub *sub, uint64_t epoch, uint64_t from, uint64_t to, co
 /* Tell a new epoch, whose first offset this is. */
 void kt_sub_tell_epoch(kt_sub *sub, uint64_t before, uint64_t epoch, uint64_t first_offset);
 
-/* The answer to subscribe: the stream begins behind sub->last_offset. `reason` NULL: recovered. `lost`: from or to 0 are not
- * known; NULL: nothing to name. */
+/* The answer to subscribe: the stream begins behind sub->last_offset. `reason` NULL: recovered. `lost`: from or to 0
+ * are not known; NULL: nothing to name. */
 void kt_sub_answer(kt_sub *sub, bool has_id, int64_t id, uint64_t epoch, const kt_lost *lost, const char *reason);
 
 /* Into the live stream, which every record before the live reader's position has passed; what of them was not accounted

@@ -94,7 +94,8 @@ void kt_replay_leave(kt_sub *sub)
     kt_link_remove(&sub->link);
 }
 
-/* A client that lets events be skipped does not want old ones late: behind the place where it asked it goes on with the newest. */
+/* A client that lets events be skipped does not want old ones late: behind the place where it asked it goes on with the
+ * newest. */
 static void skip_to_newest(kt_sub *sub)
 {
     kt_hub_subject *subject = sub->subject;
@@ -145,7 +146,8 @@ static bool place(kt_sub *sub)
     return true;
 }
 
-/* The first event at or after the time that was asked for is found, or there is none yet: now the op can be answered. */
+/* The first event at or after the time that was asked for is found, or there is none yet: now the op can be answered.
+ * */
 static void answer_by_time(kt_sub *sub, uint64_t next_offset, uint64_t epoch)
 {
     /* What retention has removed before may have been younger than asked: nobody knows. */

@@ -18,8 +18,8 @@ static void say_subscribe(kt_test_client *client, const char *channel, const cha
 {
     char text[512];
 
-    snprintf(text, sizeof text, "{\"id\":7,\"op\":\"subscribe\",\"channel\":\"%s\",\"from\":%s,\"conflate\":%s}", channel, from,
-        conflate ? "true" : "false");
+    snprintf(text, sizeof text, "{\"id\":7,\"op\":\"subscribe\",\"channel\":\"%s\",\"from\":%s,\"conflate\":%s}",
+        channel, from, conflate ? "true" : "false");
     kt_test_client_say(client, text);
 }
 
@@ -29,7 +29,8 @@ static void write_trades(kt_test_house *house, const char *subject, uint64_t fro
         kt_test_trade(house, subject, number);
 }
 
-/* Events of one channel from this offset to that, each once and in order; a trade's number is its offset in these tests. */
+/* Events of one channel from this offset to that, each once and in order; a trade's number is its offset in these
+ * tests. */
 static void want_events(kt_test_client *client, uint64_t from, uint64_t to)
 {
     for (uint64_t offset = from; offset <= to; offset++) {
@@ -263,6 +264,67 @@ static void removed_by_retention(void **state)
     kt_test_house_close(&house);
 }
 
+/* The house itself is overtaken by retention (it was stopped): its clients are told the gap, and go on behind it. */
+static void house_is_overtaken(void **state)
+{
+    kt_test_house house;
+    kt_test_client strict;
+    kt_test_client loose;
+
+    kt_test_house_open(&house, NULL, 0, 4 * KT_SEGMENT_SIZE_MIN);
+    write_trades(&house, BTC, 1, 1);
+    kt_test_client_open(&strict, &house);
+    say_subscribe(&strict, BTC, "\"live\"", false);
+    kt_test_client_want(&strict, "answer");
+    kt_test_client_open(&loose, &house);
+    say_subscribe(&loose, BTC, "\"live\"", true);
+    kt_test_client_want(&loose, "answer");
+    for (uint64_t number = 2; number <= 8000; number++) {
+        kt_test_trade(&house, BTC, number);
+        if (number % 500 == 0) {
+            assert_int_equal(kt_log_sync(house.log, NULL), KT_OK);
+            kt_log_retain(house.log);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        kt_test_client *client = i == 0 ? &strict : &loose;
+        uint64_t last = 1;
+
+        while (kt_test_client_next(client) != NULL && strcmp(kt_test_client_text(client, "type"), "event") == 0)
+            assert_int_equal(kt_test_client_u64(client, "offset"), ++last); /* what is still mapped can be read */
+        assert_string_equal(kt_test_client_text(client, "type"), "gap");
+        assert_int_equal(kt_test_client_u64(client, "lost.from"), last + 1);
+        last = kt_test_client_u64(client, "lost.to");
+        assert_true(last > 2 && last < 8000);
+        want_events(client, last + 1, 8000);
+        kt_test_client_close(client);
+    }
+    kt_test_house_close(&house);
+}
+
+/* What leaves only when it is durable waits for it, here as anywhere; and what is written behind it waits, too. */
+static void after_durable(void **state)
+{
+    kt_test_house house;
+    kt_test_client client;
+    kt_edge_counts counts;
+
+    kt_test_house_open(&house, NULL, 0, 0);
+    house.subject_flags = KT_SUBJECT_AFTER_DURABLE;
+    kt_test_client_open(&client, &house);
+    say_subscribe(&client, BTC, "\"live\"", false);
+    kt_test_client_want(&client, "answer");
+    write_trades(&house, BTC, 1, 3);
+    for (int i = 0; i < 200; i++)
+        kt_test_house_turn(&house);
+    kt_edge_count(house.edge, &counts);
+    assert_int_equal(counts.messages_sent, 1);
+    assert_int_equal(kt_log_sync(house.log, NULL), KT_OK);
+    want_events(&client, 1, 3);
+    kt_test_client_close(&client);
+    kt_test_house_close(&house);
+}
+
 /* A client that does not read and lets events be skipped: bounded memory, then the newest with the right count. */
 static void conflation_counts_what_it_skips(void **state)
 {
@@ -350,7 +412,8 @@ static void slower_than_the_log_keeps(void **state)
     kt_edge_counts counts;
     uint64_t last = 1;
 
-    kt_test_house_open(&house, "edge: {port: 0, silence_ms: 600000, client_buffer_bytes: 65536}\n", 0, 4 * KT_SEGMENT_SIZE_MIN);
+    kt_test_house_open(
+        &house, "edge: {port: 0, silence_ms: 600000, client_buffer_bytes: 65536}\n", 0, 4 * KT_SEGMENT_SIZE_MIN);
     write_trades(&house, BTC, 1, 1);
     kt_test_client_open(&client, &house);
     say_subscribe(&client, BTC, "\"live\"", false);
@@ -646,7 +709,8 @@ static void clients_come_and_go(void **state)
     for (uint32_t i = 0; i < CLIENTS; i++)
         if (open[i])
             kt_test_client_close(&clients[i]);
-    assert_true(KT_TEST_WAIT((kt_test_house_turn(&house), kt_edge_count(house.edge, &counts), counts.clients == 0), KT_TEST_BOUND_S));
+    assert_true(KT_TEST_WAIT(
+        (kt_test_house_turn(&house), kt_edge_count(house.edge, &counts), counts.clients == 0), KT_TEST_BOUND_S));
     assert_int_equal(counts.subscriptions, 0);
     kt_test_house_close(&house);
 }
@@ -662,6 +726,8 @@ int main(void)
         cmocka_unit_test(resume_from_a_time),
         cmocka_unit_test(unknown_epoch_and_offset_beyond_the_end),
         cmocka_unit_test(removed_by_retention),
+        cmocka_unit_test(house_is_overtaken),
+        cmocka_unit_test(after_durable),
         cmocka_unit_test(conflation_counts_what_it_skips),
         cmocka_unit_test(slow_client_reads_the_log),
         cmocka_unit_test(slower_than_the_log_keeps),

@@ -9,7 +9,6 @@ struct kt_latest {
     kt_map_text by_subject;
     void *map_mem;
     uint32_t count;
-    uint64_t dropped;
     kt_latest_value values[KT_LATEST_MAX];
 };
 
@@ -42,10 +41,8 @@ static kt_latest_value *value_of(kt_latest *latest, kt_text subject)
 
     if (kt_map_text_get(&latest->by_subject, subject, &index) == KT_OK)
         return &latest->values[index];
-    if (latest->count == KT_LATEST_MAX || kt_map_text_put(&latest->by_subject, subject, latest->count) != KT_OK) {
-        latest->dropped++;
+    if (latest->count == KT_LATEST_MAX || kt_map_text_put(&latest->by_subject, subject, latest->count) != KT_OK)
         return NULL;
-    }
     latest->values[latest->count] = (kt_latest_value){ .subject = subject, .mark_ns = INT64_MIN };
     return &latest->values[latest->count++];
 }
@@ -83,9 +80,4 @@ const kt_latest_value *kt_latest_at(const kt_latest *latest, uint32_t index)
 {
     kt_assert(index < latest->count);
     return &latest->values[index];
-}
-
-uint64_t kt_latest_dropped(const kt_latest *latest)
-{
-    return latest->dropped;
 }

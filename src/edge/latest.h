@@ -1,7 +1,7 @@
 /* edge/latest.h - the newest average price of each channel vwap.{interval}.>, for GET /latest. Made from the log alone.
  *
- * Newest is the greatest mark, and of one mark the greatest revision: events may come in any order, so reading the log back
- * at start and hearing it live mix freely. Provisional or validated: whichever is newest.
+ * Newest is the greatest mark, and of one mark the greatest revision: events may come in any order, so reading the log
+ * back at start and hearing it live mix freely. Provisional or validated: whichever is newest.
  */
 #ifndef KT_EDGE_LATEST_H
 #define KT_EDGE_LATEST_H
@@ -9,7 +9,7 @@
 #include "log/record.h"
 #include "schema/events.h"
 
-enum { KT_LATEST_MAX = 16384 }; /* channels; later ones are not kept, and counted */
+enum { KT_LATEST_MAX = 16384 }; /* channels; of later ones there is no latest value */
 
 typedef struct kt_latest kt_latest;
 
@@ -32,6 +32,5 @@ const kt_latest_value *kt_latest_find(const kt_latest *latest, kt_text subject);
 
 uint32_t kt_latest_count(const kt_latest *latest);
 const kt_latest_value *kt_latest_at(const kt_latest *latest, uint32_t index); /* in the order they were first seen */
-uint64_t kt_latest_dropped(const kt_latest *latest);                          /* values of channels beyond KT_LATEST_MAX */
 
 #endif

@@ -1,4 +1,5 @@
-/* edge/page.h - the built files of console/, inside the binary. The table is made at build time by console/build.mjs. */
+/* edge/page.h - the built files of console/, inside the binary. The table is made at build time by console/build.mjs.
+ * */
 #ifndef KT_EDGE_PAGE_H
 #define KT_EDGE_PAGE_H
 

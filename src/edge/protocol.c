@@ -148,7 +148,8 @@ static bool read_fields(const op_context *context, uint32_t object, const char *
     kt_builder list;
 
     if (code != KT_OK)
-        return refuse(context->error, fault_of_code[code], found.field != NULL ? found.field : "", "%s: %s", what, err.msg);
+        return refuse(
+            context->error, fault_of_code[code], found.field != NULL ? found.field : "", "%s: %s", what, err.msg);
     if (found.unknown == 0)
         return true;
     kt_builder_init(&list, known, sizeof known);
@@ -158,8 +159,8 @@ static bool read_fields(const op_context *context, uint32_t object, const char *
     }
     kt_text name = kt_json_raw(context->doc, found.unknown);
     kt_op_error *error = context->error;
-    refuse(error, KT_FAULT_UNKNOWN_FIELD, "", "%s has no field '%.*s'; it has: %s", what, (int)(name.n < 40 ? name.n : 40),
-        name.s, known);
+    refuse(error, KT_FAULT_UNKNOWN_FIELD, "", "%s has no field '%.*s'; it has: %s", what,
+        (int)(name.n < 40 ? name.n : 40), name.s, known);
     snprintf(error->field, sizeof error->field, "%.*s", (int)(name.n < 40 ? name.n : 40), name.s);
     return false;
 }
@@ -260,7 +261,8 @@ static bool read_ping(const op_context *context)
     return true;
 }
 
-/* An id that can be read is repeated even when the rest of the message is wrong, so that the client knows which it was. */
+/* An id that can be read is repeated even when the rest of the message is wrong, so that the client knows which it was.
+ * */
 static void read_id(const kt_json_doc *doc, kt_op *op)
 {
     uint32_t node = kt_json_get(doc, 0, KT_TEXT("id"));
@@ -284,7 +286,8 @@ static bool find_op(const kt_json_doc *doc, kt_op *op, kt_op_error *error)
         kt_builder_str(&list, op_specs[i].name);
     }
     if (kt_json_kind_of(doc, 0) != KT_JSON_OBJECT)
-        return refuse(error, KT_FAULT_WRONG_TYPE, "", "a message is a JSON object, such as {\"op\":\"ping\"}; this is a %s",
+        return refuse(error, KT_FAULT_WRONG_TYPE, "",
+            "a message is a JSON object, such as {\"op\":\"ping\"}; this is a %s",
             kt_json_kind_text(kt_json_kind_of(doc, 0)));
     if (node == 0)
         return refuse(error, KT_FAULT_MISSING_FIELD, "op", "field op is missing; it is one of: %s", known);
@@ -308,8 +311,8 @@ bool kt_op_parse(kt_text message, kt_op_scratch *scratch, kt_op *out_op, kt_op_e
     *out_op = (kt_op){ .pattern = KT_TEXT(">"), .conflate = true };
     *out_error = (kt_op_error){ 0 };
     if (message.n > KT_OP_SIZE_MAX)
-        return refuse(out_error, KT_FAULT_OVERSIZED, "", "a message has at most %d bytes; this one has %zu", KT_OP_SIZE_MAX,
-            message.n);
+        return refuse(out_error, KT_FAULT_OVERSIZED, "", "a message has at most %d bytes; this one has %zu",
+            KT_OP_SIZE_MAX, message.n);
     code = kt_json_parse(message, scratch->nodes, KT_OP_NODE_MAX, &doc, &err);
     if (code != KT_OK)
         return refuse(out_error, fault_of_code[code], "", "%s", err.msg);

@@ -1,22 +1,33 @@
 /* edge/protocol.h - what WebSocket clients say at /ws, and what they are told. Subprotocol `kontor.v1.json`.
  *
- * In       one JSON object a text message, at most KT_OP_SIZE_MAX bytes. Every op may carry an `id`, a whole number, which its
- *          answer repeats. Unknown fields are refused: a misspelt option must not be ignored in silence.
+ * In       one JSON object a text message, at most KT_OP_SIZE_MAX bytes. Every op may carry an `id`, a whole number,
+ *          which its answer repeats. Unknown fields are refused: a misspelt option must not be ignored in silence.
  *
  *              {"id":1,"op":"auth","token":"..."}
- *              {"id":2,"op":"subscribe","channel":"vwap.5m.binance.BTC/USDT","from":{"epoch":"a1","offset":4711},"conflate":false}
+ *              {"id":2,"op":"subscribe","channel":"vwap.5m.binance.BTC/USDT","conflate":false,
+ *               "from":{"epoch":"a1","offset":4711}}
  *              {"id":3,"op":"unsubscribe","channel":"vwap.5m.binance.BTC/USDT"}
  *              {"id":4,"op":"channels","pattern":"vwap.>"}
  *              {"id":5,"op":"ping"}
  *
- *          `from` is "live" (the default), "snapshot" (the newest event first), {"epoch","offset"} (everything after the
- *          last offset that the client has), or {"time"} (everything from there: ISO 8601, or ms since 1970).
- * Out      JSON objects, each starting with `seq`, the number of the message on its connection: 1, 2, 3 ... An event also has
- *          `skipped`. Both stand in fields of fixed width, padded with blanks, so that one frame is built for all clients and
- *          only these digits are written for each.
+ *          `from` is "live" (the default), "snapshot" (the newest event first), {"epoch","offset"} (everything after
+ *          the last offset that the client has), or {"time"} (everything from there: ISO 8601, or ms since 1970).
+ * Out      JSON objects, each starting with `seq`, the number of the message on its connection: 1, 2, 3 ... An event
+ *          also has `skipped`. Both stand in fields of fixed width, padded with blanks, so that one frame is built for
+ *          all clients and only these digits are written for each.
  *
- *              {"seq":               9,"skipped":               0,"type":"event","channel":"...","epoch":"...","offset":4712,
- *               "publish_time":"...","kind":"vwap","data":{...}}
+ *              {"seq":               9,"skipped":               0,"type":"event","channel":"...","epoch":"...",
+ *               "offset":4712,"publish_time":"...","kind":"vwap","data":{...}}
+ *
+ *          answer      to an op, with its `id`. Of subscribe: `exists`, `epoch`, `offset` (the stream begins behind
+ *                      it), `recovered`, and where that is false `reason` and mostly `lost`: {"from","to"}, null where
+ *                      not known
+ *          error       instead of an answer: `code`, `field`, `message`
+ *          pong        to ping
+ *          gap         events of a channel that are lost while it is heard: `lost`, `reason`. It goes on behind lost.to
+ *          epoch       a channel has a new epoch: `epoch`, `before`, `first_offset`; `lost` where the client heard more
+ *                      than is left
+ *          disconnect  the connection ends: `code`, `reason`
  */
 #ifndef KT_EDGE_PROTOCOL_H
 #define KT_EDGE_PROTOCOL_H
@@ -100,8 +111,8 @@ typedef struct kt_op_scratch {
     uint8_t text[KT_OP_TEXT_MAX];
 } kt_op_scratch;
 
-/* Read one message. false: *out_error says why, and out_op->has_id and ->id are right where an id could be read; nothing else
- * of *out_op is. Texts of the op are valid until the scratch or the message changes. */
+/* Read one message. false: *out_error says why, and out_op->has_id and ->id are right where an id could be read;
+ * nothing else of *out_op is. Texts of the op are valid until the scratch or the message changes. */
 bool kt_op_parse(kt_text message, kt_op_scratch *scratch, kt_op *out_op, kt_op_error *out_error);
 
 const char *kt_op_name(kt_op_kind kind);
@@ -112,9 +123,9 @@ const char *kt_op_fault_name(kt_op_fault fault);
  * A message is a whole WebSocket text frame (FIN, unmasked) in memory: header, then JSON. It is begun with room for the
  * longest header, written through `json`, and ended; `frame` is then what goes onto the wire once seq is patched in. */
 enum {
-    KT_SEQ_DIGITS = 16,                                    /* width of `seq` and `skipped` */
-    KT_FRAME_HEAD_MAX = 10,                                /* bytes of the longest header of a server's frame */
-    KT_SEQ_AT = sizeof "{\"seq\":" - 1,                    /* where the digits stand in the JSON */
+    KT_SEQ_DIGITS = 16,                 /* width of `seq` and `skipped` */
+    KT_FRAME_HEAD_MAX = 10,             /* bytes of the longest header of a server's frame */
+    KT_SEQ_AT = sizeof "{\"seq\":" - 1, /* where the digits stand in the JSON */
     KT_SKIPPED_AT = KT_SEQ_AT + KT_SEQ_DIGITS + sizeof ",\"skipped\":" - 1
 };
 
@@ -134,7 +145,8 @@ void kt_message_begin(kt_message *message, void *mem, uint32_t mem_size, const c
 /* Close the object and put the header in front. KT_FULL: it did not fit. */
 kt_code kt_message_end(kt_message *message);
 
-/* Write the numbers into a copy of the frame, whose JSON starts at `body`. Asserts that they have at most KT_SEQ_DIGITS digits. */
+/* Write the numbers into a copy of the frame, whose JSON starts at `body`. Asserts that they have at most KT_SEQ_DIGITS
+ * digits. */
 void kt_message_patch_seq(uint8_t *body, uint64_t seq);
 void kt_message_patch_skipped(uint8_t *body, uint64_t skipped);
 

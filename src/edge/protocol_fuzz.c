@@ -1,5 +1,5 @@
-/* Any bytes: they are an op or a clear refusal, and what is answered is JSON. An op that was read, written again in its plain
- * form, is read as the same op. */
+/* Any bytes: they are an op or a clear refusal, and what is answered is JSON. An op that was read, written again in its
+ * plain form, is read as the same op. */
 #include "base/assert.h"
 #include "base/text.h"
 #include "edge/protocol.h"

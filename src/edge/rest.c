@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 enum {
-    QUERY_MAX = 1024,  /* bytes of a query with its escapes undone */
+    QUERY_MAX = 1024,   /* bytes of a query with its escapes undone */
     MESSAGE_MAX = 1024, /* bytes of an error's message */
-    KNOWN_MAX = 20     /* tickers that a message lists */
+    KNOWN_MAX = 20      /* tickers that a message lists */
 };
 
 typedef struct ask {
@@ -88,7 +88,10 @@ static void fail(const request_context *context, uint16_t status, const char *fm
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Undo percent-encoding and "+" into `out`, which has room for text.n bytes. false: a bad escape. */
@@ -152,7 +155,8 @@ static bool read_query(
         if (name.n == part.n)
             value = (kt_text){ part.s, 0 };
         if (!unescape(name, room + used, &name) || !unescape(value, room + used + name.n, &value)) {
-            fail(context, 400, "'%.*s' is not percent-encoded as it should be: %% is followed by two hexadecimal digits",
+            fail(context, 400,
+                "'%.*s' is not percent-encoded as it should be: %% is followed by two hexadecimal digits",
                 (int)(part.n < 100 ? part.n : 100), part.s);
             return false;
         }
@@ -173,7 +177,8 @@ static bool read_query(
 
 /* ---- tickers ---- */
 
-static bool subject_of(const kt_config *config, kt_text ticker, bool composite, char room[KT_SUBJECT_MAX + 1], kt_text *out)
+static bool subject_of(
+    const kt_config *config, kt_text ticker, bool composite, char room[KT_SUBJECT_MAX + 1], kt_text *out)
 {
     kt_builder builder;
     kt_text venue;
@@ -195,7 +200,8 @@ static bool subject_of(const kt_config *config, kt_text ticker, bool composite, 
     return builder.code == KT_OK;
 }
 
-/* What a ticker stands for has one place in the configuration; a composite of that name is looked for where it has none. */
+/* What a ticker stands for has one place in the configuration; a composite of that name is looked for where it has
+ * none. */
 static const kt_latest_value *latest_of(const kt_rest *rest, kt_text ticker)
 {
     char room[KT_SUBJECT_MAX + 1];
@@ -280,7 +286,8 @@ static bool want_ticker(const request_context *context, kt_text ticker, const ch
 
     if (ticker.n != 0)
         return true;
-    fail(context, 400, "ticker is missing, as in %s; known: %s", example, known_tickers(context->rest, known, sizeof known));
+    fail(context, 400, "ticker is missing, as in %s; known: %s", example,
+        known_tickers(context->rest, known, sizeof known));
     return false;
 }
 
@@ -289,11 +296,6 @@ static bool want_ticker(const request_context *context, kt_text ticker, const ch
 static void get_health(const request_context *context)
 {
     respond(context, 200, KT_TEXT("text/plain; charset=utf-8"), KT_TEXT("OK"));
-}
-
-static bool still_reading(const kt_rest *rest)
-{
-    return !kt_hub_watch_ready(rest->options.hub);
 }
 
 static void get_latest(const request_context *context)
@@ -312,8 +314,12 @@ static void get_latest(const request_context *context)
         !want_ticker(context, params.ticker, "/latest?ticker=BTC"))
         return;
     const kt_latest_value *value = latest_of(rest, params.ticker);
-    if (value == NULL && still_reading(rest)) {
+    if (value == NULL && !kt_hub_watch_ready(rest->options.hub)) {
         fail(context, 503, "the log is still being read; try again in a second");
+        return;
+    }
+    if (value == NULL && kt_hub_trouble(rest->options.hub) != NULL) {
+        fail(context, 503, "a log can not be read: %s", kt_hub_trouble(rest->options.hub)->msg);
         return;
     }
     if (value == NULL) {
@@ -362,7 +368,8 @@ static void ask_due(kt_timer *timer)
     ask *late = timer->ctx;
     request_context context = { late->rest, late->http, late->exchange, NULL };
 
-    fail(&context, 503, "lane keep did not answer within %d ms; live values are not affected, try again", KT_EDGE_ASK_MS);
+    fail(&context, 503, "lane keep did not answer within %d ms; live values are not affected, try again",
+        KT_EDGE_ASK_MS);
     ask_end(late);
 }
 
@@ -379,8 +386,8 @@ void kt_rest_answer(kt_rest *rest, uint64_t ask_id, kt_code code, kt_text body)
         break;
     case KT_NOENT:
     case KT_EMPTY:
-        fail(&context, 404, "no value is stored %s: there was no trade in its window, or it has not been recorded (yet)",
-            open->what);
+        fail(&context, 404,
+            "no value is stored %s: there was no trade in its window, or it has not been recorded (yet)", open->what);
         break;
     case KT_ARG:
     case KT_RANGE:
@@ -389,7 +396,8 @@ void kt_rest_answer(kt_rest *rest, uint64_t ask_id, kt_code code, kt_text body)
         fail(&context, 400, "the store does not take the question %s: %s", open->what, kt_code_text(code));
         break;
     default:
-        fail(&context, 503, "lane keep could not answer (%s); live values are not affected, try again", kt_code_text(code));
+        fail(&context, 503, "lane keep could not answer (%s); live values are not affected, try again",
+            kt_code_text(code));
     }
     ask_end(open);
 }
@@ -427,13 +435,14 @@ static bool check_historical(const request_context *context, kt_params_vwap_hist
     if (params->interval == 0)
         params->interval = (uint64_t)(config->interval_ns / KT_NS_PER_MS);
     if (!is_window(config, params->interval, known, sizeof known)) {
-        fail(context, 400, "there is no interval of %llu ms; configured, in ms: %s", (unsigned long long)params->interval,
-            known);
+        fail(context, 400, "there is no interval of %llu ms; configured, in ms: %s",
+            (unsigned long long)params->interval, known);
         return false;
     }
     if (!is_configured(config, params->ticker) && latest_of(context->rest, params->ticker) == NULL) {
-        fail(context, 404, "there is no ticker '%.*s'; known: %s", (int)(params->ticker.n < 128 ? params->ticker.n : 128),
-            params->ticker.s, known_tickers(context->rest, known, sizeof known));
+        fail(context, 404, "there is no ticker '%.*s'; known: %s",
+            (int)(params->ticker.n < 128 ? params->ticker.n : 128), params->ticker.s,
+            known_tickers(context->rest, known, sizeof known));
         return false;
     }
     return true;
@@ -460,7 +469,8 @@ static void get_historical(const request_context *context)
     }
     place = rest->options.ask != NULL ? ask_free_place(rest) : NULL;
     if (place == NULL) {
-        fail(context, 503, rest->options.ask != NULL ? "too many questions are open; try again" : "no lane keeps history here");
+        fail(context, 503,
+            rest->options.ask != NULL ? "too many questions are open; try again" : "no lane keeps history here");
         return;
     }
     place->rest = rest;
@@ -506,14 +516,18 @@ static void get_page(const request_context *context, const kt_page_file *file)
         { KT_TEXT("X-Content-Type-Options"), KT_TEXT("nosniff") },
         { KT_TEXT("Referrer-Policy"), KT_TEXT("no-referrer") },
         { KT_TEXT("Content-Security-Policy"),
-            KT_TEXT("default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; object-src 'none'; base-uri 'none'") },
+            KT_TEXT(
+                "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; object-src 'none'; base-uri 'none'") },
     };
     kt_text known;
-    bool same = kt_http_field_get(context->request->fields, context->request->field_count, KT_TEXT("If-None-Match"), &known) &&
-                kt_text_equal(known, kt_text_of(file->tag));
+    bool same =
+        kt_http_field_get(context->request->fields, context->request->field_count, KT_TEXT("If-None-Match"), &known) &&
+        kt_text_equal(known, kt_text_of(file->tag));
 
     kt_http_respond(context->http, context->exchange,
-        &(kt_http_response){ .status = same ? 304 : 200, .type = kt_text_of(file->type), .fields = fields,
+        &(kt_http_response){ .status = same ? 304 : 200,
+            .type = kt_text_of(file->type),
+            .fields = fields,
             .field_count = KT_COUNT(fields),
             .body = same ? (kt_text){ NULL, 0 } : (kt_text){ (const char *)file->bytes, file->size } });
 }
@@ -569,7 +583,8 @@ void kt_rest_request(void *ctx, kt_http_server *http, uint64_t exchange, const k
     } else if (file == NULL && found == NULL) {
         not_found(&context);
     } else if (request->method != KT_HTTP_GET && request->method != KT_HTTP_HEAD) {
-        snprintf(message, sizeof message, "%s is not allowed here; GET and HEAD are", kt_http_method_name(request->method));
+        snprintf(
+            message, sizeof message, "%s is not allowed here; GET and HEAD are", kt_http_method_name(request->method));
         fail_with(&context, 405, &allow, message);
     } else if (file != NULL) {
         get_page(&context, file);

@@ -3,7 +3,8 @@
  * Shapes    those of the original API: numbers and times as strings, `price` in one and `vwap` in the other. Errors are
  *           {"statusCode":404,"error":"Not Found","message":"..."}, and the message says what there is instead.
  * Methods   GET and HEAD; OPTIONS says so; others get 405 with Allow. Any origin may read (CORS).
- * Slow      /historical asks another lane; after KT_EDGE_ASK_MS without an answer it is 503, and a late answer is dropped.
+ * Slow      /historical asks another lane; after KT_EDGE_ASK_MS without an answer it is 503, and a late answer is
+ *           dropped.
  */
 #ifndef KT_EDGE_REST_H
 #define KT_EDGE_REST_H

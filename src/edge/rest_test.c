@@ -26,8 +26,8 @@ static const char yaml[] = "edge: {port: 0, silence_ms: 600000}\n"
 /* Lane keep, as far as a question and its answer go. */
 typedef struct keep {
     kt_test_house *house;
-    kt_code sent;   /* what asking gives */
-    bool silent;    /* the answer never comes */
+    kt_code sent; /* what asking gives */
+    bool silent;  /* the answer never comes */
     kt_code answer;
     const char *body;
     char params[512];
@@ -106,7 +106,8 @@ static void plain_answers(void **state)
         { "page", "GET /", 200, "text/html|Content-Security-Policy|ETag" },
         { "latest, in the original's shape", "GET /latest?ticker=BTC", 200,
             "\r\n\r\n{\"ticker\":\"BTC\",\"price\":\"27000.1\",\"ts\":\"1684083600000\"}|application/json" },
-        { "latest of a symbol by its own name", "GET /latest?ticker=BTC%2FUSDT", 200, "{\"ticker\":\"BTC/USDT\",\"price\":\"27000.1\"" },
+        { "latest of a symbol by its own name", "GET /latest?ticker=BTC%2FUSDT", 200,
+            "{\"ticker\":\"BTC/USDT\",\"price\":\"27000.1\"" },
         { "latest of a composite", "GET /latest?ticker=ALL", 200, "\"price\":\"27000.25\"" },
         { "options", "OPTIONS /latest", 204, "Allow: GET, HEAD, OPTIONS|Access-Control-Allow-Methods" },
     };
@@ -133,9 +134,10 @@ static void refusals(void **state)
         { "historical of no whole second", "GET /historical?ticker=BTC&ts=1684083600123", 400, "whole seconds" },
         { "historical with a ts that is no number", "GET /historical?ticker=BTC&ts=soon", 400, "ts" },
         { "historical with a negative ts", "GET /historical?ticker=BTC&ts=-1000", 400, "ts" },
-        { "historical with a ts of 40 digits", "GET /historical?ticker=BTC&ts=1234567890123456789012345678901234567890", 400, "ts" },
-        { "historical of an interval that is not configured", "GET /historical?ticker=BTC&ts=1684083600000&interval=7000", 400,
-            "1m (60000), 5m (300000), 1h (3600000)" },
+        { "historical with a ts of 40 digits", "GET /historical?ticker=BTC&ts=1234567890123456789012345678901234567890",
+            400, "ts" },
+        { "historical of an interval that is not configured",
+            "GET /historical?ticker=BTC&ts=1684083600000&interval=7000", 400, "1m (60000), 5m (300000), 1h (3600000)" },
         { "historical of an unknown ticker", "GET /historical?ticker=DOGE&ts=1684083600000", 404, "known: BTC" },
     };
 
@@ -146,10 +148,14 @@ static void historical(void **state)
 {
     static const row good = { "answered", "GET /historical?ticker=BTC&ts=1684083600000", 200,
         "\r\n\r\n{\"ticker\":\"BTC\",\"vwap\":\"27000.1\",\"ts\":\"1684083600000\"}" };
-    static const row by_window = { "interval as a window", "GET /historical?ticker=BTC&ts=1684083600000&interval=1m", 200, "" };
-    static const row missing = { "not stored", "GET /historical?ticker=BTC&ts=1684083600000", 404, "no value is stored of BTC" };
-    static const row busy = { "lane keep is not running", "GET /historical?ticker=BTC&ts=1684083600000", 503, "Retry-After: 1|keep" };
-    static const row late = { "no answer in time", "GET /historical?ticker=BTC&ts=1684083600000", 503, "within 2000 ms" };
+    static const row by_window = { "interval as a window", "GET /historical?ticker=BTC&ts=1684083600000&interval=1m",
+        200, "" };
+    static const row missing = { "not stored", "GET /historical?ticker=BTC&ts=1684083600000", 404,
+        "no value is stored of BTC" };
+    static const row busy = { "lane keep is not running", "GET /historical?ticker=BTC&ts=1684083600000", 503,
+        "Retry-After: 1|keep" };
+    static const row late = { "no answer in time", "GET /historical?ticker=BTC&ts=1684083600000", 503,
+        "within 2000 ms" };
 
     the_keep.body = "{\"ticker\":\"BTC\",\"vwap\":\"27000.1\",\"ts\":\"1684083600000\"}";
     check(&good, 1);
@@ -172,8 +178,10 @@ static void historical(void **state)
 /* Newest mark wins, and of one mark the greatest revision, in whatever order they come. */
 static void latest_is_the_newest(void **state)
 {
-    static const row first = { "a newer mark", "GET /latest?ticker=BTC", 200, "\"price\":\"30000\",\"ts\":\"1684083601000\"" };
-    static const row revised = { "a revision of it", "GET /latest?ticker=BTC", 200, "\"price\":\"30001\",\"ts\":\"1684083601000\"" };
+    static const row first = { "a newer mark", "GET /latest?ticker=BTC", 200,
+        "\"price\":\"30000\",\"ts\":\"1684083601000\"" };
+    static const row revised = { "a revision of it", "GET /latest?ticker=BTC", 200,
+        "\"price\":\"30001\",\"ts\":\"1684083601000\"" };
     int64_t mark_ns = INT64_C(1684083600000) * KT_NS_PER_MS;
     const char *subject = "vwap.5m.binance.BTC/USDT";
 
@@ -193,7 +201,8 @@ static void page_is_not_sent_twice(void **state)
 
     assert_int_equal(kt_test_http(&house, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &answer), 200);
     assert_int_equal(sscanf(strstr(answer, "ETag: "), "ETag: %63s", tag), 1);
-    snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nIf-None-Match: %s\r\n\r\n", tag);
+    snprintf(
+        request, sizeof request, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nIf-None-Match: %s\r\n\r\n", tag);
     assert_int_equal(kt_test_http(&house, request, &answer), 304);
 }
 
@@ -206,7 +215,8 @@ static void addresses(void **state)
 
     for (size_t i = 0; i < KT_COUNT(hosts); i++) {
         config.edge_host = hosts[i];
-        assert_int_equal(kt_edge_open(&(kt_edge_options){ .loop = house.loop, .config = &config }, &edge, &err), KT_ARG);
+        assert_int_equal(
+            kt_edge_open(&(kt_edge_options){ .loop = house.loop, .config = &config }, &edge, &err), KT_ARG);
         assert_non_null(strstr(err.msg, "only 127.0.0.1"));
     }
     config.edge_host = "127.0.0.1";

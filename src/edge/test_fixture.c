@@ -1,5 +1,6 @@
-/* A small house for the tests of foreign clients and for looking at the page: an edge over a log that this program writes itself,
- * with ten minutes of the past and a market that goes on. No lanes, no venue; figures are made up, but hang together.
+/* A small house for the tests of foreign clients and for looking at the page: an edge over a log that this program
+ * writes itself, with ten minutes of the past and a market that goes on. No lanes, no venue; figures are made up, but
+ * hang together.
  *
  *     edge_test_fixture [PORT [SILENCE_MS]]     prints "listening 127.0.0.1:PORT"; ends when its input ends
  */
@@ -58,8 +59,8 @@ static void put(uint16_t kind, int64_t time_ns, const void *event, const char *f
     snprintf(subject, sizeof subject, "%s%s%s", fmt, a, b);
     if (kt_log_subject(the_log, kt_text_of(subject), 0, &id, NULL) != KT_OK ||
         kt_event_encode(kind, event, payload, sizeof payload, &size) != KT_OK ||
-        kt_log_append(the_log, &(kt_rec_head){ .kind = kind, .flags = KT_REC_INPUT, .subject = id, .time_ns = time_ns }, payload,
-            size, NULL) != KT_OK) {
+        kt_log_append(the_log, &(kt_rec_head){ .kind = kind, .flags = KT_REC_INPUT, .subject = id, .time_ns = time_ns },
+            payload, size, NULL) != KT_OK) {
         fprintf(stderr, "cannot write %s\n", subject);
         exit(1);
     }
@@ -239,7 +240,8 @@ int main(int argc, char **argv)
     char dir[512];
     char yaml[256];
     int64_t start_s = utc_ns() / KT_NS_PER_S - PAST_S;
-    int size = snprintf(yaml, sizeof yaml, "edge: {port: %s, silence_ms: %s}\n", argc > 1 ? argv[1] : "0", argc > 2 ? argv[2] : "5000");
+    int size = snprintf(
+        yaml, sizeof yaml, "edge: {port: %s, silence_ms: %s}\n", argc > 1 ? argv[1] : "0", argc > 2 ? argv[2] : "5000");
 
     kt_rng_init(&rng, 1);
     snprintf(dir, sizeof dir, "%s/market", kt_test_dir());
@@ -251,8 +253,9 @@ int main(int argc, char **argv)
     put_start(start_s * KT_NS_PER_S);
     for (int64_t s = start_s; s < start_s + PAST_S; s++)
         play_second(s, s > start_s + 180 && s < start_s + 210);
-    if (kt_edge_open(&(kt_edge_options){ .loop = loop, .config = config, .source_count = 1,
-                         .sources = &(kt_edge_source){ "market", dir } },
+    if (kt_edge_open(
+            &(kt_edge_options){
+                .loop = loop, .config = config, .source_count = 1, .sources = &(kt_edge_source){ "market", dir } },
             &edge, &err) != KT_OK)
         goto out;
     ticker tick = { .loop = loop, .second = start_s + PAST_S };

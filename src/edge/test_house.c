@@ -55,8 +55,13 @@ void kt_test_house_open_edge(kt_test_house *house, kt_edge_ask ask, void *ask_ct
 
     kt_edge_close(house->edge);
     house->edge = NULL;
-    if (kt_edge_open(&(kt_edge_options){ .loop = house->loop, .config = house->config, .sources = &source,
-                         .source_count = 1, .ask = ask, .ask_ctx = ask_ctx, .boot_id = house->boot_id },
+    if (kt_edge_open(&(kt_edge_options){ .loop = house->loop,
+                         .config = house->config,
+                         .sources = &source,
+                         .source_count = 1,
+                         .ask = ask,
+                         .ask_ctx = ask_ctx,
+                         .boot_id = house->boot_id },
             &house->edge, &err) != KT_OK)
         fail_msg("%s", err.msg);
 }
@@ -137,7 +142,7 @@ static uint64_t append(kt_test_house *house, uint16_t kind, const char *subject,
     uint64_t seq;
     kt_err err = { 0 };
 
-    if (kt_log_subject(house->log, kt_text_of(subject), 0, &id, &err) != KT_OK)
+    if (kt_log_subject(house->log, kt_text_of(subject), house->subject_flags, &id, &err) != KT_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(kt_event_encode(kind, event, payload, sizeof payload, &size), KT_OK);
     kt_rec_head head = { .kind = kind, .flags = KT_REC_INPUT, .subject = id, .time_ns = house->time_ns };
@@ -229,9 +234,10 @@ static void read_head(kt_test_client *client)
 
 void kt_test_client_open(kt_test_client *client, kt_test_house *house)
 {
-    static const char handshake[] = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-                                    "Sec-WebSocket-Protocol: kontor.v1.json\r\n\r\n";
+    static const char handshake[] =
+        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Protocol: kontor.v1.json\r\n\r\n";
 
     *client = (kt_test_client){ .house = house, .fd = connect_to(house, 32768) };
     kt_ws_decoder_init(&client->decoder, KT_WS_CLIENT, 64 << 20);
@@ -368,7 +374,8 @@ static void parse(kt_test_client *client, kt_json_doc *doc)
     kt_err err = { 0 };
 
     if (last_serial != client->serial) {
-        if (kt_json_parse((kt_text){ client->message, client->message_size }, nodes, KT_COUNT(nodes), &last, &err) != KT_OK)
+        if (kt_json_parse((kt_text){ client->message, client->message_size }, nodes, KT_COUNT(nodes), &last, &err) !=
+            KT_OK)
             fail_msg("%s: %.1000s", err.msg, client->message);
         last_serial = client->serial;
     }

@@ -1,4 +1,5 @@
-/* edge/test_house.h - for tests of the edge: a log to write, an edge on a loop, clients on real sockets, all on one thread.
+/* edge/test_house.h - for tests of the edge: a log to write, an edge on a loop, clients on real sockets, all on one
+ * thread.
  */
 #ifndef KT_EDGE_TEST_HOUSE_H
 #define KT_EDGE_TEST_HOUSE_H
@@ -17,13 +18,15 @@ typedef struct kt_test_house {
     char dir[512]; /* of the log */
     kt_config *config;
     uint8_t boot_id[KT_BOOT_ID_SIZE];
-    int64_t time_ns; /* of the next record; moves on by 1 ms with each */
+    uint32_t subject_flags; /* of subjects that are written */
+    int64_t time_ns;        /* of the next record; moves on by 1 ms with each */
 } kt_test_house;
 
-/* A new log "market" in a temporary folder, and an edge that reads it. `yaml` is added to the configuration; NULL: nothing.
- * `segment_size` 0: the smallest; `retention_bytes` 0: none. */
+/* A new log "market" in a temporary folder, and an edge that reads it. `yaml` is added to the configuration; NULL:
+ * nothing. `segment_size` 0: the smallest; `retention_bytes` 0: none. */
 void kt_test_house_open(kt_test_house *house, const char *yaml, uint64_t segment_size, uint64_t retention_bytes);
-void kt_test_house_open_edge(kt_test_house *house, kt_edge_ask ask, void *ask_ctx); /* kt_test_house_open did it: anew */
+void kt_test_house_open_edge(
+    kt_test_house *house, kt_edge_ask ask, void *ask_ctx); /* kt_test_house_open did it: anew */
 void kt_test_house_close(kt_test_house *house);
 
 /* Append events. Returns the seq. */
@@ -33,8 +36,8 @@ uint64_t kt_test_vwap(kt_test_house *house, const char *subject, int64_t mark_ns
 /* Close the log and open it again. */
 void kt_test_house_reopen_log(kt_test_house *house, uint64_t segment_size, uint64_t retention_bytes);
 
-/* What a power cut leaves: the house goes on in a copy of the folder, with the last `torn` bytes of the log zeroed, under
- * another boot id, with an edge of its own. */
+/* What a power cut leaves: the house goes on in a copy of the folder, with the last `torn` bytes of the log zeroed,
+ * under another boot id, with an edge of its own. */
 void kt_test_house_power_cut(kt_test_house *house, size_t torn);
 
 void kt_test_house_turn(kt_test_house *house);
@@ -64,8 +67,8 @@ void kt_test_client_close(kt_test_client *client);
 void kt_test_client_say(kt_test_client *client, const char *text);
 void kt_test_client_send(kt_test_client *client, kt_ws_opcode opcode, const void *payload, size_t size);
 
-/* Turn the house until the next message is there; fails the test after KT_TEST_BOUND_S. Returns it, NUL-terminated, good until
- * the next one. NULL: the connection ended instead. */
+/* Turn the house until the next message is there; fails the test after KT_TEST_BOUND_S. Returns it, NUL-terminated,
+ * good until the next one. NULL: the connection ended instead. */
 const char *kt_test_client_next(kt_test_client *client);
 
 /* The next message must be of this type; fields by dotted path, asserted to be there. */
