@@ -515,9 +515,8 @@ static void get_page(const request_context *context, const kt_page_file *file)
         { KT_TEXT("Cache-Control"), KT_TEXT("no-cache") },
         { KT_TEXT("X-Content-Type-Options"), KT_TEXT("nosniff") },
         { KT_TEXT("Referrer-Policy"), KT_TEXT("no-referrer") },
-        { KT_TEXT("Content-Security-Policy"),
-            KT_TEXT(
-                "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; object-src 'none'; base-uri 'none'") },
+        { KT_TEXT("Content-Security-Policy"), KT_TEXT("default-src 'self'; connect-src 'self' ws: wss:; "
+                                                      "frame-ancestors 'none'; object-src 'none'; base-uri 'none'") },
     };
     kt_text known;
     bool same =
