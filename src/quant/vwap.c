@@ -391,7 +391,8 @@ kt_code kt_vwap_cell_put(kt_vwap *vwap, const kt_vwap_cell *put)
     kt_vwap_sums total = vwap->total;
     kt_code code;
 
-    if (put->number < 0 || put->sums.pq < 0 || put->sums.q < 0)
+    if (put->number < 0 || put->number > number_of(INT64_MAX) || put->sums.pq < 0 || put->sums.q < 0 ||
+        (put->sums.trades == 0) != (put->sums.q == 0) || (put->sums.q == 0) != (put->sums.pq == 0))
         return KT_ARG;
     if (put->number / 2 < vwap->kept_from_s ||
         (vwap->count > 0 && put->number <= vwap->cells[vwap->at + vwap->count - 1].number))

@@ -151,8 +151,8 @@ uint64_t kt_gather_missing(const kt_gather *gather)
         return gather->repaired;
     if (gather->stream_count == 0)
         return 0;
-    if (gather->from_start && gather->rest_low < low)
-        low = gather->rest_low;
+    if (gather->from_start && gather->rest_high != 0 && gather->rest_low < low)
+        low = gather->rest_low; /* that nothing is earlier can be known before REST's first trade has come */
     if (gather->rest_high > high)
         high = gather->rest_high;
     return high - low + 1 > gather->stream_count ? high - low + 1 - gather->stream_count : 0;

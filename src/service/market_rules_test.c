@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "base/time.h"
 #include "schema/config.h"
 #include "service/fake_env.h"
@@ -18,12 +19,16 @@ static const char config_text[] =
     "vwap: {windows: [5s%s], interval_ms: 20000}\n"
     "repair: {interval_ms: 250}\n"
     "venues: [{name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
-    "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}]\n";
+    "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}%s]\n";
+
+static const char numbered_venue[] = ", {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
+                                     "\"http://127.0.0.1:1\", symbols: [BTC]}";
 
 typedef struct desk {
     kt_env env;
     kt_config *config;
     void *state;
+    const char *venue; /* whose trades and answers the test gives */
 } desk;
 
 typedef struct given {
@@ -33,13 +38,13 @@ typedef struct given {
     const char *id;
 } given;
 
-static void desk_open_windows(desk *d, const char *more)
+static void desk_open_with(desk *d, const char *windows, const char *venues)
 {
     char text[1024];
     kt_err err;
 
-    *d = (desk){ .env.now_ns = 1800000000 * S };
-    snprintf(text, sizeof text, config_text, more);
+    *d = (desk){ .env.now_ns = 1800000000 * S, .venue = "gen" };
+    snprintf(text, sizeof text, config_text, windows, venues);
     if (kt_config_parse("test", text, strlen(text), &d->config, &err) != KT_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(kt_market_service.start(&d->env, d->config, &d->state, &err), KT_OK);
@@ -47,7 +52,7 @@ static void desk_open_windows(desk *d, const char *more)
 
 static void desk_open(desk *d)
 {
-    desk_open_windows(d, "");
+    desk_open_with(d, "", "");
 }
 
 static void desk_close(desk *d)
@@ -65,8 +70,19 @@ static kt_decimal decimal(const char *text)
     return parsed;
 }
 
+/* Where the desk's venue numbers its trades, the number that an id is; 0 otherwise. */
+static uint64_t number_of(const desk *d, const char *id)
+{
+    uint64_t number = 0;
+
+    if (strcmp(d->venue, "bin") == 0)
+        assert_int_equal(kt_text_u64(kt_text_of(id), &number), KT_OK);
+    return number;
+}
+
 static void tick(desk *d, const given *g)
 {
+    char subject[32];
     kt_ev_tick ev;
 
     kt_event_init(KT_EV_TICK, &ev);
@@ -75,7 +91,9 @@ static void tick(desk *d, const given *g)
     ev.price = decimal(g->price);
     ev.quantity = decimal(g->qty);
     ev.trade_id = kt_text_of(g->id);
-    fake_input(&d->env, &kt_market_service, d->state, KT_EV_TICK, "feed.gen.BTC", &ev);
+    ev.trade_number = number_of(d, g->id);
+    snprintf(subject, sizeof subject, "feed.%s.BTC", d->venue);
+    fake_input(&d->env, &kt_market_service, d->state, KT_EV_TICK, subject, &ev);
 }
 
 /* The newest output of a kind whose subject starts so; false: none. */
@@ -114,13 +132,16 @@ static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, 
     kt_row_trade trades[8];
     kt_ev_request request;
     kt_ev_answer ev;
+    char subject[32];
 
-    assert_true(newest(d, KT_EV_REQUEST, "request.gen", &request));
+    snprintf(subject, sizeof subject, "request.%s", d->venue);
+    assert_true(newest(d, KT_EV_REQUEST, subject, &request));
     for (uint32_t i = 0; i < count; i++)
         trades[i] = (kt_row_trade){ .venue_time = T0 + rows[i].ms * MS,
             .price = decimal(rows[i].price),
             .quantity = decimal(rows[i].qty),
-            .trade_id = kt_text_of(rows[i].id) };
+            .trade_id = kt_text_of(rows[i].id),
+            .trade_number = number_of(d, rows[i].id) };
     kt_event_init(KT_EV_ANSWER, &ev);
     ev.request_id = request.request_id;
     ev.what = request.what;
@@ -128,7 +149,8 @@ static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, 
     ev.rows = KT_ROWS_OF(trades, count);
     ev.row_count = count;
     ev.retry_after = retry_after;
-    fake_input(&d->env, &kt_market_service, d->state, KT_EV_ANSWER, "answer.gen", &ev);
+    snprintf(subject, sizeof subject, "answer.%s", d->venue);
+    fake_input(&d->env, &kt_market_service, d->state, KT_EV_ANSWER, subject, &ev);
 }
 
 static void test_market_time(void **state)
@@ -153,7 +175,7 @@ static void test_market_time(void **state)
 
     for (size_t i = 0; i < KT_COUNT(rows); i++) {
         kt_ev_feed_stats stats = { 0 };
-        char ids[4][8];
+        char ids[4][16];
         desk d;
 
         desk_open(&d);
@@ -333,7 +355,7 @@ static void test_gap(void **state)
     uint32_t count = 0, at_once;
     desk d;
 
-    desk_open_windows(&d, ", 1h, 2h");
+    desk_open_with(&d, ", 1h, 2h", "");
     tick(&d, &(given){ 500, "100", "1", "a" });
     tick(&d, &(given){ 3 * 3600 * 1000, "100", "1", "b" });
     tick(&d, &(given){ 3 * 3600 * 1000 + 1, "100", "1", "c" });
@@ -352,6 +374,47 @@ static void test_gap(void **state)
         count++;
     }
     assert_int_equal(count, 7200 + 1); /* T0 + 1 s to T0 + 7200 s, and the second of the trades behind the gap */
+    desk_close(&d);
+}
+
+/* The greatest `missing` that any stats of the desk's feed ever told. */
+static uint64_t missing_most(const desk *d)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < d->env.output_count; i++) {
+        const fake_output *o = &d->env.outputs[i];
+        kt_ev_feed_stats stats;
+
+        if (o->kind != KT_EV_FEED_STATS)
+            continue;
+        assert_int_equal(kt_event_decode(o->kind, d->env.bytes + o->at, o->size, &stats), KT_OK);
+        most = stats.missing > most ? stats.missing : most;
+    }
+    return most;
+}
+
+/* A venue whose first number is great: what lies before it is missing at no moment, whatever REST has said so far. */
+static void test_missing_of_numbers(void **state)
+{
+    static const given trades[] = { { 100, "100", "1", "3735683259" }, { 1600, "100", "1", "3735683260" },
+        { 2700, "100", "1", "3735683261" }, { 3800, "100", "1", "3735683263" } };
+    desk d;
+
+    desk_open_with(&d, "", numbered_venue);
+    d.venue = "bin";
+    tick(&d, &trades[0]);
+    tick(&d, &trades[1]); /* before REST has answered */
+    wait_for(&d, 2 * S);
+    assert_int_equal(missing_most(&d), 0);
+    answer(&d, 200, trades, 1, 0); /* the way back: nothing is earlier, but no trade is taken yet */
+    tick(&d, &trades[2]);
+    wait_for(&d, 2 * S);
+    assert_int_equal(missing_most(&d), 0);
+    answer(&d, 200, trades, 3, 0);
+    tick(&d, &trades[3]); /* 3735683262 has not come */
+    wait_for(&d, 2 * S);
+    assert_int_equal(missing_most(&d), 1);
     desk_close(&d);
 }
 
@@ -386,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_later_change),
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_asking),
+        cmocka_unit_test(test_missing_of_numbers),
         cmocka_unit_test(test_snapshot_refused),
         cmocka_unit_test(test_gap),
     };
