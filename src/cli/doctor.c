@@ -35,9 +35,9 @@ static bool examine_log(const char *data, const char *name)
         printf("  X %s\n", err.msg);
         return false;
     }
-    printf("    records %llu to %llu, durable to %llu, %u segments, %u subjects\n", (unsigned long long)summary.first_seq,
-        (unsigned long long)summary.last_seq, (unsigned long long)summary.durable, summary.segment_count,
-        summary.subject_count);
+    printf("    records %llu to %llu, durable to %llu, %u segments, %u subjects\n",
+        (unsigned long long)summary.first_seq, (unsigned long long)summary.last_seq,
+        (unsigned long long)summary.durable, summary.segment_count, summary.subject_count);
     if (summary.first_seq > 1)
         printf("    records before %llu were removed by retention: for them the store is the record\n",
             (unsigned long long)summary.first_seq);

@@ -53,7 +53,7 @@ enum {
 #define KT_CONFIG_MAP(K)                                                                                               \
     K(TEXT, data, "data", "d", "", 1, 1000, "./data", "folder of logs, store and cursors")                             \
     K(WORDS, lanes, "lanes", "", "", 1, 8, "market,keep,edge", "which lanes to run: market, keep, edge")               \
-    K(TEXT, edge_host, "edge.host", "", "", 1, 255, "127.0.0.1", "address to listen on; only 127.0.0.1 for now")        \
+    K(TEXT, edge_host, "edge.host", "", "", 1, 255, "127.0.0.1", "address to listen on; only 127.0.0.1 for now")       \
     K(U32, edge_port, "edge.port", "p", "PORT", 0, 65535, "3000", "port of REST, WebSocket and page; 0: any free one") \
     K(U32, edge_silence_ms, "edge.silence_ms", "", "", 100, 3600000, "5000",                                           \
         "ms without a frame until a client is closed")                                                                 \

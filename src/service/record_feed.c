@@ -78,9 +78,11 @@ static void release(record_feed *record)
     kt_cursor_store(record->held, position, NULL);
 }
 
+/* A log of a newer program is none of the store's business: what stands in it can still be asked for, and the log may be
+ * put right while we run. */
 static bool can_be_tried_again(kt_code code)
 {
-    return code == KT_BUSY || code == KT_FULL || code == KT_SYS;
+    return code == KT_BUSY || code == KT_FULL || code == KT_SYS || code == KT_VERSION;
 }
 
 static void wait_until(record_feed *record, int64_t at)

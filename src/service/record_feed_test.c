@@ -526,7 +526,7 @@ static void test_rebuild_keeps_what_the_log_does_not_hold_any_more(void **state)
     /* damaged, it is not thrown away unasked; moved away, the new one begins where the log does */
     write_damaged(house.config->store_file);
     assert_int_equal(kt_rebuild_store(house.config, NULL, NULL, &last), KT_CORRUPT);
-    assert_non_null(strstr(last.msg, "so the old store is needed for what came before"));
+    assert_non_null(strstr(last.msg, "so the old store is needed for what was in them"));
     unlink(house.config->store_file);
     MUST(kt_rebuild_store(house.config, NULL, NULL, &last));
     after = dump(&house);

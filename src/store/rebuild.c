@@ -49,20 +49,35 @@ static void remove_database(const char *path)
 }
 
 /* The new store comes as far as the old one had come, so that the two can be compared; lane keep goes on from there. An
- * old store that can not be read, or holds nothing yet, sets no end. */
-static uint64_t old_end(const rebuild_job *rebuild)
+ * old store that can not be read, or holds nothing yet, sets no end; what is not ours to replace is an error. */
+static kt_code look_at_old(const rebuild_job *rebuild, uint64_t *out_end, kt_err *err)
 {
     kt_store *old = NULL;
     kt_store_cursor cursor = { 0 };
+    kt_code code = kt_store_open_read(rebuild->config->store_file, &old, err);
 
-    if (kt_store_open_read(rebuild->config->store_file, &old, NULL) == KT_OK)
+    if (code == KT_OK)
         kt_store_cursor_of(old, KT_RECORDER_LOG, &cursor, NULL);
     kt_store_close(old);
-    return cursor.seq > 0 ? cursor.seq : UINT64_MAX;
+    *out_end = cursor.seq > 0 ? cursor.seq : UINT64_MAX;
+    return code == KT_VERSION || code == KT_ARG ? code : KT_OK;
+}
+
+static kt_code open_log(rebuild_job *rebuild, kt_err *err)
+{
+    kt_recorder *recorder = &rebuild->recorder;
+    kt_code code;
+
+    snprintf(recorder->dir, sizeof recorder->dir, "%s/%s", rebuild->config->data, KT_RECORDER_LOG);
+    code = kt_reader_open(recorder->dir, NULL, &recorder->reader, err);
+    if (code == KT_NOENT)
+        return kt_fail(err, code, "there is no log '%s' in the data folder '%s'; --data names another", KT_RECORDER_LOG,
+            rebuild->config->data);
+    return code;
 }
 
 /* What the log does not hold any more, the old store does. */
-static kt_code copy_old(rebuild_job *rebuild, uint64_t first, kt_err *err)
+static kt_code copy_old(rebuild_job *rebuild, kt_lost gone, kt_err *err)
 {
     kt_store *old = NULL;
     kt_code code = kt_store_open(rebuild->config, &old, err);
@@ -74,12 +89,13 @@ static kt_code copy_old(rebuild_job *rebuild, uint64_t first, kt_err *err)
     kt_store_close(old);
     if (code != KT_OK)
         return kt_fail_within(err, code,
-            "log '%s' begins at record %llu, so the old store is needed for what came before", KT_RECORDER_LOG,
-            (unsigned long long)first);
+            "log '%s' does not hold records %llu to %llu any more, so the old store is needed for what was in them",
+            KT_RECORDER_LOG, (unsigned long long)gone.from, (unsigned long long)gone.to);
     return KT_OK;
 }
 
-static kt_code apply_all(rebuild_job *rebuild, kt_rebuild_progress progress, void *ctx, kt_err *err)
+/* *out_hole: the first records on the way that are not there; `to` 0: none. */
+static kt_code apply_all(rebuild_job *rebuild, kt_rebuild_progress progress, void *ctx, kt_lost *out_hole, kt_err *err)
 {
     uint64_t all = kt_recorder_limit(&rebuild->recorder);
     kt_code code = KT_OK;
@@ -88,8 +104,34 @@ static kt_code apply_all(rebuild_job *rebuild, kt_rebuild_progress progress, voi
         if (progress != NULL)
             progress(ctx, KT_RECORDER_LOG, rebuild->recorder.cursor.seq, all);
         code = kt_recorder_batch(&rebuild->recorder, KT_RECORDER_BATCH_MAX, err);
+        if (out_hole->to == 0)
+            *out_hole = rebuild->recorder.lost;
     }
     return code == KT_EMPTY ? KT_OK : code;
+}
+
+/* The whole new store, beside the old one, from the log that is open. `gone`: what the log is known not to hold, for which
+ * the old store is copied first. */
+static kt_code make_new(
+    rebuild_job *rebuild, kt_lost gone, kt_rebuild_progress progress, void *ctx, kt_lost *out_hole, kt_err *err)
+{
+    kt_recorder *recorder = &rebuild->recorder;
+    kt_code code = KT_OK;
+
+    remove_database(rebuild->path);
+    if (gone.to != 0 && access(rebuild->config->store_file, F_OK) == 0)
+        code = copy_old(rebuild, gone, err);
+    if (code == KT_OK)
+        code = kt_store_open_file(rebuild->path, rebuild->config, &rebuild->store, err);
+    if (code != KT_OK)
+        return code;
+    recorder->store = rebuild->store;
+    recorder->cursor = (kt_store_cursor){ 0 };
+    code = apply_all(rebuild, progress, ctx, out_hole, err);
+    kt_store_close(rebuild->store); /* folds the WAL in and syncs */
+    rebuild->store = NULL;
+    kt_recorder_close(recorder);
+    return code;
 }
 
 static kt_code sync_folder_of(const char *path, kt_err *err)
@@ -127,31 +169,24 @@ static kt_code take_its_place(rebuild_job *rebuild, kt_err *err)
 static kt_code rebuild_run(rebuild_job *rebuild, kt_rebuild_progress progress, void *ctx, kt_err *err)
 {
     kt_recorder *recorder = &rebuild->recorder;
-    uint64_t first;
+    kt_lost before = { 0, 0 }, hole = { 0, 0 };
     kt_code code = lock_keep(rebuild, err);
 
-    if (code != KT_OK)
-        return code;
-    snprintf(recorder->dir, sizeof recorder->dir, "%s/%s", rebuild->config->data, KT_RECORDER_LOG);
-    code = kt_reader_open(recorder->dir, NULL, &recorder->reader, err);
-    if (code == KT_NOENT)
-        return kt_fail(err, code, "there is no log '%s' in the data folder '%s'; --data names another", KT_RECORDER_LOG,
-            rebuild->config->data);
-    if (code != KT_OK)
-        return code;
-    recorder->end = old_end(rebuild);
-    remove_database(rebuild->path);
-    first = kt_reader_first(recorder->reader);
-    if (first > 1 && access(rebuild->config->store_file, F_OK) == 0)
-        code = copy_old(rebuild, first, err);
     if (code == KT_OK)
-        code = kt_store_open_file(rebuild->path, rebuild->config, &rebuild->store, err);
+        code = look_at_old(rebuild, &recorder->end, err);
     if (code != KT_OK)
         return code;
-    recorder->store = rebuild->store;
-    code = apply_all(rebuild, progress, ctx, err);
-    kt_store_close(rebuild->store); /* folds the WAL in and syncs */
-    rebuild->store = NULL;
+    code = open_log(rebuild, err);
+    if (code != KT_OK)
+        return code;
+    if (kt_reader_first(recorder->reader) > 1)
+        before = (kt_lost){ 1, kt_reader_first(recorder->reader) - 1 };
+    code = make_new(rebuild, before, progress, ctx, &hole, err);
+    if (code == KT_OK && hole.to != 0 && before.to == 0) { /* only the old store has it: once more, over its rows */
+        code = open_log(rebuild, err);
+        if (code == KT_OK)
+            code = make_new(rebuild, hole, progress, ctx, &hole, err);
+    }
     return code == KT_OK ? take_its_place(rebuild, err) : code;
 }
 

@@ -243,7 +243,7 @@ static kt_code identify(kt_store *store, int64_t *out_version, kt_err *err)
     if (code != KT_OK)
         return code;
     if (application != APPLICATION_ID && (tables != 0 || *out_version != 0))
-        return kt_fail(err, KT_CORRUPT, "store '%s' is the database of another program: set store.path to another file",
+        return kt_fail(err, KT_ARG, "store '%s' is the database of another program: set store.path to another file",
             store->path);
     if (*out_version > (int64_t)kt_store_migration_count)
         return kt_fail(err, KT_VERSION,

@@ -12,7 +12,7 @@
  *          original's tables with its columns, for one venue per ticker (kt_config_ticker_of) and the window
  *          vwap.interval_ms.
  * Errors   KT_CORRUPT: not a database, or damaged (the message names the file and what to do). KT_VERSION: made by a
- *          newer program. KT_BUSY: another process writes. KT_FULL: the disk is full. KT_SYS: read-only and all else.
+ *          newer program. KT_ARG: the database of another program. KT_BUSY: another process writes. KT_FULL: the disk is full. KT_SYS: read-only and all else.
  *          After an error in a transaction nothing of it stands: kt_store_rollback(), then the batch can be tried
  *          again.
  */

@@ -620,7 +620,7 @@ static void test_bad_files_are_named_and_left_alone(void **state)
         { "SQLite file that is no database", write_garbage, KT_CORRUPT, "run 'kontor rebuild store'" },
         { "SQLite file that is corrupt", write_damaged, KT_CORRUPT, "run 'kontor rebuild store'" },
         { "SQLite file newer than the program", write_newer, KT_VERSION, "was made by a newer kontor (version 999" },
-        { "SQLite file of another program", write_others, KT_CORRUPT, "is the database of another program" },
+        { "SQLite file of another program", write_others, KT_ARG, "is the database of another program" },
         { "a folder where the file should be", write_folder, KT_SYS, "unable to open database file" },
     };
     kt_config *config = config_of(yaml);
