@@ -1,0 +1,131 @@
+/* How fast the rolling average is: trades pushed into their series, and after each whole second of a symbol its windows of
+ * 1 minute, 5 minutes and 1 hour asked, as service/vwap.h does. Both runs have the same number of trades.
+ *
+ *   1 symbol          a thousand trades a second of market time
+ *   10,000 symbols    one a second of each, in an order that no cache can guess
+ *
+ * Calibration: memcpy of the same trades between two buffers, in the same run. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/rng.h"
+#include "base/test_util.h"
+#include "base/time.h"
+#include "quant/vwap.h"
+
+enum { RUNS = 5, TRADES = 2000000, CELL_MAX = 1 << 19, WINDOWS = 3 };
+
+static const int64_t window_s[WINDOWS] = { 60, 300, 3600 };
+
+typedef struct trade {
+    int64_t time_ns;
+    int64_t price;
+    int64_t qty;
+    uint64_t symbol;
+} trade;
+
+typedef struct series {
+    kt_vwap *vwap;
+    int64_t mark_s; /* asked up to here */
+} series;
+
+static trade trades[TRADES], copies[TRADES];
+static uint64_t values; /* asked and not empty; printed, so that nothing is left out by the compiler */
+
+static int order(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median_of(double list[RUNS])
+{
+    qsort(list, RUNS, sizeof *list, order);
+    return list[RUNS / 2];
+}
+
+static void make_trades(uint32_t symbols, uint32_t per_second)
+{
+    kt_rng rng;
+    int64_t price = 6183700;
+
+    kt_rng_init(&rng, 1);
+    for (uint32_t i = 0; i < TRADES; i++) {
+        price += (int64_t)(kt_rng_below(&rng, 201)) - 100;
+        trades[i] = (trade){ .time_ns = (int64_t)i * (KT_NS_PER_S / per_second),
+            .price = price > 0 ? price : 1,
+            .qty = 1 + (int64_t)(kt_rng_below(&rng, 1000000)),
+            .symbol = kt_rng_below(&rng, symbols) };
+    }
+}
+
+static double memcpy_rate(void)
+{
+    double rates[RUNS];
+
+    for (uint32_t run = 0; run < RUNS; run++) {
+        int64_t start_ns = kt_test_now_ns();
+
+        memcpy(copies, trades, sizeof trades);
+        __asm__ volatile("" : : "r"(copies) : "memory");
+        rates[run] = TRADES / ((double)(kt_test_now_ns() - start_ns) / KT_NS_PER_S);
+    }
+    return median_of(rates);
+}
+
+static void apply(series *s, const trade *t)
+{
+    int64_t passed_s = (t->time_ns - 1) / KT_NS_PER_S;
+    kt_vwap_sums sums;
+
+    kt_assert(kt_vwap_push(s->vwap, t->time_ns, (kt_price){ t->price }, (kt_qty){ t->qty }) == KT_OK);
+    for (; s->mark_s < passed_s; s->mark_s++)
+        for (uint32_t w = 0; w < WINDOWS; w++)
+            values += kt_vwap_at(s->vwap, w, s->mark_s + 1, &sums) == KT_OK && sums.trades != 0;
+}
+
+static double run_once(uint32_t symbols)
+{
+    series *all = calloc(symbols, sizeof *all);
+    int64_t start_ns, end_ns;
+    uint32_t window;
+
+    kt_assert(all != NULL);
+    for (uint32_t i = 0; i < symbols; i++) {
+        kt_assert(kt_vwap_new(CELL_MAX, &all[i].vwap) == KT_OK);
+        for (uint32_t w = 0; w < WINDOWS; w++)
+            kt_assert(kt_vwap_window(all[i].vwap, window_s[w], &window) == KT_OK);
+    }
+    start_ns = kt_test_now_ns();
+    for (uint32_t i = 0; i < TRADES; i++)
+        apply(&all[trades[i].symbol], &trades[i]);
+    end_ns = kt_test_now_ns();
+    for (uint32_t i = 0; i < symbols; i++)
+        kt_vwap_free(all[i].vwap);
+    free(all);
+    return TRADES / ((double)(end_ns - start_ns) / KT_NS_PER_S);
+}
+
+static void bench(uint32_t symbols, uint32_t per_second)
+{
+    double rates[RUNS], copied;
+
+    make_trades(symbols, per_second);
+    copied = memcpy_rate();
+    values = 0;
+    for (uint32_t run = 0; run < RUNS; run++)
+        rates[run] = run_once(symbols);
+    printf("vwap %5u symbol%s %6.2f M trades/s   %.4f of memcpy of the same bytes (%.0f M/s)   %.1f M values a run\n",
+        symbols, median_of(rates) / 1e6, median_of(rates) / copied, copied / 1e6, (double)values / RUNS / 1e6);
+}
+
+int main(void)
+{
+    printf("vwap: %d M trades a run, windows of 1m, 5m and 1h, median of %d runs\n", TRADES / 1000000, RUNS);
+    bench(1, 1000);
+    bench(10000, 10000);
+    return 0;
+}
