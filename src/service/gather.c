@@ -112,9 +112,16 @@ static int64_t keep_from(const kt_gather *gather)
     return base - gather->rules.keep_ns;
 }
 
+/* The venue began when we did: what REST gave before the stream's first trade was meant for us. A longer history was not. */
+static bool began_with_us(const kt_gather *gather)
+{
+    return gather->from_start && gather->rest_first_ns != 0 &&
+           (gather->stream_count == 0 || gather->rest_first_ns >= gather->stream_first_ns - gather->rules.step_ns);
+}
+
 static bool number_missing(const kt_gather *gather, uint64_t number, int64_t time_ns)
 {
-    if (gather->from_start)
+    if (began_with_us(gather))
         return true;
     if (gather->stream_count == 0)
         return false;
@@ -151,8 +158,8 @@ uint64_t kt_gather_missing(const kt_gather *gather)
         return gather->repaired;
     if (gather->stream_count == 0)
         return 0;
-    if (gather->from_start && gather->rest_high != 0 && gather->rest_low < low)
-        low = gather->rest_low; /* that nothing is earlier can be known before REST's first trade has come */
+    if (began_with_us(gather) && gather->rest_low < low)
+        low = gather->rest_low;
     if (gather->rest_high > high)
         high = gather->rest_high;
     return high - low + 1 > gather->stream_count ? high - low + 1 - gather->stream_count : 0;
@@ -327,6 +334,8 @@ kt_gather_step kt_gather_row(kt_gather *gather, const kt_row_trade *row, int64_t
     }
     if (gather->rest_high == 0 || row->trade_number < gather->rest_low)
         gather->rest_low = row->trade_number;
+    if (gather->rest_first_ns == 0 || now.time_ns < gather->rest_first_ns)
+        gather->rest_first_ns = now.time_ns;
     if (row->trade_number > gather->rest_high)
         gather->rest_high = row->trade_number;
     if (kt_trades_find(gather->trades, row->trade_number, row->trade_id, &step.position) == KT_OK)
@@ -434,6 +443,7 @@ static void median_load(kt_median *median, kt_taker *taker)
     X(stream_high)     \
     X(rest_ns)         \
     X(rest_low)        \
+    X(rest_first_ns)   \
     X(rest_high)       \
     X(forgotten_ns)    \
     X(received)        \

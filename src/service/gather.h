@@ -57,7 +57,8 @@ typedef struct kt_gather {
     int64_t rest_ns;   /* greatest time that REST has reached */
     uint64_t rest_low; /* least and greatest number that REST gave */
     uint64_t rest_high;
-    bool from_start; /* there is nothing before REST's first trade */
+    int64_t rest_first_ns; /* time of the earliest trade that REST gave, 0: none */
+    bool from_start;       /* there is nothing before REST's first trade */
 
     uint64_t unsettled_at; /* position: trades before it are settled */
     uint64_t unsettled;    /* trades that REST has neither given nor passed */
