@@ -141,8 +141,9 @@ class Process:
         return self.process.pid
 
     def said(self):
+        """The end of what it said on standard output and error."""
         with open(self.diag, errors="replace") as file:
-            return file.read()
+            return file.read()[-4000:]
 
     def running(self):
         return self.process.poll() is None
