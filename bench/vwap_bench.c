@@ -119,7 +119,8 @@ static void bench(uint32_t symbols, uint32_t per_second)
     for (uint32_t run = 0; run < RUNS; run++)
         rates[run] = run_once(symbols);
     printf("vwap %5u symbol%s %6.2f M trades/s   %.4f of memcpy of the same bytes (%.0f M/s)   %.1f M values a run\n",
-        symbols, median_of(rates) / 1e6, median_of(rates) / copied, copied / 1e6, (double)values / RUNS / 1e6);
+        symbols, symbols == 1 ? " " : "s", median_of(rates) / 1e6, median_of(rates) / copied, copied / 1e6,
+        (double)values / RUNS / 1e6);
 }
 
 int main(void)
