@@ -161,11 +161,11 @@ static const char *boot_path(const char *path)
     return own != NULL && strcmp(path, BOOT_ID_PATH) == 0 ? own : path;
 }
 
-#define OPEN_BODY                                                                  \
-    va_list args;                                                                  \
-    va_start(args, flags);                                                         \
-    mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(args, mode_t) : 0;      \
-    va_end(args);                                                                  \
+#define OPEN_BODY                                                             \
+    va_list args;                                                             \
+    va_start(args, flags);                                                    \
+    mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(args, mode_t) : 0; \
+    va_end(args);                                                             \
     return real_open(boot_path(path), flags, mode)
 
 int open(const char *path, int flags, ...)
@@ -178,9 +178,8 @@ int open64(const char *path, int flags, ...)
     OPEN_BODY;
 }
 
-#define FOPEN_BODY                                                                            \
-    FILE *(*next)(const char *, const char *) = (FILE * (*)(const char *, const char *))      \
-        dlsym(RTLD_NEXT, "fopen64");                                                          \
+#define FOPEN_BODY                                                                                                    \
+    FILE *(*next)(const char *, const char *) = (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, "fopen64"); \
     return next(boot_path(path), mode)
 
 FILE *fopen(const char *path, const char *mode)

@@ -27,9 +27,10 @@ static const cli_command commands[] = {
         "REST, WebSocket and a page on http://127.0.0.1:3000/ (-p changes the port).\n"
         "Ctrl-C stops it cleanly; whatever kills it, the next start goes on where it was.\n",
         true, kt_cli_run },
-    { "sim", "[--port PORT] [--fault NAME=RATE ...]", "be a faulty market: a venue that breaks things and keeps the truth",
-        NULL, false, kt_sim_main },
-    { "watch", "PATTERN [--log NAME] [--from live|start|SEQ|TIME] [--once]", "print events as they are written, one JSON object a line",
+    { "sim", "[--port PORT] [--fault NAME=RATE ...]",
+        "be a faulty market: a venue that breaks things and keeps the truth", NULL, false, kt_sim_main },
+    { "watch", "PATTERN [--log NAME] [--from live|start|SEQ|TIME] [--once]",
+        "print events as they are written, one JSON object a line",
         "PATTERN is a subject in which * stands for one token and a last > for the rest: 'trades.binance.*', 'vwap.5m.>'.\n"
         "Reads the logs in the data folder, so it works beside a running house as well as without one.\n"
         "  --log NAME     only this log (market, keep, edge, house); otherwise all of them\n"
@@ -41,9 +42,11 @@ static const cli_command commands[] = {
         "The house must not be running. As far back as the logs reach the new store equals the old one, row for row.\n",
         true, kt_cli_rebuild },
     { "doctor", "[--data FOLDER]", "say what is in the data folder, what is damaged, and what is lost",
-        "Changes nothing. Exit status 1 when records are lost for good or the store is damaged.\n", true, kt_cli_doctor },
+        "Changes nothing. Exit status 1 when records are lost for good or the store is damaged.\n", true,
+        kt_cli_doctor },
     { "config", "[--config FILE] [--KEY VALUE ...]", "print every configuration value and where it comes from",
-        "A value comes from, the first that says it wins: flag, environment, YAML file, default.\n", true, kt_cli_config },
+        "A value comes from, the first that says it wins: flag, environment, YAML file, default.\n", true,
+        kt_cli_config },
 };
 
 static unsigned diag_levels = 1u << KT_LEVEL_INFO | 1u << KT_LEVEL_WARNING | 1u << KT_LEVEL_ERROR;
@@ -94,7 +97,8 @@ static void command_help(const cli_command *command)
 {
     printf("kontor %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
     if (command->configured) {
-        printf("\nConfiguration, as flags (--edge.port 3000), environment (KONTOR_EDGE_PORT) or YAML (--config FILE):\n\n");
+        printf(
+            "\nConfiguration, as flags (--edge.port 3000), environment (KONTOR_EDGE_PORT) or YAML (--config FILE):\n\n");
         kt_config_help(stdout);
     }
 }
@@ -107,7 +111,8 @@ int kt_cli_config_load(const char *name, int argc, char **argv, kt_config **out_
     *out_config = NULL;
     if (kt_config_load(argc, argv, environ, &config, &err) != KT_OK) {
         fprintf(stderr, "kontor %s: %s\n", name, err.msg);
-        fprintf(stderr, "`kontor %s --help` lists what is allowed; `kontor config` shows each value and its origin\n", name);
+        fprintf(stderr, "`kontor %s --help` lists what is allowed; `kontor config` shows each value and its origin\n",
+            name);
         return KT_EXIT_USAGE;
     }
     if (config->help) {

@@ -17,7 +17,7 @@ enum {
     LOGIC = 1,
     /* Small logs share a part of log.retention_bytes, lane market has the rest. */
     SMALL_SHARE = 16,
-    SEGMENTS_MIN = 8, /* segments in a log's share, so that retention can remove a part of it */
+    SEGMENTS_MIN = 8,      /* segments in a log's share, so that retention can remove a part of it */
     SEGMENT_MIN = 2 << 20, /* as for log.segment_bytes: a record has at most an eighth of it */
     SEGMENTS_AHEAD = 2,    /* the one being written and the next, which retention does not count */
 };
@@ -160,7 +160,8 @@ int kt_cli_run(int argc, char **argv)
         goto out;
     }
     if (config->venue_count == 0)
-        kt_cli_diag(NULL, KT_LEVEL_WARNING, "no venue is configured: nothing will be gathered (see `kontor run --help`, venues)");
+        kt_cli_diag(NULL, KT_LEVEL_WARNING,
+            "no venue is configured: nothing will be gathered (see `kontor run --help`, venues)");
     snprintf(line, sizeof line, "http://%s:%u/ serves page, REST and WebSocket; data in %s", config->edge_host,
         config->edge_port, config->data);
     kt_cli_diag(NULL, KT_LEVEL_INFO, line);

@@ -19,7 +19,8 @@ enum {
     WATCH_LOG_MAX = 16,
     WATCH_LINE_MAX = 4 << 20,
     WATCH_IDLE_MIN_MS = 1,
-    WATCH_IDLE_MAX_MS = 50, /* how late a line may be; this reader has no place on the house's board to be woken through */
+    /* How late a line may be: this reader has no place on the house's board to be woken through. */
+    WATCH_IDLE_MAX_MS = 50,
 };
 
 typedef struct watched_log {
@@ -181,7 +182,8 @@ static kt_code plan_from(watch_plan *plan, const char *log, kt_err *err)
         return log != NULL ? KT_OK : kt_fail(err, KT_ARG, "--from %s is a seq of one log: say which with --log", from);
     plan->from_seq = 0;
     if (kt_time_parse_iso(kt_text_of(from), &plan->from_ns) != KT_OK || plan->from_ns == 0)
-        return kt_fail(err, KT_ARG, "--from '%s' is not live, start, a seq or a time such as 2024-08-08T23:54:00Z", from);
+        return kt_fail(
+            err, KT_ARG, "--from '%s' is not live, start, a seq or a time such as 2024-08-08T23:54:00Z", from);
     return KT_OK;
 }
 
@@ -246,7 +248,8 @@ int kt_cli_watch(int argc, char **argv)
     }
     int count = find_logs(config->data, watches);
     if (count == 0)
-        fprintf(stderr, "kontor watch: there are no logs in the data folder '%s'; --data names another\n", config->data);
+        fprintf(
+            stderr, "kontor watch: there are no logs in the data folder '%s'; --data names another\n", config->data);
     else if (log != NULL)
         count = keep_log(config->data, log, watches, count);
     if (count == 0) {
