@@ -534,7 +534,7 @@ static kt_code unknown_key(kt_text name, const char *where, kt_err *err)
             nearest = known.s;
         }
     }
-    if (least <= 4)
+    if (least <= 4 && least * 2 <= name.n) /* half of it another word is no slip of the finger */
         return kt_fail(err, KT_NOENT, "%s: unknown key '%.*s'; did you mean '%s'?", where, CUT(name), nearest);
     return kt_fail(err, KT_NOENT, "%s: unknown key '%.*s'; 'kontor config' lists those there are", where, CUT(name));
 }
