@@ -85,7 +85,7 @@ WORD_ERRORS = [
     ("no command", [], {}, 2, ["usage", "run", "sim", "watch"]),
     ("an unknown command", ["fly"], {}, 2, ["'fly'", "run", "doctor"]),
     ("an unknown flag", ["run", "--edge.prt", "3"], {}, 2, ["--edge.prt", "edge.port"]),
-    ("an unknown flag that is like no other", ["run", "--frobnicate", "3"], {}, 2, ["--frobnicate", "--help"]),
+    ("an unknown flag that is like no other", ["run", "--bogus", "3"], {}, 2, ["--bogus", "lists those there are", "--help"]),
     ("an unknown flag of sim", ["sim", "--speeed", "3"], {}, 2, ["--speeed", "--help"]),
     ("a flag without its value", ["run", "--edge.port"], {}, 2, ["--edge.port", "no value", "whole number"]),
     ("a flag of sim without its value", ["sim", "--port"], {}, 2, ["--port", "value"]),
@@ -761,20 +761,23 @@ def read_only_logs(tap, house, folder):
 
 
 def full_disk(tap, folder):
-    names = ["a log folder on a full disk: intake stops, and /health answers",
+    names = ["a start on a full disk is refused",
+             "a log folder on a full disk: intake stops, and /health answers",
              "... what was promised is kept: the log has no gap and the store is not ahead",
              "... it goes on when there is space again, and nothing is missing in the end"]
     if not needs_mounts(tap, *names):
         return
     place = os.path.join(folder, "full")
     os.makedirs(os.path.join(place, "data"))
+    with tap.case(names[0]), mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        refused(place, 1, [f"{place}/data/house", "the disk is full"], "run", "--data", f"{place}/data", "-p", h.free_port())
     with market(place, "--history", 5, rate=1500) as sim, mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=48m", "tmpfs"):
         with h.House(place, config(sim)) as house:
             house.wait_healthy()
             h.wait_for("stored trades", lambda: stored(house) > 100)
             ballast = os.path.join(house.data, "ballast")
             log = os.path.join(house.data, "market")
-            with tap.case(names[0]):
+            with tap.case(names[1]):
                 with open(ballast, "wb", buffering=0) as file:
                     with contextlib.suppress(OSError):
                         while file.write(b"\xff" * 4096):
@@ -790,13 +793,13 @@ def full_disk(tap, folder):
                 assert house.healthy(), house.said()
                 assert set(house.lanes()) == set(LANES), (house.lanes(), house.said())
                 said(house, "full")
-            with tap.case(names[1]):
+            with tap.case(names[2]):
                 promised = log_reader.durable(log)
                 before = [record for record in log_reader.records(log) if record[0] <= promised]
                 assert before[-1][0] == promised
                 rows = house.rows("select seq from cursors where log = 'market'")
                 assert rows and rows[0][0] <= promised, (rows, promised)
-            with tap.case(names[2]):
+            with tap.case(names[3]):
                 os.unlink(ballast)
                 h.wait_for(lambda: "intake to go on:\n" + house.said(), lambda: log_reader.durable(log) > promised + 1000, seconds=60)
                 now = dict(log_reader.records(log))
