@@ -84,6 +84,10 @@ static void market_move(kt_gather *gather, int64_t time_ns, bool rest)
         if (gather->ahead_ns != 0 && distance(time_ns, gather->ahead_ns) <= step) {
             gather->market_ns = time_ns > gather->ahead_ns ? time_ns : gather->ahead_ns;
             gather->market_sure = true;
+        } else if (gather->ahead_ns != 0 && time_ns > gather->ahead_ns) {
+            gather->market_ns = gather->ahead_ns; /* a thin symbol: the second trade says that the first was no error */
+            gather->market_sure = true;
+            gather->ahead_ns = time_ns;
         } else {
             gather->ahead_ns = time_ns;
         }

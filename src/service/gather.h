@@ -15,7 +15,8 @@
  *            lost       trades of the stream that REST has passed without giving
  * Never      is a confirmed trade changed by the stream. The last copy of a trade that is not confirmed yet wins.
  * Market     time is the greatest accepted venue time; it never follows a clock. A step of more than step_ns ahead
- *            waits for a second trade within step_ns of the first, or for REST. A first trade that the second
+ *            waits for a second trade within step_ns of the first, or for REST. A second trade still further ahead
+ *            confirms the first and waits itself, so a thin symbol is one trade behind. A first trade that the second
  *            contradicts is such a step too.
  * Memory     a trade is remembered while it is younger than keep_ns behind market time (and behind the stream), or not
  *            settled by REST; at most lag_max_ns longer than that, and trade_max at most.

@@ -36,7 +36,8 @@ typedef struct market_venue {
     const kt_config_venue *config;
     const kt_venue_format *format;
     bool repairs;
-    int64_t slot_ns; /* the next time at which a request may go out */
+    int64_t slot_ns;  /* the next time at which a request may go out */
+    int64_t quiet_ns; /* none before it: the venue said "too many", which counts for slots that were given before too */
     uint64_t invalid;
     bool stats_due;
     uint64_t instruments_id; /* of the open request for them, or 0 */
@@ -399,6 +400,8 @@ static void ask(market *m, market_feed *feed, kt_env *env)
     market_venue *venue = feed->venue;
     int64_t now = kt_env_now(env);
 
+    if (venue->quiet_ns > now)
+        feed->slot = false;
     if (!feed->slot && venue->slot_ns > now) {
         ask_plan(feed, env, venue->slot_ns, true);
         venue->slot_ns += KT_NS_PER_S / venue->config->requests_per_s;
@@ -446,6 +449,14 @@ static void ask_instruments(market_venue *venue, kt_env *env)
     ev.request_id = venue->instruments_id;
     ev.what = KT_WHAT_INSTRUMENTS;
     kt_env_request(env, KT_EV_REQUEST, kt_text_of(venue->request_subject), &ev);
+}
+
+static void instruments_timer(market_venue *venue, kt_env *env, uint64_t timer_id)
+{
+    if (venue->quiet_ns > kt_env_now(env))
+        kt_env_timer(env, timer_id, venue->quiet_ns);
+    else
+        ask_instruments(venue, env);
 }
 
 /* Inputs ------------------------------------------------------------------------------------------------------------
@@ -716,6 +727,10 @@ static void on_answer(market *m, kt_env *env, const kt_event *event)
 
     if (venue == NULL || kt_event_decode(KT_EV_ANSWER, event->payload, event->size, &answer) != KT_OK)
         return;
+    if (answer.retry_after > venue->quiet_ns) {
+        venue->quiet_ns = answer.retry_after;
+        venue->slot_ns = answer.retry_after > venue->slot_ns ? answer.retry_after : venue->slot_ns;
+    }
     if (answer.request_id == venue->instruments_id && venue->instruments_id != 0) {
         on_instruments(m, env, venue, &answer);
         return;
@@ -724,8 +739,6 @@ static void on_answer(market *m, kt_env *env, const kt_event *event)
         return; /* of a request that was given up, or answered already */
     feed = m->feeds[index];
     request_close(m, feed);
-    if (answer.retry_after > venue->slot_ns)
-        venue->slot_ns = answer.retry_after;
     if (answer_good(&answer)) {
         answer_apply(m, env, feed, &answer);
         return;
@@ -784,7 +797,7 @@ static void market_timer(void *state, kt_env *env, uint64_t timer_id)
     else if (timer_id >= TIMER_MORE && index < m->feed_count)
         publish(m->feeds[index], env, true);
     else if (timer_id >= TIMER_INSTRUMENTS && timer_id < TIMER_MORE && index < m->venue_count)
-        ask_instruments(&m->venues[index], env);
+        instruments_timer(&m->venues[index], env, timer_id);
     else if (timer_id >= TIMER_ASK && timer_id < TIMER_INSTRUMENTS && index < m->feed_count)
         ask_timer(m, m->feeds[index], env);
 }
@@ -870,6 +883,7 @@ static kt_code market_snapshot(const void *state, kt_writer *writer)
 
         kt_writer_text(writer, kt_text_of(venue->config->name));
         kt_writer_i64(writer, venue->slot_ns);
+        kt_writer_i64(writer, venue->quiet_ns);
         kt_writer_u64(writer, venue->invalid);
         kt_writer_u8(writer, venue->stats_due);
         kt_writer_u64(writer, venue->instruments_id);
@@ -909,6 +923,7 @@ static kt_code venue_restore(market *m, kt_taker *taker)
 
     venue = venue != NULL ? venue : &skipped;
     venue->slot_ns = kt_taker_i64(taker);
+    venue->quiet_ns = kt_taker_i64(taker);
     venue->invalid = kt_taker_u64(taker);
     venue->stats_due = kt_taker_u8(taker) != 0;
     venue->instruments_id = kt_taker_u64(taker);
@@ -979,7 +994,7 @@ static kt_code market_restore(void *state, uint16_t version, kt_text bytes, kt_e
     kt_taker_init(&taker, bytes.s, bytes.n);
     m->stats_timer = kt_taker_u8(&taker) != 0;
     code = kt_averages_load(m->averages, &taker);
-    count = kt_taker_count(&taker, 4 + 8 + 8 + 1 + 8 + 4);
+    count = kt_taker_count(&taker, 4 + 8 + 8 + 8 + 1 + 8 + 4);
     for (uint32_t i = 0; code == KT_OK && i < count; i++)
         code = venue_restore(m, &taker);
     count = kt_taker_count(&taker, 64);

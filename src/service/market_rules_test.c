@@ -167,7 +167,9 @@ static void test_market_time(void **state)
         { "a step of more than 60 s waits", { 1, 62 }, 2, 0, 1 },
         { "a second trade near the first ends the wait", { 1, 100, 101 }, 3, 0, 101 },
         { "a second trade before the first ends it too", { 1, 101, 100 }, 3, 0, 101 },
-        { "a second trade far from the first does not", { 1, 100, 300 }, 3, 0, 1 },
+        { "a second trade far beyond the first confirms it, and waits itself", { 1, 100, 300 }, 3, 0, 100 },
+        { "a second trade far before the first waits in its place", { 1, 300, 100 }, 3, 0, 1 },
+        { "a thin symbol is one trade behind", { 1, 100, 200, 300 }, 4, 0, 200 },
         { "trades in between go on as before", { 1, 100, 2 }, 3, 0, 2 },
         { "a first trade far ahead is contradicted by the second", { 1000, 1, 2 }, 3, 0, 2 },
         { "REST needs no second trade", { 1, 100 }, 2, 100, 100 },
@@ -348,6 +350,34 @@ static void test_asking(void **state)
     desk_close(&d);
 }
 
+/* "Too many" counts for the whole venue, also for questions whose turn had been settled before. */
+static void test_too_many_is_for_all(void **state)
+{
+    static const given first = { 500, "100", "1", "a" };
+    kt_ev_tick ev;
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &first);
+    for (uint32_t i = 0; i < 10; i++) { /* more symbols than the venue takes requests at once: they wait in a row */
+        char subject[32];
+
+        kt_event_init(KT_EV_TICK, &ev);
+        ev.venue_time = T0;
+        ev.price = ev.quantity = decimal("1");
+        ev.trade_id = KT_TEXT("a");
+        snprintf(subject, sizeof subject, "feed.gen.S%u", i);
+        fake_input(&d.env, &kt_market_service, d.state, KT_EV_TICK, subject, &ev);
+    }
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 1);
+    answer(&d, 429, NULL, 0, d.env.now_ns + 10 * S);
+    wait_for(&d, 10 * S - 1);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 1);
+    wait_for(&d, 2 * S);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 12);
+    desk_close(&d);
+}
+
 /* A gap of three hours: each mark of the windows comes, once and in order, but not all with one input. */
 static void test_gap(void **state)
 {
@@ -449,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_later_change),
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_asking),
+        cmocka_unit_test(test_too_many_is_for_all),
         cmocka_unit_test(test_missing_of_numbers),
         cmocka_unit_test(test_snapshot_refused),
         cmocka_unit_test(test_gap),
