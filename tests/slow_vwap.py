@@ -7,6 +7,7 @@ import bisect
 import csv
 import gzip
 import sys
+from fractions import Fraction
 
 SCALE = 18  # digits behind the point that prices and quantities are held with
 
@@ -27,6 +28,11 @@ def text_of(number, scale):
     """The exact decimal text of an integer at a scale, without trailing zeros."""
     digits = str(abs(number)).rjust(scale + 1, "0")
     return ("-" if number < 0 else "") + trimmed(digits[:-scale] + "." + digits[-scale:])
+
+
+def price_of(sum_pq, sum_q, digits):
+    """The quotient of two exact decimal texts with so many digits, half to even."""
+    return text_of(round(Fraction(sum_pq) / Fraction(sum_q) * 10 ** digits), digits)
 
 
 class Series:

@@ -46,8 +46,8 @@ venues:
 class Seen:
     """The newest of what log market holds, read through `kontor watch`."""
 
-    def __init__(self, house, venue, symbol):
-        self.house, self.venue, self.symbol = house, venue, symbol
+    def __init__(self, house, venue, symbol, price_scale):
+        self.house, self.venue, self.symbol, self.price_digits = house, venue, symbol, price_scale + 2
 
     def events(self, pattern):
         out = subprocess.run([h.kontor(), "watch", pattern, "--log", "market", "--from", "start", "--once", "--data",
@@ -55,13 +55,16 @@ class Seen:
         return [json.loads(line) for line in out.stdout.splitlines()]
 
     def values(self, window, validated):
-        """{mark ms: (sum_pq, sum_q, trades, complete)}; a mark that comes twice is an error."""
+        """{mark ms: (sum_pq, sum_q, trades, complete)}; a mark that comes twice, or whose price is not the quotient of its sums,
+        is an error."""
         found = {}
         for event in self.events(f"vwap.{window}.{self.venue}.{self.symbol}"):
             data = event["data"]
             if data["validated"] == validated:
                 mark = ms_of(data["mark"])
                 assert mark not in found, f"{window} {data['mark']} is published twice"
+                price = slow_vwap.price_of(data["sum_pq"], data["sum_q"], self.price_digits)
+                assert slow_vwap.trimmed(data["price"]) == price, (window, data, price)
                 found[mark] = (data["sum_pq"], data["sum_q"], data["trades"], data["complete"])
         return found
 
@@ -151,7 +154,7 @@ def tape(tap):
     with h.Folder() as folder, h.Sim(folder, *flags, "--truth", folder + "/truth.jsonl") as sim, \
             h.House(folder, config("binance", sim, "BTC/USDT")) as house:
         house.wait_healthy()
-        seen = Seen(house, "binance", "BTC/USDT")
+        seen = Seen(house, "binance", "BTC/USDT", 2)
         last = max(slow_vwap.marks(trades, 60))
         with tap.case(names[0]):
             h.wait_for(lambda: f"the last mark {last} to be validated\n" + house.said(),
@@ -173,7 +176,7 @@ def tape(tap):
     with h.Folder() as folder, h.Sim(folder, *flags, "--no-rest", "--truth", folder + "/truth.jsonl") as sim, \
             h.House(folder, config("binance", sim, "BTC/USDT", rest=False)) as house:
         house.wait_healthy()
-        seen = Seen(house, "binance", "BTC/USDT")
+        seen = Seen(house, "binance", "BTC/USDT", 8) # nobody describes the instrument
         with tap.case(names[3]):
             h.wait_for(lambda: f"the end of the tape: {sim.truth()}\n" + house.said(), lambda: sim.truth()["ended"], step=0.2)
             for name, seconds in WINDOWS.items():
@@ -202,7 +205,7 @@ def generated(tap):
                 true = line["true"]
                 trades[true["id"]] = (true["id"], true["ts"], true["price"], true["quantity"])
                 symbol = true["symbol"]
-        seen = Seen(house, "generic", symbol)
+        seen = Seen(house, "generic", symbol, 8)
         by_ms = collections.defaultdict(list)
         for number in sorted(trades, key=natural):
             by_ms[trades[number][1]].append(trades[number])
