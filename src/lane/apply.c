@@ -456,7 +456,13 @@ static void apply_lost(kt_lane *lane, const void *payload, uint32_t size)
     source = kt_text_equal(lost.reader, kt_text_of(lane->name)) ? kt_lane_source_of(lane, lost.log) : NULL;
     if (source == NULL)
         return;
-    source->position = lost.to_seq != 0 ? lost.to_seq : lost.from_seq - 1;
+    /* A range, behind which reading goes on; or (to 0) another log, which goes on at from. */
+    if (lost.to_seq == 0)
+        source->position = lost.from_seq - 1;
+    else if (lost.to_seq > source->position)
+        source->position = lost.to_seq;
+    if (source->safe_next > source->position)
+        source->safe_next = source->position;
     if (!lane->live) { /* the next admit opens it behind the range */
         kt_reader_close(source->reader);
         source->reader = NULL;

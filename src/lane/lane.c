@@ -72,7 +72,8 @@ static kt_code failure(const kt_lane *lane, kt_err *err)
 
 /* ---- foreign logs ---- */
 
-static void tell_lost(kt_lane *lane, kt_lane_source *source, kt_lost lost, kt_code why)
+/* Write down what is lost of a source. False: intake is stopped, or the lane fails; it is told at a later turn. */
+static bool tell_lost(kt_lane *lane, kt_lane_source *source)
 {
     char subject[KT_SUBJECT_MAX + 1];
     kt_ev_lost event;
@@ -82,13 +83,16 @@ static void tell_lost(kt_lane *lane, kt_lane_source *source, kt_lost lost, kt_co
     kt_builder_format(&builder, "lane.lost.%s", lane->name);
     kt_event_init(KT_EV_LOST, &event);
     event.log = kt_text_of(source->name);
-    event.from_seq = lost.from;
-    event.to_seq = lost.to;
-    event.reason = kt_text_of(kt_code_text(why));
+    event.from_seq = source->lost.from;
+    event.to_seq = source->lost.to;
+    event.reason = kt_text_of(kt_code_text(source->lost_code));
     event.reader = kt_text_of(lane->name);
     kt_code code = kt_lane_input(lane, KT_EV_LOST, kt_builder_done(&builder), 0, &event, NULL);
     if (code != KT_OK && code != KT_FULL)
         kt_lane_fail(lane, false, "lane '%s' can not write what log '%s' has lost", lane->name, source->name);
+    if (code == KT_OK)
+        source->lost_code = KT_OK;
+    return code == KT_OK;
 }
 
 /* The next record up to `durable` that some service wants; those that nobody wants are passed over without an admit, so that
@@ -120,6 +124,7 @@ static kt_code write_admit(kt_lane *lane, kt_lane_source *source, uint64_t up_to
     admit.log = kt_text_of(source->name);
     admit.epoch = kt_reader_epoch(source->reader);
     admit.up_to = up_to;
+    source->epoch = admit.epoch;
     kt_code code = kt_event_encode(KT_EV_ADMIT, &admit, lane->scratch, lane->scratch_size, &size);
     if (code == KT_OK)
         code = kt_lane_append(lane, KT_EV_ADMIT, KT_REC_ADMIT, kt_builder_done(&builder), 0, lane->scratch, size, &rec);
@@ -144,10 +149,8 @@ static void source_admit(kt_lane *lane, kt_lane_source *source)
         if (code != KT_OK)
             return; /* not there yet, or not readable yet: looked at again at the next turn */
     }
-    if (source->lost_code != KT_OK) {
-        tell_lost(lane, source, source->lost, source->lost_code);
-        source->lost_code = KT_OK;
-    }
+    if (source->lost_code != KT_OK && !tell_lost(lane, source))
+        return;
     uint64_t durable = kt_reader_durable(source->reader);
     if (durable <= source->position)
         return;
@@ -157,6 +160,10 @@ static void source_admit(kt_lane *lane, kt_lane_source *source)
     if (code == KT_OK) {
         uint64_t up_to = durable - rec->seq < turn_max ? durable : rec->seq + turn_max - 1;
         code = write_admit(lane, source, up_to);
+        if (code == KT_FULL) { /* intake has just stopped: the record that was read is read again */
+            kt_reader_seek(source->reader, 0, source->position + 1, NULL, NULL);
+            return;
+        }
         if (code != KT_OK) {
             kt_lane_fail(lane, false, "lane '%s' can not write an admit: %s", lane->name, kt_code_text(code));
             return;
@@ -177,7 +184,10 @@ static void source_admit(kt_lane *lane, kt_lane_source *source)
                 kt_reader_error(source->reader)->msg);
             return;
         }
-        tell_lost(lane, source, lost, code);
+        if (code == KT_SEQ) /* it was cut: what comes is another log */
+            lost = (kt_lost){ kt_reader_position(source->reader), 0 };
+        kt_lane_source_lost(source, code, lost);
+        tell_lost(lane, source);
     }
 }
 
@@ -205,10 +215,13 @@ static void fire_timers(kt_lane *lane)
         event.service = kt_text_of(service);
         event.timer_id = next->id;
         event.due = next->due_ns;
-        if (kt_lane_input(lane, KT_EV_TIMER, kt_builder_done(&builder), 0, &event, NULL) == KT_FULL) {
+        kt_code code = kt_lane_input(lane, KT_EV_TIMER, kt_builder_done(&builder), 0, &event, NULL);
+        if (code == KT_FULL) {
             kt_timer_set(lane->loop, &lane->timer, mono(lane) + INTAKE_RETRY_NS); /* intake is stopped */
             return;
         }
+        if (code != KT_OK) /* or it would be due for ever */
+            kt_lane_fail(lane, false, "lane '%s' can not write a timer: %s", lane->name, kt_code_text(code));
     }
     if (next != NULL) {
         int64_t at = mono(lane) + (next->due_ns - now);
@@ -369,7 +382,11 @@ static void keep_snapshots(kt_lane *lane)
     uint64_t every = lane->options.segment_size != 0 ? lane->options.segment_size : KT_SEGMENT_SIZE_DEFAULT;
     kt_err err = { 0 };
 
-    if (lane->snapshot_seq != 0 && kt_log_snapshot_seq(lane->log) >= lane->snapshot_seq) {
+    if (lane->snapshot_seq == 0 || kt_log_snapshot_busy(lane->log)) {
+        /* none is on its way, or it is not there yet */
+    } else if (kt_log_snapshot_seq(lane->log) < lane->snapshot_seq) {
+        lane->snapshot_seq = 0; /* it could not be written: the next one is made when it is due */
+    } else {
         lane->snapshot_seq = 0;
         for (uint32_t i = 0; i < lane->source_count; i++) {
             kt_lane_source *source = &lane->sources[i];
@@ -388,6 +405,16 @@ static void keep_snapshots(kt_lane *lane)
         if (code != KT_OK && code != KT_BUSY)
             kt_lane_fail(lane, false, "%s", err.msg);
     }
+}
+
+/* Stopped intake starts again when a cursor has moved or the disk has room; nothing else would look at cursors, as no new
+ * segment begins meanwhile. */
+static void look_after_intake(kt_lane *lane)
+{
+    if (!kt_log_intake_stopped(lane->log))
+        return;
+    kt_log_retain(lane->log);
+    kt_timer_set(lane->loop, &lane->intake_timer, mono(lane) + INTAKE_RETRY_NS);
 }
 
 /* ---- a turn ---- */
@@ -409,6 +436,7 @@ static void work(void *ctx)
         kt_log_sync(lane->log, NULL);
     send_answers(lane);
     keep_snapshots(lane);
+    look_after_intake(lane);
     if (kt_log_failed(lane->log))
         kt_lane_fail(lane, false,
             "the disk does not sync log '%s': it goes on after a restart, which copies what is not known to be on disk",
@@ -681,6 +709,7 @@ static kt_code open_loop(kt_lane *lane, kt_err *err)
         kt_loop_hook(lane->loop, &lane->hooks[i]);
     lane->timer = (kt_timer){ .on_due = on_timer_due, .ctx = lane };
     lane->bus_timer = (kt_timer){ .on_due = on_timer_due, .ctx = lane };
+    lane->intake_timer = (kt_timer){ .on_due = on_timer_due, .ctx = lane };
     return KT_OK;
 }
 

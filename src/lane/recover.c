@@ -31,6 +31,7 @@ static void write_own(const kt_lane *lane, kt_writer *writer)
     for (uint32_t i = 0; i < lane->source_count; i++) {
         kt_writer_text(writer, kt_text_of(lane->sources[i].name));
         kt_writer_u64(writer, lane->sources[i].position);
+        kt_writer_u64(writer, lane->sources[i].epoch);
     }
     kt_writer_u32(writer, lane->timers.count);
     kt_timers_list(&lane->timers, timers);
@@ -116,7 +117,7 @@ static void aside_add(kt_lane *lane, kt_text log, uint64_t seq, uint64_t hash)
     memcpy(aside->log, log.s, log.n < KT_BOARD_NAME_SIZE ? log.n : KT_BOARD_NAME_SIZE - 1);
 }
 
-static kt_code read_own(kt_lane *lane, kt_taker *taker)
+static kt_code read_own(kt_lane *lane, uint32_t version, kt_taker *taker)
 {
     lane->logic = kt_taker_u32(taker);
     lane->config_crc = kt_taker_u32(taker);
@@ -127,8 +128,11 @@ static kt_code read_own(kt_lane *lane, kt_taker *taker)
     for (uint32_t n = kt_taker_count(taker, 12); n > 0 && taker->code == KT_OK; n--) {
         kt_lane_source *source = kt_lane_source_of(lane, kt_taker_text(taker));
         uint64_t position = kt_taker_u64(taker);
-        if (source != NULL)
+        uint64_t epoch = version >= 2 ? kt_taker_u64(taker) : 0;
+        if (source != NULL) {
             source->position = position;
+            source->epoch = epoch;
+        }
     }
     for (uint32_t n = kt_taker_count(taker, 20); n > 0 && taker->code == KT_OK; n--) {
         kt_lane_service *service = service_of(lane, kt_taker_text(taker));
@@ -167,14 +171,30 @@ static kt_code read_services(kt_lane *lane, kt_taker *taker, kt_err *err)
         if (code != KT_OK)
             return kt_fail_within(err, code, "service '%s' can not take its snapshot", service->spec->name);
     }
-    return kt_taker_end(taker);
+    return kt_taker_end(taker) == KT_OK ? KT_OK : kt_fail(err, KT_CORRUPT, "its services' part is damaged");
+}
+
+kt_code kt_lane_restore(kt_lane *lane, uint32_t version, kt_text bytes, kt_err *err)
+{
+    kt_taker taker;
+    kt_code code;
+
+    if (version > KT_LANE_SNAPSHOT_VERSION || version + 1 < KT_LANE_SNAPSHOT_VERSION)
+        return kt_fail(err, KT_VERSION,
+            "the snapshot of lane '%s' has version %u; this program reads %d and the one before", lane->name, version,
+            KT_LANE_SNAPSHOT_VERSION);
+    kt_taker_init(&taker, bytes.s, bytes.n);
+    code = read_own(lane, version, &taker);
+    if (code != KT_OK)
+        return kt_fail(err, code, "the snapshot of lane '%s' is damaged", lane->name);
+    code = read_services(lane, &taker, err);
+    return code == KT_CORRUPT ? kt_fail_within(err, code, "the snapshot of lane '%s'", lane->name) : code;
 }
 
 /* Restore the newest snapshot that is valid. *out_seq: applied up to here, 0 without one. */
 static kt_code restore(kt_lane *lane, uint64_t *out_seq, kt_err *err)
 {
     kt_snapshot snapshot = { 0 };
-    kt_taker taker;
     kt_code code = kt_snapshot_newest(lane->dir, kt_log_recovered(lane->log)->last_seq, &snapshot, err);
 
     *out_seq = 0;
@@ -182,18 +202,7 @@ static kt_code restore(kt_lane *lane, uint64_t *out_seq, kt_err *err)
         return KT_OK;
     if (code != KT_OK)
         return code;
-    kt_taker_init(&taker, snapshot.bytes, snapshot.size);
-    if (snapshot.version != KT_LANE_SNAPSHOT_VERSION)
-        code = kt_fail(err, KT_VERSION, "the snapshot of lane '%s' has version %u; this program reads %d", lane->name,
-            snapshot.version, KT_LANE_SNAPSHOT_VERSION);
-    if (code == KT_OK) {
-        code = read_own(lane, &taker);
-        if (code != KT_OK)
-            kt_fail(err, code, "the snapshot of lane '%s' at seq %llu is damaged", lane->name,
-                (unsigned long long)snapshot.seq);
-    }
-    if (code == KT_OK)
-        code = read_services(lane, &taker, err);
+    code = kt_lane_restore(lane, snapshot.version, (kt_text){ snapshot.bytes, snapshot.size }, err);
     *out_seq = snapshot.seq;
     kt_snapshot_done(&snapshot);
     return code;
@@ -342,6 +351,7 @@ static kt_code replay_admit(kt_lane *lane, const kt_rec *admit_rec, kt_err *err)
 {
     kt_ev_admit admit;
     const kt_rec *rec;
+    uint64_t from;
     kt_code code = kt_event_decode(KT_EV_ADMIT, kt_rec_payload(admit_rec), kt_rec_payload_size(admit_rec), &admit);
     kt_lane_source *source = code == KT_OK ? kt_lane_source_of(lane, admit.log) : NULL;
 
@@ -354,11 +364,14 @@ static kt_code replay_admit(kt_lane *lane, const kt_rec *admit_rec, kt_err *err)
         lane->damaged = true; /* no service reads this log any more */
         return KT_OK;
     }
+    source->epoch = admit.epoch;
+    from = source->position + 1;
     if (source->reader == NULL)
         code = kt_lane_source_open(lane, source, err);
-    if (code == KT_OK && source->lost_code != KT_OK) {
-        lane->damaged = true;
-        source->lost_code = KT_OK;
+    if (code == KT_OK) {
+        kt_reader_know_durable(source->reader, admit.up_to);
+        if (kt_reader_position(source->reader) != from) /* as found at the opening just now */
+            code = source->lost_code;
     }
     while (code == KT_OK && source->position < admit.up_to && !lane->failed) {
         code = kt_reader_next(source->reader, admit.up_to, &rec);
@@ -368,6 +381,7 @@ static kt_code replay_admit(kt_lane *lane, const kt_rec *admit_rec, kt_err *err)
     if (source->position < admit.up_to && !lane->failed) {
         lane->damaged = true;
         source->position = admit.up_to;
+        kt_lane_source_lost(source, code == KT_EMPTY ? KT_SEQ : code, (kt_lost){ from, admit.up_to });
         kt_reader_close(source->reader);
         source->reader = NULL;
     }
@@ -404,6 +418,16 @@ static kt_code replay_record(kt_lane *lane, kt_reader *reader, const kt_rec *rec
     return code;
 }
 
+/* Inputs behind the newest snapshot are lost: what the services would make of the rest is another history than the one that
+ * has been published, and for a ledger a wrong one. Only a snapshot that lies behind the hole can replace them. */
+static kt_code fenced(const kt_lane *lane, kt_lost lost, kt_err *err)
+{
+    return kt_fail(err, KT_CORRUPT,
+        "log '%s' has lost records %llu to %llu in a damaged segment, and no snapshot lies behind them: the state of the "
+        "lane can not be made again. `kontor doctor` says more. Put back a copy of the folder, or move it away to begin anew",
+        lane->name, (unsigned long long)lost.from, (unsigned long long)lost.to);
+}
+
 static kt_code replay(kt_lane *lane, uint64_t from, kt_err *err)
 {
     uint64_t end = kt_log_written(lane->log);
@@ -418,6 +442,8 @@ static kt_code replay(kt_lane *lane, uint64_t from, kt_err *err)
     if (code != KT_OK)
         return code;
     code = kt_reader_seek(reader, 0, from, &lost, err);
+    if (code == KT_CORRUPT)
+        code = fenced(lane, lost, err);
     if (code == KT_GONE)
         code = kt_fail(err, KT_CORRUPT, "log '%s' has no records %llu to %llu, which no snapshot replaces", lane->name,
             (unsigned long long)lost.from, (unsigned long long)lost.to);
@@ -425,13 +451,10 @@ static kt_code replay(kt_lane *lane, uint64_t from, kt_err *err)
         code = kt_reader_next(reader, end, &rec);
         if (code == KT_OK) {
             code = replay_record(lane, reader, rec, err);
-        } else if (code == KT_CORRUPT && kt_reader_position(reader) > kt_reader_lost(reader).from) {
-            /* Behind a fence: inputs are lost, so what follows is another history than the one that stands. */
-            lane->damaged = true;
-            kt_lane_begin(lane, 0);
-            code = KT_OK;
         } else if (code == KT_EMPTY) {
             break;
+        } else if (code == KT_CORRUPT) {
+            code = fenced(lane, kt_reader_lost(reader), err);
         } else {
             code = kt_fail_within(err, code, "lane '%s' can not read its own log at %llu: %s", lane->name,
                 (unsigned long long)kt_reader_position(reader), kt_reader_error(reader)->msg);
@@ -485,6 +508,14 @@ kt_code kt_lane_recover(kt_lane *lane, bool *out_park, kt_err *err)
     return code;
 }
 
+void kt_lane_source_lost(kt_lane_source *source, kt_code why, kt_lost lost)
+{
+    if (source->lost_code != KT_OK && source->lost.from < lost.from) /* one range, while nobody could be told */
+        lost.from = source->lost.from;
+    source->lost = lost;
+    source->lost_code = why;
+}
+
 kt_code kt_lane_source_open(kt_lane *lane, kt_lane_source *source, kt_err *err)
 {
     char name[KT_LOG_NAME_MAX + 1];
@@ -497,13 +528,15 @@ kt_code kt_lane_source_open(kt_lane *lane, kt_lane_source *source, kt_err *err)
     if (source->cursor == NULL)
         code = kt_cursor_open(source->dir, name, &source->cursor, err);
     if (code == KT_OK) {
-        /* Only durable records have ever been admitted, so the position needs no epoch. A range that is gone is told by the
-         * next read: position + 1 lies before it. */
-        code = kt_reader_seek(source->reader, 0, source->position + 1, &lost, err);
-        source->lost = lost;
-        source->lost_code = code;
-        if (code == KT_GONE || code == KT_SEQ || code == KT_EPOCH)
+        /* Only durable records have ever been admitted. The epoch tells a log that was made anew from the one that was. */
+        kt_reader_know_durable(source->reader, source->position);
+        code = kt_reader_seek(source->reader, source->epoch, source->position + 1, &lost, err);
+        if (code == KT_SEQ || code == KT_EPOCH) /* it goes on as another log: from where the reader stands */
+            lost = (kt_lost){ kt_reader_position(source->reader), 0 };
+        if (code == KT_GONE || code == KT_SEQ || code == KT_EPOCH || (code == KT_CORRUPT && lost.to != 0)) {
+            kt_lane_source_lost(source, code, lost);
             code = KT_OK;
+        }
     }
     if (code != KT_OK) {
         kt_reader_close(source->reader);

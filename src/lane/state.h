@@ -13,9 +13,9 @@
 #include "net/loop.h"
 
 enum {
-    KT_LANE_REQUEST_MAX = 65536, /* requests that feeds have not seen yet */
-    KT_LANE_ANSWER_MAX = 4096,   /* answers that wait for the durability of their command */
-    KT_LANE_SNAPSHOT_VERSION = 1,
+    KT_LANE_REQUEST_MAX = 65536,  /* requests that feeds have not seen yet */
+    KT_LANE_ANSWER_MAX = 4096,    /* answers that wait for the durability of their command */
+    KT_LANE_SNAPSHOT_VERSION = 2, /* 2: epochs of sources. Reads the one before */
     KT_LANE_BLOCK_SIZE = 256 << 10,
 };
 
@@ -73,10 +73,11 @@ typedef struct kt_lane_source {
     int board_index;    /* -1: not on the board */
     kt_reader *reader;  /* NULL: not there yet */
     uint64_t position;  /* last seq applied, or passed over because nobody wants it */
+    uint64_t epoch;     /* of the source's log at the last admit; 0: none yet, not checked */
     uint64_t safe_next; /* position in the snapshot that is being written */
     uint64_t seen;      /* durable of the source when it was last looked through */
     kt_cursor *cursor;
-    kt_lost lost;      /* a range that could not be had when the reader was opened ... */
+    kt_lost lost;      /* a range that can not be had and is not yet written down ... */
     kt_code lost_code; /* ... KT_OK: none */
     uint32_t *masks;   /* by subject id: services that want it; MASK_KNOWN: computed */
     uint32_t mask_count;
@@ -162,6 +163,7 @@ struct kt_lane {
     kt_watch bell, control;
     kt_timer timer;
     kt_timer bus_timer;
+    kt_timer intake_timer; /* intake has stopped: look again */
     kt_rng feed_rng;
     uint64_t hash_seed;
 
@@ -193,7 +195,11 @@ kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_
 kt_code kt_lane_recover(kt_lane *lane, bool *out_park, kt_err *err);
 kt_code kt_lane_snapshot(kt_lane *lane, kt_err *err);
 uint32_t kt_lane_config_crc(const kt_lane_options *options);
+/* Restore a snapshot's bytes; `version` of its container. KT_CORRUPT, KT_VERSION, KT_LIMIT; the services' own codes. */
+kt_code kt_lane_restore(kt_lane *lane, uint32_t version, kt_text bytes, kt_err *err);
 kt_code kt_lane_source_open(kt_lane *lane, kt_lane_source *source, kt_err *err); /* KT_NOENT: not there yet */
+/* What can not be had of the source, to be written down as soon as the lane is live and takes inputs. */
+void kt_lane_source_lost(kt_lane_source *source, kt_code why, kt_lost lost);
 
 /* links.c */
 kt_code kt_lane_links_start(kt_lane *lane, kt_err *err);

@@ -458,6 +458,14 @@ kt_code kt_log_snapshot(kt_log *log, uint64_t seq, uint32_t version, void *bytes
     return code;
 }
 
+bool kt_log_snapshot_busy(kt_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    bool busy = log->snapshot.bytes != NULL;
+    pthread_mutex_unlock(&log->lock);
+    return busy;
+}
+
 /* ---- open and close ---- */
 
 void kt_log_options_init(kt_log_options *options, const char *dir)

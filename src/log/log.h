@@ -193,6 +193,10 @@ kt_code kt_log_prewrite(kt_log *log, kt_err *err);
  * `bytes`. KT_ARG: seq above written. Read with snapshot.h. */
 kt_code kt_log_snapshot(kt_log *log, uint64_t seq, uint32_t version, void *bytes, size_t size);
 
+/* One is still being written. When it is not any more and kt_log_snapshot_seq() is less than its seq, it could not be
+ * written, which costs nothing but a longer recovery. */
+bool kt_log_snapshot_busy(kt_log *log);
+
 /* Seq of the newest snapshot on disk; 0: none. Any thread. */
 uint64_t kt_log_snapshot_seq(const kt_log *log);
 

@@ -16,6 +16,7 @@ struct kt_reader {
     uint64_t
         cap; /* highest seq that may be served: all, or what was durable while nobody has opened the log this boot */
     uint64_t capped_first; /* first seq kept, then */
+    uint64_t known;        /* told by kt_reader_know_durable: never capped below */
     bool sealed;           /* the record before was the seal of this segment */
     bool exact;            /* the table has seen every record of this segment before `at` */
     uint32_t idle;         /* times in a row that there was nothing */
@@ -25,6 +26,7 @@ struct kt_reader {
 
     kt_segment segment;
     kt_index index;
+    const kt_reader *live; /* told by kt_reader_borrow, or NULL */
     kt_control *control;
     uint64_t generation; /* of the control page when the segment was looked up */
     uint64_t boot_key;
@@ -46,6 +48,8 @@ static kt_code reader_look(kt_reader *reader)
         return KT_OK;
     kt_code code = kt_state_read(reader->dir, &state, &reader->err);
     reader->cap = code == KT_OK ? state.durable : 0;
+    if (code == KT_OK && reader->cap < reader->known)
+        reader->cap = reader->known;
     reader->capped_first = code == KT_OK ? state.first_seq : 0;
     return code;
 }
@@ -180,7 +184,30 @@ kt_code kt_reader_subject_find(const kt_reader *reader, kt_text name, kt_reader_
     return KT_OK;
 }
 
+void kt_reader_know_durable(kt_reader *reader, uint64_t seq)
+{
+    if (seq > reader->known)
+        reader->known = seq;
+    if (seq > reader->cap)
+        reader->cap = seq;
+}
+
+void kt_reader_borrow(kt_reader *reader, const kt_reader *live)
+{
+    reader->live = live;
+}
+
 /* ---- finding segments ---- */
+
+/* The index of this segment in memory, where there is one. */
+static const kt_index *reader_borrowed(const kt_reader *reader, kt_seg_name name)
+{
+    const kt_reader *live = reader->live;
+    bool same = live != NULL && live->follows && live->map != NULL && live->segment.name.first_seq == name.first_seq &&
+                live->segment.name.generation == name.generation;
+
+    return same ? &live->index : NULL;
+}
 
 /* The newest generation of every segment. */
 static kt_code reader_names(kt_reader *reader, kt_seg_names *out_names)
@@ -273,10 +300,13 @@ static void reader_skip(kt_reader *reader, const kt_index *index, const kt_index
 static kt_code reader_walk(kt_reader *reader, uint64_t seq)
 {
     kt_index index;
+    const kt_index *borrowed = reader_borrowed(reader, reader->segment.name);
     const kt_rec *rec;
     kt_code code = KT_OK;
 
-    if (!reader->follows && seq - reader->seq > KT_INDEX_RECORDS &&
+    if (!reader->follows && borrowed != NULL) {
+        reader_skip(reader, borrowed, kt_index_mark_at(borrowed, seq));
+    } else if (!reader->follows && seq - reader->seq > KT_INDEX_RECORDS &&
         kt_index_load(&index, reader->dir, reader->segment.name) == KT_OK) {
         reader_skip(reader, &index, kt_index_mark_at(&index, seq));
         kt_index_done(&index);
@@ -401,7 +431,9 @@ kt_code kt_reader_seek(kt_reader *reader, uint64_t epoch, uint64_t seq, kt_lost 
 
     if (seq == 0)
         seq = 1;
-    if (epoch != 0) { /* what epochs there are is only known at the end */
+    if (epoch != 0 && reader->live != NULL && reader->live->follows) {
+        cut = epoch_cut(&reader->live->subjects.list[0], epoch, seq);
+    } else if (epoch != 0) { /* what epochs there are is only known at the end */
         code = kt_reader_seek_end(reader, err);
         if (code != KT_OK)
             return code;
@@ -447,6 +479,11 @@ kt_code kt_reader_seek_time(kt_reader *reader, int64_t time_ns, kt_err *err)
         kt_index_done(&index);
         if (!older)
             break;
+    }
+    if (names.count > 0 && from_seq == names.list[names.count - 1].first_seq) {
+        const kt_index *borrowed = reader_borrowed(reader, names.list[names.count - 1]);
+        const kt_index_mark *mark = borrowed != NULL ? kt_index_mark_time(borrowed, time_ns) : NULL;
+        from_seq = mark != NULL ? mark->seq : from_seq;
     }
     free(names.list);
     reader->follows = false;

@@ -30,6 +30,16 @@ typedef struct kt_lost {
 kt_code kt_reader_open(const char *dir, const uint8_t *boot_id, kt_reader **out_reader, kt_err *err);
 void kt_reader_close(kt_reader *reader);
 
+/* The caller knows that records up to `seq` are durable, because it saw them below kt_reader_durable() and wrote that down
+ * (a cursor, an admit). After a power cut the state file may say less than that: it is synced less often than the records.
+ * Until a writer has opened the log, the reader serves up to there; tell it before kt_reader_seek(). */
+void kt_reader_know_durable(kt_reader *reader, uint64_t seq);
+
+/* `live` follows the same log (it came by kt_reader_seek_end) and outlives this reader: seeks to places that it has passed
+ * ask it for epochs and for the index of the segment it is in, instead of reading that segment from its start. NULL: no
+ * longer. */
+void kt_reader_borrow(kt_reader *reader, const kt_reader *live);
+
 /* Stand before record `seq` (1: the very first; written + 1: the live end). `epoch`: the log epoch that the caller's
  * position was counted in (kt_reader_epoch at that time), 0: not checked, only for positions known to be durable.
  * Where the answer is not KT_OK the reader stands where serving can go on, and *out_lost (may be NULL) names the range.

@@ -127,6 +127,8 @@ static kt_code recorder_open(kt_recorder *recorder, kt_err *err)
     if (code == KT_NOENT && recorder->cursor.seq == 0)
         return KT_EMPTY;
     if (code == KT_OK)
+        kt_reader_know_durable(recorder->reader, recorder->cursor.seq);
+    if (code == KT_OK)
         code = kt_reader_seek(recorder->reader, recorder->cursor.epoch, recorder->cursor.seq + 1, &recorder->lost, err);
     if (code == KT_GONE)
         return KT_OK; /* `lost` says what */
