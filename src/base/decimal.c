@@ -377,3 +377,45 @@ size_t kt_i128_format_trimmed(char *out, size_t size, kt_i128 m, uint32_t scale)
 {
     return i128_write(out, size, m, scale, true);
 }
+
+kt_code kt_sum_add(kt_sum a, kt_sum b, kt_sum *out_sum)
+{
+    uint8_t scale = a.scale > b.scale ? a.scale : b.scale;
+    kt_i128 left;
+    kt_i128 right;
+    kt_i128 sum;
+    kt_code code = kt_i128_mul(kt_sum_value(a), kt_pow10_i128((uint32_t)(scale - a.scale)), &left);
+
+    if (code == KT_OK)
+        code = kt_i128_mul(kt_sum_value(b), kt_pow10_i128((uint32_t)(scale - b.scale)), &right);
+    if (code == KT_OK)
+        code = kt_i128_add(left, right, &sum);
+    if (code == KT_OK)
+        *out_sum = kt_sum_of(sum, scale);
+    return code;
+}
+
+kt_code kt_sum_ratio(kt_sum pq, kt_sum q, uint8_t scale, kt_decimal *out_ratio)
+{
+    kt_code code = KT_RANGE;
+
+    for (int32_t digits = scale < KT_SCALE_MAX ? scale : KT_SCALE_MAX; code == KT_RANGE && digits >= 0; digits--) {
+        int32_t shift = digits + q.scale - pq.scale; /* of the quotient of the mantissas */
+        kt_i128 num = kt_sum_value(pq);
+        kt_i128 den = kt_sum_value(q);
+        kt_i128 ratio;
+
+        if (shift > 38)
+            continue; /* 10^shift itself does not fit */
+        code = shift >= 0 ? kt_i128_mul(num, kt_pow10_i128((uint32_t)shift), &num)
+                          : kt_i128_mul(den, kt_pow10_i128((uint32_t)-shift), &den);
+        if (code != KT_OK)
+            continue;
+        ratio = kt_div_half_even(num, den);
+        if (ratio > INT64_MAX || ratio < -INT64_MAX)
+            code = KT_RANGE;
+        else
+            *out_ratio = (kt_decimal){ .m = (int64_t)ratio, .scale = (uint8_t)digits };
+    }
+    return code;
+}

@@ -110,4 +110,10 @@ static inline kt_code kt_i128_mul(kt_i128 a, kt_i128 b, kt_i128 *out_product)
     return KT_OK;
 }
 
+/* a + b at the greater of their scales (0 to KT_SUM_SCALE_MAX). KT_RANGE: it does not fit 128 bits. */
+kt_code kt_sum_add(kt_sum a, kt_sum b, kt_sum *out_sum);
+
+/* pq / q, q above 0, at `scale`, or at the greatest scale below it that fits, half to even. KT_RANGE: none does. */
+kt_code kt_sum_ratio(kt_sum pq, kt_sum q, uint8_t scale, kt_decimal *out_ratio);
+
 #endif

@@ -239,6 +239,37 @@ static void sums_of_128_bits(void **state)
     assert_true(kt_pow10_i128(3) == 1000);
 }
 
+static void sums_are_added_and_divided_exactly(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t pq, q;
+        uint8_t pq_scale, q_scale, scale;
+        kt_code code;
+        int64_t ratio;
+        uint8_t ratio_scale;
+    } rows[] = {
+        { "as many digits as asked for", 10001, 2, 2, 0, 4, KT_OK, 500050, 4 },
+        { "half to even, down", 5, 2, 0, 0, 0, KT_OK, 2, 0 },
+        { "half to even, up", 7, 2, 0, 0, 0, KT_OK, 4, 0 },
+        { "the greatest scale that fits", INT64_MAX, 1, 0, 0, 2, KT_OK, INT64_MAX, 0 },
+        { "none fits", INT64_MAX, 1, 0, 1, 2, KT_RANGE, 0, 0 },
+        { "scales far apart", 1, 1, 0, 36, 18, KT_RANGE, 0, 0 },
+    };
+    kt_decimal ratio;
+    kt_sum sum;
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        KT_ROW(rows[i].name, kt_sum_ratio(kt_sum_of(rows[i].pq, rows[i].pq_scale),
+                                 kt_sum_of(rows[i].q, rows[i].q_scale), rows[i].scale, &ratio) == rows[i].code);
+        if (rows[i].code == KT_OK)
+            KT_ROW(rows[i].name, ratio.m == rows[i].ratio && ratio.scale == rows[i].ratio_scale);
+    }
+    assert_int_equal(kt_sum_add(kt_sum_of(15, 1), kt_sum_of(-25, 2), &sum), KT_OK);
+    assert_true(kt_sum_value(sum) == 125 && sum.scale == 2);
+    assert_int_equal(kt_sum_add(kt_sum_of(kt_pow10_i128(38), 0), kt_sum_of(1, 1), &sum), KT_RANGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +280,7 @@ int main(void)
         cmocka_unit_test(comparing_is_by_value),
         cmocka_unit_test(division_rounds_half_to_even),
         cmocka_unit_test(sums_of_128_bits),
+        cmocka_unit_test(sums_are_added_and_divided_exactly),
     };
 
     return cmocka_run_group_tests_name("decimal", tests, NULL, NULL);

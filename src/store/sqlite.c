@@ -243,8 +243,8 @@ static kt_code identify(kt_store *store, int64_t *out_version, kt_err *err)
     if (code != KT_OK)
         return code;
     if (application != APPLICATION_ID && (tables != 0 || *out_version != 0))
-        return kt_fail(err, KT_ARG, "store '%s' is the database of another program: set store.path to another file",
-            store->path);
+        return kt_fail(
+            err, KT_ARG, "store '%s' is the database of another program: set store.path to another file", store->path);
     if (*out_version > (int64_t)kt_store_migration_count)
         return kt_fail(err, KT_VERSION,
             "store '%s' was made by a newer kontor (version %lld; this one knows %u): run that one, or set store.path to "
@@ -672,61 +672,19 @@ static kt_code put_correction(kt_store *store, kt_text venue, kt_text symbol, co
     return run(store, &binder, err);
 }
 
-/* a + b at the greater of their scales. */
-static kt_code add_sums(kt_sum a, kt_sum b, kt_sum *out_sum)
-{
-    uint8_t scale = a.scale > b.scale ? a.scale : b.scale;
-    kt_i128 left;
-    kt_i128 right;
-    kt_i128 sum;
-    kt_code code = kt_i128_mul(kt_sum_value(a), kt_pow10_i128((uint32_t)(scale - a.scale)), &left);
-
-    if (code == KT_OK)
-        code = kt_i128_mul(kt_sum_value(b), kt_pow10_i128((uint32_t)(scale - b.scale)), &right);
-    if (code == KT_OK)
-        code = kt_i128_add(left, right, &sum);
-    if (code == KT_OK)
-        *out_sum = kt_sum_of(sum, scale);
-    return code;
-}
-
-/* sum_pq / sum_q at `scale`, or at the greatest scale below it that fits, half to even. */
-static kt_code divide(kt_sum sum_pq, kt_sum sum_q, uint8_t scale, kt_decimal *out_price)
-{
-    kt_code code = KT_RANGE;
-
-    for (int32_t digits = scale < KT_SCALE_MAX ? scale : KT_SCALE_MAX; code == KT_RANGE && digits >= 0; digits--) {
-        int32_t shift = digits + sum_q.scale - sum_pq.scale; /* of the quotient of the mantissas */
-        kt_i128 num = kt_sum_value(sum_pq);
-        kt_i128 den = kt_sum_value(sum_q);
-        kt_i128 price;
-
-        code = shift >= 0 ? kt_i128_mul(num, kt_pow10_i128((uint32_t)shift), &num)
-                          : kt_i128_mul(den, kt_pow10_i128((uint32_t)-shift), &den);
-        if (code != KT_OK)
-            continue;
-        price = kt_div_half_even(num, den);
-        if (price > INT64_MAX || price < -INT64_MAX)
-            code = KT_RANGE;
-        else
-            *out_price = (kt_decimal){ .m = (int64_t)price, .scale = (uint8_t)digits };
-    }
-    return code;
-}
-
 /* Add the deltas to what stands; a value without trades is none any more. */
 static kt_code correct_value(
     kt_store *store, const vwap_row *row, const kt_ev_correction *correction, vwap_row *out_row, kt_err *err)
 {
     vwap_row sum = *row;
-    kt_code code = add_sums(row->sum_pq, correction->delta_pq, &sum.sum_pq);
+    kt_code code = kt_sum_add(row->sum_pq, correction->delta_pq, &sum.sum_pq);
 
     sum.trades += correction->delta_trades;
     sum.revision++;
     if (code == KT_OK)
-        code = add_sums(row->sum_q, correction->delta_q, &sum.sum_q);
+        code = kt_sum_add(row->sum_q, correction->delta_q, &sum.sum_q);
     if (code == KT_OK && sum.trades > 0 && kt_sum_value(sum.sum_q) > 0)
-        code = divide(sum.sum_pq, sum.sum_q, correction->price_scale, &sum.price);
+        code = kt_sum_ratio(sum.sum_pq, sum.sum_q, correction->price_scale, &sum.price);
     if (code != KT_OK)
         return kt_fail(err, code, "store '%s': a correction from mark %lld to %lld leaves the range of sums",
             store->path, (long long)correction->mark_from, (long long)correction->mark_to);
