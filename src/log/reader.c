@@ -307,7 +307,7 @@ static kt_code reader_walk(kt_reader *reader, uint64_t seq)
     if (!reader->follows && borrowed != NULL) {
         reader_skip(reader, borrowed, kt_index_mark_at(borrowed, seq));
     } else if (!reader->follows && seq - reader->seq > KT_INDEX_RECORDS &&
-        kt_index_load(&index, reader->dir, reader->segment.name) == KT_OK) {
+               kt_index_load(&index, reader->dir, reader->segment.name) == KT_OK) {
         reader_skip(reader, &index, kt_index_mark_at(&index, seq));
         kt_index_done(&index);
     }
