@@ -1,9 +1,11 @@
 #include "edge/edge.h"
 
+#include "base/time.h"
 #include "edge/hub.h"
 #include "edge/latest.h"
 #include "edge/rest.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +31,11 @@ static void on_publish(void *ctx)
 
 static kt_code open_hub(kt_edge *edge, const kt_edge_options *options, kt_err *err)
 {
-    char watch[64];
+    char values[64];
+    char corrections[64];
 
-    snprintf(watch, sizeof watch, "vwap.%s.>", options->config->interval_name);
+    snprintf(values, sizeof values, "vwap.%s.>", options->config->interval_name);
+    snprintf(corrections, sizeof corrections, "correction.%s.>", options->config->interval_name);
     return kt_hub_open(
         &(kt_hub_options){
             .loop = options->loop,
@@ -41,7 +45,7 @@ static kt_code open_hub(kt_edge *edge, const kt_edge_options *options, kt_err *e
             .client_max = options->config->edge_client_max,
             .buffer_bytes = options->config->edge_client_buffer_bytes,
             .silence_ms = options->config->edge_silence_ms,
-            .watch = watch,
+            .watch = { values, corrections },
             .on_watched = on_watched,
             .watch_ctx = edge,
         },
@@ -95,6 +99,24 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
 out:
     kt_edge_close(edge);
     return code;
+}
+
+void kt_edge_leave(kt_edge *edge)
+{
+    kt_edge_counts counts;
+    int64_t left_ns = KT_EDGE_LEAVE_MS * KT_NS_PER_MS;
+    int64_t end_ns;
+
+    kt_hub_leave(edge->hub);
+    if (kt_loop_turn(edge->loop, 0, NULL) != KT_OK)
+        return;
+    end_ns = kt_loop_now(edge->loop) + left_ns;
+    for (kt_edge_count(edge, &counts); counts.clients > 0 && left_ns > 0; kt_edge_count(edge, &counts)) {
+        if (kt_loop_turn(edge->loop, left_ns, NULL) != KT_OK)
+            return;
+        poll(NULL, 0, 1); /* the loop of a lane that stops does not wait by itself */
+        left_ns = end_ns - kt_loop_now(edge->loop);
+    }
 }
 
 void kt_edge_close(kt_edge *edge)

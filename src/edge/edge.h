@@ -26,6 +26,7 @@
 #define KT_EDGE_ASK_MAX 256       /* questions to other lanes that are open at once; beyond that: 503 */
 #define KT_EDGE_ASK_MS 2000       /* an unanswered question is answered with 503 after this time */
 #define KT_EDGE_MESSAGE_MAX 65536 /* bytes of one message of a client; longer ones close the connection (1009) */
+#define KT_EDGE_LEAVE_MS 1000     /* clients have so long to take what is queued and to answer the close */
 
 typedef struct kt_edge kt_edge;
 
@@ -57,7 +58,12 @@ typedef struct kt_edge_options {
  * A source that can not be read is no reason to fail: it is tried again. */
 kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err *err);
 
-/* Ends all connections and readers. NULL is fine. */
+/* Take leave: every WebSocket client gets what is queued for it, `disconnect` with the code "stopping" and a close 1001;
+ * answers to requests go out; new WebSocket clients are refused (503). Turns the loop until the last client has gone, at
+ * most KT_EDGE_LEAVE_MS. For an orderly end; not from within a turn. */
+void kt_edge_leave(kt_edge *edge);
+
+/* Ends all connections and readers, without a word. NULL is fine. */
 void kt_edge_close(kt_edge *edge);
 
 /* The port that is listened on, for port 0. */

@@ -48,6 +48,7 @@ static void feed_stop(void *state)
 
     if (feed == NULL)
         return;
+    kt_edge_leave(feed->edge);
     kt_edge_close(feed->edge);
     feed->edge = NULL;
     feed_free(feed);

@@ -90,7 +90,8 @@ static kt_hub_subject *subject_add(kt_hub *hub, kt_hub_source *source, uint32_t 
     subject->source = source;
     subject->id = id;
     subject->name = name;
-    subject->watched = hub->watch != NULL && kt_subject_match(kt_text_of(hub->watch), name);
+    for (int i = 0; i < KT_HUB_WATCH_MAX; i++)
+        subject->watched |= hub->watch[i] != NULL && kt_subject_match(kt_text_of(hub->watch[i]), name);
     return subject;
 }
 
@@ -440,10 +441,13 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
     kt_link_init(&hub->waiting);
     kt_link_init(&hub->replays);
     hub->scratch = malloc(KT_HUB_EVENT_MAX); /* pages that no event needs are never touched */
-    if (options->watch != NULL)
-        hub->watch = strdup(options->watch);
-    if (hub->scratch == NULL || (options->watch != NULL && hub->watch == NULL)) {
-        code = kt_fail(err, KT_SYS, "no memory for the edge");
+    if (hub->scratch == NULL)
+        code = KT_SYS;
+    for (int i = 0; i < KT_HUB_WATCH_MAX; i++)
+        if (options->watch[i] != NULL && (hub->watch[i] = strdup(options->watch[i])) == NULL)
+            code = KT_SYS;
+    if (code != KT_OK) {
+        kt_fail(err, code, "no memory for the edge");
         goto out;
     }
     for (; hub->source_count < options->source_count; hub->source_count++)
@@ -476,7 +480,8 @@ void kt_hub_free(kt_hub *hub)
     for (uint32_t i = 0; i < hub->source_count; i++)
         source_done(&hub->sources[i]);
     free(hub->scratch);
-    free(hub->watch);
+    for (int i = 0; i < KT_HUB_WATCH_MAX; i++)
+        free(hub->watch[i]);
     free(hub);
 }
 

@@ -23,6 +23,7 @@
 #include "net/http_server.h"
 
 enum {
+    KT_HUB_WATCH_MAX = 2,           /* patterns that the house itself listens to */
     KT_HUB_SUBSCRIPTION_MAX = 1024, /* of one client */
     KT_HUB_CHANNELS_MAX = 1000,     /* listed by one answer to op channels, and half a buffer of bytes */
     KT_HUB_LIVE_MAX = 4096,         /* live records a log and turn */
@@ -44,15 +45,19 @@ typedef struct kt_hub_options {
     uint32_t client_max;
     uint32_t buffer_bytes; /* at least 65536 */
     uint32_t silence_ms;
-    /* Records of subjects that match `watch` (NULL: none) are also given to this function: at start the newest of each
-     * subject, then every new one. */
-    const char *watch;
+    /* Records of subjects that match one of `watch` (NULL: none) are also given to this function: at start the newest of
+     * each subject, then every new one. */
+    const char *watch[KT_HUB_WATCH_MAX];
     void (*on_watched)(void *ctx, kt_text subject, const kt_rec *rec);
     void *watch_ctx;
 } kt_hub_options;
 
 /* KT_ARG, KT_LIMIT: an option. A log that can not be read is no reason to fail: it is tried again. */
 kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err);
+
+/* Say goodbye to every client (`disconnect`, then close 1001) and take no new ones. They are gone once they have
+ * answered. */
+void kt_hub_leave(kt_hub *hub);
 
 /* Ends all connections at once. NULL is fine. */
 void kt_hub_free(kt_hub *hub);

@@ -486,12 +486,35 @@ static void on_close(void *ctx, kt_ws_conn *conn, uint16_t code, kt_text reason)
     kt_client_free(ctx);
 }
 
+/* The last message, and the reason again in the close frame. */
+static void disconnect(
+    kt_hub_client *client, uint16_t close_code, const char *code, const char *reason, const char *close_reason)
+{
+    kt_message message;
+    uint8_t *body;
+
+    begin(client, &message, "disconnect");
+    kt_json_member_text(&message.json, "code", kt_text_of(code));
+    kt_json_member_text(&message.json, "reason", kt_text_of(reason));
+    if (kt_message_end(&message) == KT_OK) /* no room for it: the close frame, which has its own, says it, too */
+        (void)put(client, message.frame, message.size, message.body_at, &body);
+    kt_ws_close(client->conn, close_code, kt_text_of(close_reason));
+}
+
+void kt_hub_leave(kt_hub *hub)
+{
+    hub->leaving = true;
+    for (kt_ws_conn *conn = NULL; (conn = kt_ws_server_next(hub->ws, conn)) != NULL;)
+        if (kt_ws_is_open(conn))
+            disconnect(kt_ws_ctx(conn), KT_WS_CLOSE_GOING_AWAY, "stopping",
+                "the house stops; come back with your epoch and offset", "the house stops");
+}
+
 static void silence_due(kt_timer *timer)
 {
     kt_hub_client *client = timer->ctx;
     kt_hub *hub = client->hub;
     int64_t silent_at = kt_ws_heard_ns(client->conn) + hub->silence_ns;
-    kt_message message;
     char text[160];
 
     if (silent_at > kt_loop_now(hub->loop)) {
@@ -503,18 +526,18 @@ static void silence_due(kt_timer *timer)
     snprintf(text, sizeof text,
         "nothing was heard for %lld ms; any frame will do, such as {\"op\":\"ping\"} or a ping frame",
         (long long)(hub->silence_ns / KT_NS_PER_MS));
-    begin(client, &message, "disconnect");
-    kt_json_member_text(&message.json, "code", KT_TEXT("silent"));
-    kt_json_member_text(&message.json, "reason", kt_text_of(text));
-    say(client, &message);
+    disconnect(client, KT_WS_CLOSE_POLICY, "silent", text, "silent for too long");
     hub->counts.silent_closed++;
-    kt_ws_close(client->conn, KT_WS_CLOSE_POLICY, KT_TEXT("silent for too long"));
 }
 
 void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
 {
-    kt_hub_client *client = calloc(1, sizeof *client);
+    kt_hub_client *client = hub->leaving ? NULL : calloc(1, sizeof *client);
 
+    if (hub->leaving) {
+        kt_http_fail(http, exchange, 503, "the house stops; try again when it is back");
+        return;
+    }
     if (client == NULL) {
         kt_http_fail(http, exchange, 503, "no memory for one more client; try again later");
         return;

@@ -108,9 +108,10 @@ struct kt_hub {
     uint32_t buffer_bytes;
     uint32_t answer_reserve; /* bytes of a client's buffer that events leave free */
     int64_t silence_ns;
-    char *watch;
+    char *watch[KT_HUB_WATCH_MAX];
     void (*on_watched)(void *ctx, kt_text subject, const kt_rec *rec);
     void *watch_ctx;
+    bool leaving;
     uint32_t watch_open; /* watched subjects whose newest record is still being looked for */
     kt_link_node waiting;
     kt_link_node replays;

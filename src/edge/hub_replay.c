@@ -32,6 +32,7 @@ static kt_reader *reader_take(kt_hub *hub, kt_hub_source *source)
         return NULL;
     if (kt_reader_open(source->dir, hub->has_boot_id ? hub->boot_id : NULL, &reader, &source->err) != KT_OK)
         return NULL; /* it is asked for again in the next turn */
+    kt_reader_borrow(reader, source->live);
     source->reader_count++;
     return reader;
 }

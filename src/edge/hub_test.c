@@ -616,6 +616,47 @@ static void silence(void **state)
     kt_test_house_close(&house);
 }
 
+/* The house stops: everybody gets what is queued, then the reason; who does not answer is waited for, but not long. */
+static void house_stops(void **state)
+{
+    kt_test_house house;
+    kt_test_client client;
+    kt_test_client full;
+    int64_t begun_ns;
+    kt_edge_counts counts;
+
+    kt_test_house_open(&house, "edge: {port: 0, silence_ms: 600000, client_buffer_bytes: 65536}\n", 1 << 20, 0);
+    write_trades(&house, BTC, 1, 1);
+    kt_test_client_open(&full, &house);
+    say_subscribe(&full, BTC, "\"live\"", true);
+    kt_test_client_want(&full, "answer");
+    for (uint64_t number = 2; number <= 20000; number++) {
+        kt_test_trade(&house, BTC, number);
+        if (number % 50 == 0)
+            kt_test_house_turn(&house);
+    }
+    kt_test_client_open(&client, &house);
+    say_subscribe(&client, BTC, "\"live\"", false);
+    kt_test_client_want(&client, "answer");
+    write_trades(&house, BTC, 20001, 20010);
+    want_events(&client, 20001, 20002);
+    while (kt_edge_pending(house.edge))
+        kt_test_house_turn(&house);
+    begun_ns = kt_test_now_ns();
+    kt_edge_leave(house.edge);
+    assert_true(kt_test_now_ns() - begun_ns < KT_TEST_BOUND_S * KT_NS_PER_S);
+    kt_edge_count(house.edge, &counts);
+    assert_int_equal(counts.clients, 2); /* neither answers a close */
+    want_events(&client, 20003, 20010);
+    kt_test_client_want(&client, "disconnect");
+    assert_string_equal(kt_test_client_text(&client, "code"), "stopping");
+    assert_null(kt_test_client_next(&client));
+    assert_int_equal(client.close_code, KT_WS_CLOSE_GOING_AWAY);
+    kt_test_client_close(&client);
+    kt_test_client_close(&full);
+    kt_test_house_close(&house);
+}
+
 typedef struct refusal_row {
     const char *name;
     const char *message;
@@ -736,6 +777,7 @@ int main(void)
         cmocka_unit_test(edge_restarts),
         cmocka_unit_test(power_cut),
         cmocka_unit_test(silence),
+        cmocka_unit_test(house_stops),
         cmocka_unit_test(refusals_keep_the_connection),
         cmocka_unit_test(clients_come_and_go),
     };

@@ -27,7 +27,7 @@
  *          gap         events of a channel that are lost while it is heard: `lost`, `reason`. It goes on behind lost.to
  *          epoch       a channel has a new epoch: `epoch`, `before`, `first_offset`; `lost` where the client heard more
  *                      than is left
- *          disconnect  the connection ends: `code`, `reason`
+ *          disconnect  the connection ends: `code` (silent, stopping), `reason`
  */
 #ifndef KT_EDGE_PROTOCOL_H
 #define KT_EDGE_PROTOCOL_H

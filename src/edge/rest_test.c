@@ -193,6 +193,77 @@ static void latest_is_the_newest(void **state)
     check(&revised, 1);
 }
 
+static void put_value(const char *symbol, int64_t mark_ns, uint64_t trades)
+{
+    char subject[64];
+    kt_ev_vwap vwap;
+
+    snprintf(subject, sizeof subject, "vwap.5m.binance.%s", symbol);
+    kt_event_init(KT_EV_VWAP, &vwap);
+    vwap.mark = mark_ns;
+    vwap.window = 300 * KT_NS_PER_S;
+    vwap.price = (kt_decimal){ 100, 2 };
+    vwap.sum_pq = kt_sum_of((kt_i128)trades * 1000, 3);
+    vwap.sum_q = kt_sum_of((kt_i128)trades * 10, 1);
+    vwap.trades = trades;
+    vwap.revision = 2;
+    vwap.validated = true;
+    kt_test_event(&house, KT_EV_VWAP, subject, &vwap);
+}
+
+static void put_range(const char *symbol, int64_t from_ns, int64_t to_ns, int64_t pq, int64_t q, int64_t trades)
+{
+    char subject[64];
+    kt_ev_correction correction;
+
+    snprintf(subject, sizeof subject, "correction.5m.binance.%s", symbol);
+    kt_event_init(KT_EV_CORRECTION, &correction);
+    correction.mark_from = from_ns;
+    correction.mark_to = to_ns;
+    correction.window = 300 * KT_NS_PER_S;
+    correction.delta_pq = kt_sum_of(pq, 3);
+    correction.delta_q = kt_sum_of(q, 1);
+    correction.delta_trades = trades;
+    correction.price_scale = 2;
+    kt_test_event(&house, KT_EV_CORRECTION, subject, &correction);
+}
+
+/* A later change of validated trades comes as a range of marks; whoever asks sees it at once, by the exact sums. */
+static void latest_follows_corrections_of_ranges(void **state)
+{
+    static const row before = { "the value", "GET /latest?ticker=ETH", 200, "\"price\":\"1\"," };
+    static const row after = { "corrected", "GET /latest?ticker=ETH", 200, "\"price\":\"1.5\"," };
+    static const row same = { "ranges elsewhere change nothing", "GET /latest?ticker=ETH", 200, "\"price\":\"1.5\"," };
+    static const row again = { "and again, half to even", "GET /latest?ticker=ETH", 200, "\"price\":\"1.33\"," };
+    static const row none = { "no trade is left", "GET /latest?ticker=ETH", 404, "no price yet" };
+    int64_t mark_ns = INT64_C(1684083600000) * KT_NS_PER_MS;
+
+    put_value("ETH/USDT", mark_ns, 2);
+    check(&before, 1);
+    put_range("ETH/USDT", mark_ns - KT_NS_PER_S, mark_ns + KT_NS_PER_S, 1000, 0, 0);
+    check(&after, 1);
+    put_range("ETH/USDT", mark_ns + KT_NS_PER_S, mark_ns + 2 * KT_NS_PER_S, 1000, 0, 0);
+    put_range("ETH/USDT", mark_ns - 2 * KT_NS_PER_S, mark_ns - KT_NS_PER_S, 1000, 0, 0);
+    check(&same, 1);
+    kt_test_house_open_edge(
+        &house, ask, &the_keep); /* the newest correction lies elsewhere, the value stands before it */
+    for (int i = 0; i < 10; i++)
+        kt_test_house_turn(&house);
+    check(&before, 1);
+    put_range("ETH/USDT", mark_ns, mark_ns, 1000, 0, 0); /* one mark, but a range all the same: it has no revision */
+    check(&after, 1);
+    kt_test_house_open_edge(&house, ask, &the_keep); /* now it is the newest, and is read back */
+    for (int i = 0; i < 10; i++)
+        kt_test_house_turn(&house);
+    check(&after, 1);
+    put_range("ETH/USDT", mark_ns, mark_ns, 1000, 10, 1);
+    check(&again, 1);
+    put_range("ETH/USDT", mark_ns, mark_ns, -4000, -30, -3);
+    check(&none, 1);
+    put_value("ETH/USDT", mark_ns + KT_NS_PER_S, 3);
+    check(&before, 1);
+}
+
 static void page_is_not_sent_twice(void **state)
 {
     const char *answer;
@@ -232,6 +303,7 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(historical),
         cmocka_unit_test(latest_is_the_newest),
+        cmocka_unit_test(latest_follows_corrections_of_ranges),
         cmocka_unit_test(page_is_not_sent_twice),
         cmocka_unit_test(addresses),
     };

@@ -134,7 +134,7 @@ void kt_test_house_turn(kt_test_house *house)
         fail_msg("%s", err.msg);
 }
 
-static uint64_t append(kt_test_house *house, uint16_t kind, const char *subject, const void *event)
+uint64_t kt_test_event(kt_test_house *house, uint16_t kind, const char *subject, const void *event)
 {
     uint8_t payload[4096];
     uint32_t size;
@@ -164,7 +164,7 @@ uint64_t kt_test_trade(kt_test_house *house, const char *subject, uint64_t numbe
     trade.quantity = (kt_decimal){ .m = 12, .scale = 4 };
     trade.trade_id = kt_text_of(id);
     trade.trade_number = number;
-    return append(house, KT_EV_TRADE, subject, &trade);
+    return kt_test_event(house, KT_EV_TRADE, subject, &trade);
 }
 
 uint64_t kt_test_vwap(kt_test_house *house, const char *subject, int64_t mark_ns, const char *price, uint32_t revision)
@@ -177,7 +177,7 @@ uint64_t kt_test_vwap(kt_test_house *house, const char *subject, int64_t mark_ns
     assert_int_equal(kt_decimal_parse(kt_text_of(price), &vwap.price), KT_OK);
     vwap.trades = 1;
     vwap.revision = revision;
-    return append(house, KT_EV_VWAP, subject, &vwap);
+    return kt_test_event(house, KT_EV_VWAP, subject, &vwap);
 }
 
 /* ---- clients ---- */

@@ -29,7 +29,8 @@ void kt_test_house_open_edge(
     kt_test_house *house, kt_edge_ask ask, void *ask_ctx); /* kt_test_house_open did it: anew */
 void kt_test_house_close(kt_test_house *house);
 
-/* Append events. Returns the seq. */
+/* Append events (kt_test_event: the struct of any kind). Returns the seq. */
+uint64_t kt_test_event(kt_test_house *house, uint16_t kind, const char *subject, const void *event);
 uint64_t kt_test_trade(kt_test_house *house, const char *subject, uint64_t number);
 uint64_t kt_test_vwap(kt_test_house *house, const char *subject, int64_t mark_ns, const char *price, uint32_t revision);
 
