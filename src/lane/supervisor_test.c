@@ -326,11 +326,18 @@ static void kill_9_at_random_points_gives_each_output_once_and_no_gap(void **sta
     for (uint32_t i = 0; i < kills; i++) {
         uint32_t lane = (uint32_t)kt_rng_below(&rng, 3);
         uint64_t before[2] = { atomic_load(&world->applied[0]), atomic_load(&world->applied[1]) };
+        uint32_t starts[2];
         kt_supervisor_turn(self.supervisor, (int64_t)kt_rng_below(&rng, 3000000), NULL);
-        if (lane != KEEP)
-            kill_lane(&self, MARKET);
-        if (lane != MARKET)
-            kill_lane(&self, KEEP);
+        for (uint32_t k = MARKET; k <= KEEP; k++) {
+            bool killed = lane != 1 - k;
+
+            starts[k] = atomic_load(&page(&self, k)->generation) + (killed && atomic_load(&page(&self, k)->pid) > 0);
+            if (killed)
+                kill_lane(&self, k);
+        }
+        /* Only from then on the board speaks of the lanes that live now. */
+        TURN_UNTIL(&self, atomic_load(&page(&self, MARKET)->generation) >= starts[MARKET] &&
+                              atomic_load(&page(&self, KEEP)->generation) >= starts[KEEP]);
         TURN_UNTIL(&self, atomic_load(&world->applied[0]) > before[0] && atomic_load(&world->applied[1]) > before[1]);
         assert_false(is_state(&self, MARKET, KT_BOARD_PARKED));
         assert_false(is_state(&self, KEEP, KT_BOARD_PARKED));
