@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Count the cases of the tests that Meson ran last in the build folders given: N passed, N failed, N skipped.
 
-A program that ends badly (by a signal, at its time limit, with too few cases) without a failed case is one failure."""
+A program that ends badly (by a signal, at its time limit, with too few cases) without a failed case is one failure. What a
+program with failures said about them is printed here: Meson keeps it to itself."""
 import json
 import re
 import sys
@@ -15,8 +16,12 @@ for build in sys.argv[1:]:
             cases = [match for match in map(CASE.match, test.get("stdout", "").splitlines()) if match]
             bad = [match for match in cases if match[1]]
             skips = [match for match in cases if match[3] and not match[1]]
-            for match in bad:
-                print(f"failed: {test['name']}: {match[2].strip()}")
+            told = False  # comments below a failed case belong to it
+            for line in test.get("stdout", "").splitlines() if bad else []:
+                match = CASE.match(line)
+                told = bool(match and match[1]) or told and line.startswith("#")
+                if told:
+                    print(line if line.startswith("#") else f"failed: {test['name']}: {match[2].strip()}")
             for match in skips:
                 print(f"skipped: {test['name']}: {match[2].strip()}: {match[4]}")
             passed += len(cases) - len(bad) - len(skips)
