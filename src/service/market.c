@@ -19,6 +19,9 @@
 
 #define STATS_NS KT_NS_PER_S
 
+/* Venues change ticks and lots of what they trade now and then. */
+#define INSTRUMENTS_NS KT_NS_PER_HOUR
+
 enum {
     TRADE_MAX = 1 << 22, /* trades remembered of one feed */
     NAME_SIZE = 129,
@@ -42,6 +45,7 @@ typedef struct market_venue {
     bool stats_due;
     uint64_t instruments_id; /* of the open request for them, or 0 */
     uint32_t instruments_failures;
+    uint32_t instruments_next; /* symbol that is asked for alone, since all together were refused; 0: all, else + 1 */
     char request_subject[SUBJECT_SIZE];
     char stats_subject[SUBJECT_SIZE];
 } market_venue;
@@ -448,6 +452,8 @@ static void ask_instruments(market_venue *venue, kt_env *env)
     kt_event_init(KT_EV_REQUEST, &ev);
     ev.request_id = venue->instruments_id;
     ev.what = KT_WHAT_INSTRUMENTS;
+    if (venue->instruments_next != 0)
+        ev.symbol = kt_text_of(venue->config->symbols.at[venue->instruments_next - 1]);
     kt_env_request(env, KT_EV_REQUEST, kt_text_of(venue->request_subject), &ev);
 }
 
@@ -584,26 +590,47 @@ static bool answer_good(const kt_ev_answer *answer)
     return answer->status >= 200 && answer->status < 300 && answer->error.n == 0;
 }
 
+/* One unknown symbol makes a venue refuse them all: then each is asked for by itself. Says whether there is a next one. */
+static bool instruments_each(market_venue *venue, const kt_ev_answer *answer)
+{
+    bool refused = answer->status >= 400 && answer->status < 500 && answer->retry_after == 0;
+
+    if (venue->instruments_next == 0)
+        venue->instruments_next = refused && venue->config->symbols.count > 1;
+    else if (refused || answer_good(answer))
+        venue->instruments_next =
+            venue->instruments_next < venue->config->symbols.count ? venue->instruments_next + 1 : 0;
+    else
+        return false; /* asked again after a while */
+    return venue->instruments_next != 0;
+}
+
 static void on_instruments(market *m, kt_env *env, market_venue *venue, const kt_ev_answer *answer)
 {
     int64_t wait = KT_REPAIR_RETRY_NS << (venue->instruments_failures < 16 ? venue->instruments_failures : 16);
+    bool one = venue->instruments_next != 0, next = instruments_each(venue, answer);
 
     venue->instruments_id = 0;
-    if (!answer_good(answer)) {
-        venue->instruments_failures++;
-        wait = wait < KT_REPAIR_RETRY_MAX_NS ? wait : KT_REPAIR_RETRY_MAX_NS;
-        if (answer->retry_after > kt_env_now(env) + wait)
-            wait = answer->retry_after - kt_env_now(env);
-        kt_env_timer(env, TIMER_INSTRUMENTS + (uint64_t)(venue - m->venues), kt_env_now(env) + wait);
-        return;
-    }
-    venue->instruments_failures = 0;
-    for (uint32_t i = 0; i < answer->instruments.count; i++) {
+    for (uint32_t i = 0; answer_good(answer) && i < answer->instruments.count; i++) {
         kt_row_instrument row;
 
         kt_rows_get(&kt_row_table_instrument, &answer->instruments, i, &row);
         learn_instrument(m, env, venue, &row);
     }
+    if (next) {
+        ask_instruments(venue, env);
+        return;
+    }
+    if (answer_good(answer) || (one && venue->instruments_next == 0)) {
+        venue->instruments_failures = 0;
+        wait = INSTRUMENTS_NS;
+    } else {
+        venue->instruments_failures++;
+        wait = wait < KT_REPAIR_RETRY_MAX_NS ? wait : KT_REPAIR_RETRY_MAX_NS;
+        if (answer->retry_after > kt_env_now(env) + wait)
+            wait = answer->retry_after - kt_env_now(env);
+    }
+    kt_env_timer(env, TIMER_INSTRUMENTS + (uint64_t)(venue - m->venues), kt_env_now(env) + wait);
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -888,6 +915,7 @@ static kt_code market_snapshot(const void *state, kt_writer *writer)
         kt_writer_u8(writer, venue->stats_due);
         kt_writer_u64(writer, venue->instruments_id);
         kt_writer_u32(writer, venue->instruments_failures);
+        kt_writer_u32(writer, venue->instruments_next);
     }
     kt_writer_u32(writer, m->feed_count);
     for (uint32_t i = 0; i < m->feed_count; i++) {
@@ -928,6 +956,9 @@ static kt_code venue_restore(market *m, kt_taker *taker)
     venue->stats_due = kt_taker_u8(taker) != 0;
     venue->instruments_id = kt_taker_u64(taker);
     venue->instruments_failures = kt_taker_u32(taker);
+    venue->instruments_next = kt_taker_u32(taker);
+    if (venue != &skipped && venue->instruments_next > venue->config->symbols.count)
+        venue->instruments_next = 0; /* fewer are configured now */
     return taker->code;
 }
 
@@ -994,7 +1025,7 @@ static kt_code market_restore(void *state, uint16_t version, kt_text bytes, kt_e
     kt_taker_init(&taker, bytes.s, bytes.n);
     m->stats_timer = kt_taker_u8(&taker) != 0;
     code = kt_averages_load(m->averages, &taker);
-    count = kt_taker_count(&taker, 4 + 8 + 8 + 8 + 1 + 8 + 4);
+    count = kt_taker_count(&taker, 4 + 8 + 8 + 8 + 1 + 8 + 4 + 4);
     for (uint32_t i = 0; code == KT_OK && i < count; i++)
         code = venue_restore(m, &taker);
     count = kt_taker_count(&taker, 64);

@@ -22,7 +22,7 @@ static const char config_text[] =
     "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}%s]\n";
 
 static const char numbered_venue[] = ", {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
-                                     "\"http://127.0.0.1:1\", symbols: [BTC]}";
+                                     "\"http://127.0.0.1:1\", symbols: [BTC, NOPE, ETH]}";
 
 typedef struct desk {
     kt_env env;
@@ -378,6 +378,35 @@ static void test_too_many_is_for_all(void **state)
     desk_close(&d);
 }
 
+/* A symbol that the venue does not know costs the others nothing; what the venue says is asked for again each hour. */
+static void test_instruments(void **state)
+{
+    static const struct {
+        const char *asked; /* "": all together */
+        uint16_t status;
+    } rows[] = { { "", 400 }, { "BTC", 200 }, { "NOPE", 400 }, { "ETH", 500 }, { "ETH", 200 }, { "", 200 } };
+    kt_ev_lane_start start;
+    desk d;
+
+    desk_open_with(&d, "", numbered_venue);
+    d.venue = "bin";
+    kt_event_init(KT_EV_LANE_START, &start);
+    start.lane = KT_TEXT("market");
+    fake_input(&d.env, &kt_market_service, d.state, KT_EV_LANE_START, "lane.start.market", &start);
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_ev_request request;
+
+        assert_int_equal(count_of(&d, KT_EV_REQUEST), i + 1);
+        assert_true(newest(&d, KT_EV_REQUEST, "request.bin", &request));
+        assert_int_equal(request.what, KT_WHAT_INSTRUMENTS);
+        assert_true(kt_text_equal(request.symbol, kt_text_of(rows[i].asked)));
+        answer(&d, rows[i].status, NULL, 0, 0);
+        wait_for(&d, rows[i].status == 500 ? S : strcmp(rows[i].asked, "ETH") == 0 ? KT_NS_PER_HOUR : 0);
+    }
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), KT_COUNT(rows));
+    desk_close(&d);
+}
+
 /* A gap of three hours: each mark of the windows comes, once and in order, but not all with one input. */
 static void test_gap(void **state)
 {
@@ -480,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_asking),
         cmocka_unit_test(test_too_many_is_for_all),
+        cmocka_unit_test(test_instruments),
         cmocka_unit_test(test_missing_of_numbers),
         cmocka_unit_test(test_snapshot_refused),
         cmocka_unit_test(test_gap),
