@@ -1,5 +1,6 @@
 #include "service/vwap.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,8 @@ typedef struct held {
     uint8_t quantity_scale;
 } held;
 
+_Static_assert(offsetof(held, mark_s) == 0, "the key of lower_bound");
+
 /* In the order of marks; a queue in an array. */
 typedef struct held_list {
     held *at;
@@ -36,6 +39,8 @@ typedef struct deviation {
     uint64_t until;
     uint8_t cause;
 } deviation;
+
+_Static_assert(offsetof(deviation, time_ns) == 0, "the key of lower_bound");
 
 typedef struct deviation_list {
     deviation *at;
@@ -90,6 +95,42 @@ struct kt_averages {
     line *composites;
     uint32_t composite_count;
 };
+
+/* Arrays in order --------------------------------------------------------------------------------------------------- */
+
+/* Index of the first item whose key, its first member, is `key` or more; `count` when there is none. */
+static uint32_t lower_bound(const void *items, uint32_t count, size_t item_size, int64_t key)
+{
+    uint32_t low = 0, high = count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int64_t at;
+
+        memcpy(&at, (const char *)items + middle * item_size, sizeof at);
+        if (at < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Room for one more item of a queue in an array, by moving it to the front or by doubling. */
+static void *room_make(void *items, uint32_t *first, uint32_t count, uint32_t *capacity, size_t item_size)
+{
+    if (*first + count < *capacity)
+        return items;
+    if (*first > *capacity / 2) {
+        memmove(items, (char *)items + *first * item_size, count * item_size);
+        *first = 0;
+        return items;
+    }
+    *capacity = *capacity == 0 ? ARRAY_START : 2 * *capacity;
+    items = realloc(items, *capacity * item_size);
+    kt_assert(items != NULL);
+    return items;
+}
 
 /* Lines ------------------------------------------------------------------------------------------------------------ */
 
@@ -235,17 +276,9 @@ static int64_t line_next(const line *l, int64_t after_s, bool live)
 
 static bool full_ms_in(const kt_average_feed *feed, int64_t from_ns, int64_t to_ns)
 {
-    uint32_t low = 0, high = feed->full_count;
+    uint32_t first = lower_bound(feed->full_ms, feed->full_count, sizeof *feed->full_ms, from_ns - KT_NS_PER_MS + 1);
 
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (feed->full_ms[middle] + KT_NS_PER_MS <= from_ns)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < feed->full_count && feed->full_ms[low] <= to_ns;
+    return first < feed->full_count && feed->full_ms[first] <= to_ns;
 }
 
 static bool line_complete(const line *l, uint32_t window, int64_t mark_s, bool live)
@@ -272,33 +305,14 @@ static bool line_complete(const line *l, uint32_t window, int64_t mark_s, bool l
 
 static void held_push(held_list *list, const held *h)
 {
-    if (list->first + list->count == list->capacity) {
-        if (list->first > list->capacity / 2) {
-            memmove(list->at, list->at + list->first, list->count * sizeof *list->at);
-            list->first = 0;
-        } else {
-            list->capacity = list->capacity == 0 ? ARRAY_START : 2 * list->capacity;
-            list->at = realloc(list->at, list->capacity * sizeof *list->at);
-            kt_assert(list->at != NULL);
-        }
-    }
+    list->at = room_make(list->at, &list->first, list->count, &list->capacity, sizeof *list->at);
     list->at[list->first + list->count++] = *h;
 }
 
 /* Index behind `first` of the first value of this mark or a later one. */
 static uint32_t held_from(const held_list *list, int64_t mark_s)
 {
-    uint32_t low = 0, high = list->count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (list->at[list->first + middle].mark_s < mark_s)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return list->count == 0 ? 0 : lower_bound(list->at + list->first, list->count, sizeof *list->at, mark_s);
 }
 
 static held *held_find(const held_list *list, int64_t mark_s)
@@ -322,17 +336,7 @@ static void held_trim(held_list *list, int64_t before_s)
 
 static uint32_t deviation_from(const deviation_list *list, int64_t time_ns)
 {
-    uint32_t low = 0, high = list->count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (list->at[list->first + middle].time_ns < time_ns)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return list->count == 0 ? 0 : lower_bound(list->at + list->first, list->count, sizeof *list->at, time_ns);
 }
 
 /* The deviation of this trade at this time, or NULL. */
@@ -353,16 +357,7 @@ static void deviation_insert(deviation_list *list, const deviation *d)
 {
     uint32_t i;
 
-    if (list->first + list->count == list->capacity) {
-        if (list->first > list->capacity / 2) {
-            memmove(list->at, list->at + list->first, list->count * sizeof *list->at);
-            list->first = 0;
-        } else {
-            list->capacity = list->capacity == 0 ? ARRAY_START : 2 * list->capacity;
-            list->at = realloc(list->at, list->capacity * sizeof *list->at);
-            kt_assert(list->at != NULL);
-        }
-    }
+    list->at = room_make(list->at, &list->first, list->count, &list->capacity, sizeof *list->at);
     for (i = list->count; i > 0 && list->at[list->first + i - 1].time_ns > d->time_ns; i--)
         ;
     memmove(&list->at[list->first + i + 1], &list->at[list->first + i], (list->count - i) * sizeof *list->at);
@@ -851,11 +846,8 @@ void kt_average_full_ms(kt_average_feed *feed, int64_t ms_ns)
 {
     uint32_t i = feed->full_count;
 
-    if (feed->full_count == feed->full_capacity) {
-        feed->full_capacity = feed->full_capacity == 0 ? ARRAY_START : 2 * feed->full_capacity;
-        feed->full_ms = realloc(feed->full_ms, feed->full_capacity * sizeof *feed->full_ms);
-        kt_assert(feed->full_ms != NULL);
-    }
+    feed->full_ms =
+        room_make(feed->full_ms, &(uint32_t){ 0 }, feed->full_count, &feed->full_capacity, sizeof *feed->full_ms);
     for (; i > 0 && feed->full_ms[i - 1] > ms_ns; i--)
         feed->full_ms[i] = feed->full_ms[i - 1];
     feed->full_ms[i] = ms_ns;
