@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -427,6 +429,300 @@ static void answers_to_commands_wait_for_the_durability_of_the_cause(void **stat
     kt_script_close(&script);
 }
 
+/* ---- what is lost ---- */
+
+static const uint8_t script_boot[16] = "script of a test";
+
+static void foreign_ticks(kt_script *script, uint64_t from, uint64_t to)
+{
+    char id[32];
+
+    for (uint64_t i = from; i <= to; i++) {
+        kt_ev_tick tick = kt_test_tick_of(i, id);
+        kt_script_foreign(script, 100 + (int64_t)i, KT_EV_TICK, KT_TEXT("feed.sim.BTC"), &tick);
+    }
+}
+
+static void turns(kt_script *script, int count)
+{
+    for (int i = 0; i < count; i++)
+        kt_script_turn(script);
+}
+
+static void log_path(const kt_script *script, const char *log, char out[600])
+{
+    snprintf(out, 600, "%s/%s", script->dir, log);
+}
+
+/* The foreign log again, as its writer opens it. `small`: with segments and retention that let it forget. */
+static void foreign_open(kt_script *script, bool small)
+{
+    char dir[600];
+    kt_log_options log;
+
+    log_path(script, "market", dir);
+    kt_log_options_init(&log, dir);
+    log.segment_size = small ? KT_SEGMENT_SIZE_MIN : 1 << 20;
+    log.retention_bytes = small ? 2 * KT_SEGMENT_SIZE_MIN : 0;
+    log.sync = KT_SYNC_INLINE;
+    memcpy(log.boot_id, script_boot, sizeof script_boot);
+    assert_int_equal(kt_log_open(&log, &script->foreign, NULL), KT_OK);
+}
+
+static void a_source_that_cuts_the_reader_off_is_told_and_reading_goes_on(void **state)
+{
+    kt_script script;
+    char dir[600];
+
+    kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
+    kt_log_close(script.foreign, NULL);
+    log_path(&script, "market", dir);
+    assert_true(kt_test_remove(dir));
+    foreign_open(&script, true); /* hold_bytes is 0: a reader that is away is cut off */
+    foreign_ticks(&script, 1, 10);
+    turns(&script, 2);
+    assert_int_equal(counting_of(&script)->count, 10);
+    foreign_ticks(&script, 11, 4000);
+    turns(&script, 4);
+    kt_test_counting *counting = counting_of(&script);
+    assert_int_equal(counting->lost, 1);
+    assert_true(counting->count > 10 && counting->count < 4000);
+    uint64_t count = counting->count;
+    foreign_ticks(&script, 4001, 4001);
+    turns(&script, 2);
+    assert_int_equal(counting->count, count + 1);
+    kt_script_restart(&script, false); /* what was applied before is gone too by now: told, and the rest is the same */
+    turns(&script, 3);
+    counting = counting_of(&script);
+    assert_int_equal(counting->lost, 2);
+    uint64_t again = counting->count;
+    assert_true(again > 1 && again <= count + 1 - 10);
+    foreign_ticks(&script, 4002, 4002);
+    turns(&script, 2);
+    assert_int_equal(counting->count, again + 1);
+    kt_script_close(&script);
+}
+
+static void a_source_made_anew_is_read_from_its_beginning_and_told(void **state)
+{
+    static const uint64_t grown[] = { 0, 3, 60 }; /* shorter than what was read, and longer */
+
+    for (size_t i = 0; i < KT_COUNT(grown); i++) {
+        kt_script script;
+        char dir[600];
+        kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
+        foreign_ticks(&script, 1, 20);
+        turns(&script, 2);
+        kt_lane_options options = script.lane->options;
+        kt_lane_close(script.lane, false);
+        kt_log_close(script.foreign, NULL);
+        log_path(&script, "market", dir);
+        assert_true(kt_test_remove(dir));
+        foreign_open(&script, false);
+        foreign_ticks(&script, 100, 99 + grown[i]);
+        bool park;
+        assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
+        turns(&script, 3);
+        foreign_ticks(&script, 500, 500);
+        turns(&script, 3);
+        assert_int_equal(counting_of(&script)->lost, 1);
+        assert_int_equal(counting_of(&script)->count, grown[i] + 1); /* the twenty are nowhere any more */
+        kt_script_close(&script);
+    }
+}
+
+/* The state file of a log as the power left it: durable is less than what was on disk. */
+static void after_a_power_cut_what_was_admitted_is_there_before_its_writer_opens(void **state)
+{
+    kt_script script;
+    char path[700], log[600];
+    size_t size;
+    bool park;
+
+    kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
+    foreign_ticks(&script, 1, 4);
+    log_path(&script, "market", log);
+    snprintf(path, sizeof path, "%s/state", log);
+    char *old = kt_test_read_file(path, &size);
+    foreign_ticks(&script, 5, 20);
+    turns(&script, 2);
+    kt_lane_options options = script.lane->options;
+    kt_lane_close(script.lane, false);
+    kt_log_disown(script.foreign);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(old, 1, size, file), size);
+    fclose(file);
+    free(old);
+    memset(options.boot_id, 7, sizeof options.boot_id);
+    assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
+    turns(&script, 2);
+    assert_int_equal(counting_of(&script)->count, 20);
+    assert_int_equal(counting_of(&script)->lost, 0);
+    script.foreign = NULL;
+    kt_script_close(&script);
+}
+
+/* Two bytes of the file of the own log, at an input that is durable. */
+static void damage_input(const kt_script *script, uint64_t number)
+{
+    char dir[600], path[900];
+    kt_reader *reader = NULL;
+    const kt_rec *rec;
+    kt_ev_tick tick;
+    size_t size;
+
+    log_path(script, "test", dir);
+    assert_int_equal(kt_reader_open(dir, script_boot, &reader, NULL), KT_OK);
+    do {
+        assert_int_equal(kt_reader_next(reader, UINT64_MAX, &rec), KT_OK);
+    } while (rec->kind != KT_EV_TICK ||
+             kt_event_decode(KT_EV_TICK, kt_rec_payload(rec), kt_rec_payload_size(rec), &tick) != KT_OK ||
+             tick.trade_number != number);
+    snprintf(path, sizeof path, "%s/%020d.0001.seg", dir, 1);
+    char *bytes = kt_test_read_file(path, &size);
+    char *at = memmem(bytes, size, rec, rec->size);
+    assert_non_null(at);
+    at[4] = (char)~at[4];
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+    free(bytes);
+    kt_reader_close(reader);
+}
+
+static void inputs_lost_in_a_fence_park_the_lane_with_the_range(void **state)
+{
+    kt_script script;
+    kt_lane *lane = NULL;
+    bool park = false;
+    kt_err err = { 0 };
+
+    kt_script_open(&script, &(kt_script_options){ .services = services });
+    for (uint64_t i = 1; i <= 9; i++)
+        kt_test_tick(&script, 1000 + (int64_t)i, i);
+    turns(&script, 1); /* durable */
+    damage_input(&script, 5);
+    kt_lane_options options = script.lane->options;
+    for (int i = 0; i < 2; i++) { /* a second start finds the same */
+        if (script.lane != NULL)
+            kt_lane_close(script.lane, false);
+        script.lane = NULL;
+        park = false;
+        assert_int_equal(kt_lane_open(&options, &lane, &park, &err), KT_CORRUPT);
+        assert_true(park);
+        assert_non_null(strstr(err.msg, "log 'test' has lost records"));
+        assert_non_null(strstr(err.msg, "no snapshot lies behind them"));
+    }
+}
+
+static void a_snapshot_behind_a_fence_replaces_what_is_lost_in_it(void **state)
+{
+    kt_script script;
+
+    kt_script_open(&script, &(kt_script_options){ .services = services });
+    for (uint64_t i = 1; i <= 9; i++)
+        kt_test_tick(&script, 1000 + (int64_t)i, i);
+    kt_script_restart(&script, true); /* the snapshot of the stop, and one more start */
+    damage_input(&script, 5);
+    kt_script_restart(&script, true);
+    assert_int_equal(counting_of(&script)->count, 9);
+    kt_test_tick(&script, 2000, 10);
+    assert_int_equal(counting_of(&script)->count, 10);
+    kt_script_close(&script);
+}
+
+static void a_failed_copy_at_start_parks(void **state)
+{
+    kt_script script;
+    kt_lane *lane = NULL;
+    bool park = false;
+    kt_err err = { 0 };
+    char dir[600], path[700];
+
+    kt_script_open(&script, &(kt_script_options){ .services = services });
+    kt_test_tick(&script, 1000, 1); /* written, not durable */
+    kt_lane_options options = script.lane->options;
+    kt_lane_close(script.lane, false);
+    log_path(&script, "test", dir);
+    snprintf(path, sizeof path, "%s/copy.tmp", dir);
+    assert_int_equal(mkdir(path, 0755), 0); /* so that the copy can not be made */
+    assert_int_equal(kt_lane_open(&options, &lane, &park, &err), KT_SYS);
+    assert_true(park);
+    assert_non_null(strstr(err.msg, "copy.tmp"));
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(kt_lane_open(&options, &lane, &park, &err), KT_OK); /* by hand, when the disk is mended */
+    assert_int_equal(((kt_test_counting *)kt_lane_service_state(lane, "counter"))->count, 1);
+    kt_lane_close(lane, true);
+}
+
+static void a_snapshot_that_can_not_be_written_is_followed_by_the_next(void **state)
+{
+    kt_script script;
+    char dir[600], path[700];
+
+    kt_script_open(&script, &(kt_script_options){ .services = services, .segment_size = 1 << 16 });
+    log_path(&script, "test", dir);
+    snprintf(path, sizeof path, "%s/snapshots", dir);
+    assert_int_equal(mkdir(path, 0755), 0);
+    strcat(path, "/next.tmp");
+    assert_int_equal(mkdir(path, 0755), 0); /* in the way of the first */
+    uint64_t i = 0;
+    while (kt_lane_count(script.lane)->snapshots < 1) {
+        kt_test_tick(&script, 1000 + (int64_t)i, i + 1);
+        kt_script_turn(&script);
+        i++;
+    }
+    kt_script_turn(&script);
+    assert_int_equal(kt_log_snapshot_seq(kt_lane_log(script.lane)), 0);
+    assert_int_equal(rmdir(path), 0);
+    while (kt_lane_count(script.lane)->snapshots < 2 && i < 10000) {
+        kt_test_tick(&script, 1000 + (int64_t)i, i + 1);
+        kt_script_turn(&script);
+        i++;
+    }
+    turns(&script, 2);
+    assert_true(kt_log_snapshot_seq(kt_lane_log(script.lane)) > 0);
+    kt_script_close(&script);
+}
+
+static void intake_that_stopped_for_a_cursor_starts_again_when_it_has_moved(void **state)
+{
+    kt_script script;
+    kt_lane_options options;
+    kt_cursor *cursor = NULL;
+    char dir[600], id[32];
+    bool park;
+    uint64_t i = 1;
+    kt_code code = KT_OK;
+
+    kt_script_open(&script, &(kt_script_options){ .services = services, .segment_size = 1 << 16 });
+    options = script.lane->options;
+    kt_lane_close(script.lane, true);
+    options.retention_bytes = 1 << 17;
+    options.hold_bytes = 1 << 17;
+    options.hold_stops_intake = true;
+    assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
+    log_path(&script, "test", dir);
+    assert_int_equal(kt_cursor_open(dir, "ledger", &cursor, NULL), KT_OK);
+    for (; i < 20000 && code == KT_OK; i++) {
+        kt_ev_tick tick = kt_test_tick_of(i, id);
+        code = kt_lane_input(script.lane, KT_EV_TICK, KT_TEXT("feed.sim.BTC"), 0, &tick, NULL);
+        kt_script_turn(&script);
+    }
+    assert_int_equal(code, KT_FULL); /* nothing is cut off */
+    turns(&script, 2);
+    assert_true(kt_log_intake_stopped(kt_lane_log(script.lane)));
+    uint64_t safe = kt_log_durable(kt_lane_log(script.lane));
+    assert_int_equal(kt_cursor_store(cursor, (kt_cursor_position){ 1, safe, safe }, NULL), KT_OK);
+    turns(&script, 1);
+    assert_false(kt_log_intake_stopped(kt_lane_log(script.lane)));
+    kt_test_tick(&script, 5000, i);
+    kt_cursor_close(cursor);
+    kt_script_close(&script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +739,14 @@ int main(void)
         cmocka_unit_test_setup(every_service_test_runs_with_other_seeds_addresses_and_batches, setup),
         cmocka_unit_test_setup(effects_are_carried_out_only_at_the_live_end, setup),
         cmocka_unit_test_setup(answers_to_commands_wait_for_the_durability_of_the_cause, setup),
+        cmocka_unit_test_setup(a_source_that_cuts_the_reader_off_is_told_and_reading_goes_on, setup),
+        cmocka_unit_test_setup(a_source_made_anew_is_read_from_its_beginning_and_told, setup),
+        cmocka_unit_test_setup(after_a_power_cut_what_was_admitted_is_there_before_its_writer_opens, setup),
+        cmocka_unit_test_setup(inputs_lost_in_a_fence_park_the_lane_with_the_range, setup),
+        cmocka_unit_test_setup(a_snapshot_behind_a_fence_replaces_what_is_lost_in_it, setup),
+        cmocka_unit_test_setup(a_failed_copy_at_start_parks, setup),
+        cmocka_unit_test_setup(a_snapshot_that_can_not_be_written_is_followed_by_the_next, setup),
+        cmocka_unit_test_setup(intake_that_stopped_for_a_cursor_starts_again_when_it_has_moved, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -351,7 +351,6 @@ static kt_code replay_admit(kt_lane *lane, const kt_rec *admit_rec, kt_err *err)
 {
     kt_ev_admit admit;
     const kt_rec *rec;
-    uint64_t from;
     kt_code code = kt_event_decode(KT_EV_ADMIT, kt_rec_payload(admit_rec), kt_rec_payload_size(admit_rec), &admit);
     kt_lane_source *source = code == KT_OK ? kt_lane_source_of(lane, admit.log) : NULL;
 
@@ -365,13 +364,22 @@ static kt_code replay_admit(kt_lane *lane, const kt_rec *admit_rec, kt_err *err)
         return KT_OK;
     }
     source->epoch = admit.epoch;
-    from = source->position + 1;
-    if (source->reader == NULL)
+    if (source->reader == NULL) {
+        kt_code before = source->lost_code;
+        kt_lost range = source->lost;
+        source->lost_code = KT_OK;
         code = kt_lane_source_open(lane, source, err);
-    if (code == KT_OK) {
+        if (code == KT_OK)
+            code = source->lost_code; /* what this opening has found */
+        source->lost_code = before;
+        source->lost = range;
+    }
+    if (source->reader != NULL)
         kt_reader_know_durable(source->reader, admit.up_to);
-        if (kt_reader_position(source->reader) != from) /* as found at the opening just now */
-            code = source->lost_code;
+    if (source->reader != NULL && (code == KT_GONE || code == KT_CORRUPT)) {
+        lane->damaged = true; /* what is left behind the range is applied; all of it is told when the lane is live */
+        kt_lane_source_lost(source, code, (kt_lost){ source->position + 1, kt_reader_position(source->reader) - 1 });
+        code = KT_OK;
     }
     while (code == KT_OK && source->position < admit.up_to && !lane->failed) {
         code = kt_reader_next(source->reader, admit.up_to, &rec);
@@ -380,8 +388,8 @@ static kt_code replay_admit(kt_lane *lane, const kt_rec *admit_rec, kt_err *err)
     }
     if (source->position < admit.up_to && !lane->failed) {
         lane->damaged = true;
+        kt_lane_source_lost(source, code == KT_EMPTY ? KT_GONE : code, (kt_lost){ source->position + 1, admit.up_to });
         source->position = admit.up_to;
-        kt_lane_source_lost(source, code == KT_EMPTY ? KT_SEQ : code, (kt_lost){ from, admit.up_to });
         kt_reader_close(source->reader);
         source->reader = NULL;
     }
@@ -510,7 +518,7 @@ kt_code kt_lane_recover(kt_lane *lane, bool *out_park, kt_err *err)
 
 void kt_lane_source_lost(kt_lane_source *source, kt_code why, kt_lost lost)
 {
-    if (source->lost_code != KT_OK && source->lost.from < lost.from) /* one range, while nobody could be told */
+    if (source->lost_code != KT_OK && lost.to != 0 && source->lost.from < lost.from) /* one range, told at once */
         lost.from = source->lost.from;
     source->lost = lost;
     source->lost_code = why;
