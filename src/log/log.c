@@ -89,11 +89,12 @@ static void record_publish(kt_log *log, uint8_t *map, uint64_t at, const kt_rec_
     kt_rec *rec = (kt_rec *)(map + at);
     uint32_t size = (uint32_t)KT_ALIGN_UP(sizeof *rec + payload_size, 8);
     uint32_t padding = size - (uint32_t)sizeof *rec - payload_size;
+    uint64_t about =
+        head->kind | (uint64_t)(head->flags | padding << KT_REC_PAD_SHIFT) << 16 | (uint64_t)head->subject << 32;
 
-    memset((uint8_t *)(rec + 1) + payload_size, 0, padding);
-    rec->kind = head->kind;
-    rec->flags = (uint16_t)(head->flags | padding << KT_REC_PAD_SHIFT);
-    rec->subject = head->subject;
+    if (padding > 0)
+        memset((uint8_t *)(rec + 1) + payload_size, 0, padding);
+    memcpy(&rec->kind, &about, sizeof about); /* by the word, as the checksum loads it: else that waits for the line */
     rec->seq = seq;
     rec->offset = offset;
     rec->time_ns = head->time_ns;

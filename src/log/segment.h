@@ -69,6 +69,16 @@ void kt_guard_remove(int32_t guard);
 
 /* ---- records ---- */
 
+/* One step of a loop that waits for another thread or process. */
+static inline void kt_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
 static inline uint32_t kt_rec_crc(const kt_rec *rec, uint32_t size)
 {
     return kt_crc32c(kt_crc32c(0, &size, sizeof size), (const uint8_t *)rec + 8, size - 8);

@@ -256,15 +256,6 @@ static bool unsynced(kt_log *log)
     return kt_log_written(log) != kt_log_durable(log) && !kt_log_failed(log);
 }
 
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#else
-    __asm__ volatile("" ::: "memory");
-#endif
-}
-
 /* Nothing to do: look a little longer, then wait for a kick, at most the time that a record may stay unsynced. */
 static void rest(kt_log *log, bool just_worked)
 {
@@ -273,7 +264,7 @@ static void rest(kt_log *log, bool just_worked)
 
     while (now_ns < spin_end_ns) {
         for (int i = 0; i < 64; i++)
-            relax();
+            kt_relax();
         if (unsynced(log))
             return;
         now_ns = kt_log_monotonic_ns();
