@@ -3,7 +3,8 @@
  *   log_bench [folder]      default $TMPDIR or /tmp; needs 3 GiB there
  *
  * append+read   10 M records of 128 bytes over 5 pre-written segments, no sync, read with all checks by another process;
- *               against memcpy of the same bytes between two buffers
+ *               against two processes that pass the same bytes through a bare mapping of a file pre-written the same way
+ *               (no header, checksum, subjects; the two take turns), and against memcpy between two buffers
  * commit        p50 of a commit of a batch that stands in the mapping (lanes append while the commit before runs), against
  *               pwrite and fdatasync of the same bytes to a file that was pre-written the same way; the two take turns.
  *               "in line" counts the making of the records too, for who appends and then waits
@@ -15,6 +16,7 @@
 #include "base/test_util.h"
 #include "log/log.h"
 #include "log/reader.h"
+#include "log/segment.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -107,6 +109,74 @@ static double memcpy_rate(void)
     return rate;
 }
 
+typedef struct bare_record {
+    uint64_t number; /* stored last; 0: not yet */
+    uint8_t payload[120];
+} bare_record;
+_Static_assert(sizeof(bare_record) == 128, "as large as the log's");
+
+/* A file of zeros, written as the log pre-writes its segments. */
+static int prewritten(const char *path, off_t size)
+{
+    static const uint8_t zeros[4096];
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    for (off_t at = 0; at < size; at += (off_t)sizeof zeros)
+        if (pwrite(fd, zeros, sizeof zeros, at) != (ssize_t)sizeof zeros)
+            die_with("pwrite", NULL);
+    if (fdatasync(fd) != 0)
+        die_with("sync", NULL);
+    return fd;
+}
+
+static void bare_read(const bare_record *list)
+{
+    uint64_t word, sum = 0;
+
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        while (__atomic_load_n(&list[i].number, __ATOMIC_ACQUIRE) == 0)
+            for (int pause = 0; pause < 16; pause++)
+                kt_relax();
+        for (size_t at = 0; at < sizeof list->payload; at += sizeof word) {
+            memcpy(&word, list[i].payload + at, sizeof word);
+            sum += word;
+        }
+    }
+    __asm__ volatile("" ::"r"(sum));
+}
+
+static double bare_pass(void)
+{
+    uint8_t payload[sizeof((bare_record *)NULL)->payload] = { 1, 2, 3 };
+    const size_t size = (size_t)RECORDS * sizeof(bare_record);
+    char path[600];
+    int status;
+
+    snprintf(path, sizeof path, "%s/bare", folder);
+    int fd = prewritten(path, (off_t)size);
+    bare_record *list = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (list == MAP_FAILED)
+        die_with("mmap", NULL);
+    madvise(list, size, MADV_RANDOM);
+    pid_t child = fork();
+    if (child == 0) {
+        bare_read(list);
+        _exit(0);
+    }
+    int64_t start = kt_test_now_ns();
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        memcpy(list[i].payload, payload, sizeof payload);
+        __atomic_store_n(&list[i].number, i + 1, __ATOMIC_RELEASE);
+    }
+    waitpid(child, &status, 0);
+    double rate = RECORDS / seconds_since(start);
+    munmap(list, size);
+    close(fd);
+    unlink(path);
+    return rate;
+}
+
 static double append_and_read(void)
 {
     uint8_t payload[PAYLOAD] = { 1, 2, 3 };
@@ -155,16 +225,19 @@ static double append_and_read(void)
 
 static void bench_append_and_read(void)
 {
-    double rates[RUNS], copies[RUNS];
+    double rates[RUNS], ratios[RUNS], bares[RUNS], copies[RUNS];
 
     for (int i = 0; i < RUNS; i++) {
         copies[i] = memcpy_rate();
+        bares[i] = bare_pass();
         rates[i] = append_and_read();
+        ratios[i] = rates[i] / bares[i];
     }
     double rate = percentile(rates, RUNS, 0.5), copy = percentile(copies, RUNS, 0.5);
-    printf(
-        "append+read   %8.2f M/s      %.3f of memcpy (%.1f M/s)   demand 5 M/s   %d records of 128 B, %d segments, no sync\n",
-        rate / 1e6, rate / copy, copy / 1e6, RECORDS, SEGMENTS);
+    printf("append+read   %8.2f M/s      %.3f of a bare mapping (%.1f M/s), %.3f of memcpy (%.1f M/s)   demand 5 M/s   "
+           "%d records of 128 B, %d segments, no sync; best %.2f, worst %.2f M/s\n",
+        rate / 1e6, percentile(ratios, RUNS, 0.5), percentile(bares, RUNS, 0.5) / 1e6, rate / copy, copy / 1e6, RECORDS,
+        SEGMENTS, percentile(rates, RUNS, 1) / 1e6, percentile(rates, RUNS, 0) / 1e6);
 }
 
 /* ---- group commit ---- */
@@ -181,14 +254,9 @@ static void bench_commit(int batch)
     kt_log *log = open_log(dir, UINT64_C(512) << 20, 1, &subject);
 
     snprintf(path, sizeof path, "%s/bare", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
-    off_t size = (off_t)COMMITS * RUNS * batch * 128 + 4096, at = 0;
-    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-    memset(bytes, 0, sizeof bytes);
-    for (off_t done = 0; done < size; done += 4096)
-        if (pwrite(fd, bytes, 4096, done) != 4096)
-            die_with("pwrite", NULL);
-    if (fdatasync(fd) != 0 || kt_log_sync(log, &err) != KT_OK)
+    int fd = prewritten(path, (off_t)COMMITS * RUNS * batch * 128 + 4096);
+    off_t at = 0;
+    if (kt_log_sync(log, &err) != KT_OK)
         die_with("sync", &err);
     memset(bytes, 3, sizeof bytes);
     for (int run = 0; run < RUNS; run++) {
@@ -340,7 +408,10 @@ static void print_machine(void)
         for (size_t i = 0; i < KT_COUNT(kinds); i++)
             if ((long)info.f_type == kinds[i].type)
                 kind = kinds[i].name;
-    printf("log: %s, %ld cores, %s %s, filesystem %s, median of %d runs\n", cpu, sysconf(_SC_NPROCESSORS_ONLN),
+    double load[1] = { 0 };
+    getloadavg(load, 1);
+    printf("log: %s, %ld cores, load average %.1f, %s %s, filesystem %s, median of %d runs\n", cpu,
+        sysconf(_SC_NPROCESSORS_ONLN), load[0],
 #if defined(__clang__)
         "clang", __clang_version__,
 #else
