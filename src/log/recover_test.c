@@ -356,6 +356,13 @@ static void a_bad_record_at_or_below_durable_fences_its_segment_and_doctor_says_
         assert_int_equal(next_key(reader, &rec), KT_CORRUPT); /* never silently */
         assert_int_equal(kt_reader_lost(reader).from, durable - 9);
         assert_int_equal(kt_reader_lost(reader).to, durable);
+        do
+            assert_int_equal(kt_reader_next(reader, UINT64_MAX, &rec), KT_OK);
+        while (rec->kind != KT_CTL_LOST); /* the log says it itself, for whoever reads it later */
+        const kt_ctl_lost *told = kt_rec_payload(rec);
+        assert_int_equal(told->why, KT_LOST_FENCED);
+        assert_int_equal(told->from_seq, durable - 9);
+        assert_int_equal(told->to_seq, durable);
         expect_keys(reader, 61, 80);
         kt_lost lost;
         assert_int_equal(kt_reader_seek(reader, 0, durable - 3, &lost, NULL), KT_CORRUPT);
