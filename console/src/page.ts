@@ -80,7 +80,7 @@ let state: State = fresh();
 let barUntil = 0;
 let lossesSeen = 0;
 const openedAt = Date.now();
-let trip = { feed: 0, house: 0, screen: 0 }; // ms of the newest trade: venue to receive, to publish, to this page
+let trip: { feed: number; house: number; screen: number } | null = null; // ms of the newest trade: venue to receive, to publish, to this page
 
 function fresh(): State {
     return {
@@ -315,7 +315,7 @@ function onEvent(event: HouseEvent) {
 
 // ---- what is shown ----
 
-type Condition = 'loading' | 'live' | 'quiet' | 'stale' | 'disconnected';
+type Condition = 'loading' | 'waiting' | 'behind' | 'live' | 'quiet' | 'stale' | 'disconnected';
 
 function condition(now: number): [Condition, string] {
     if (!status || status.link === 'connecting')
@@ -323,18 +323,23 @@ function condition(now: number): [Condition, string] {
     if (status.link === 'lost')
         return ['disconnected', ''];
     if (picks.length === 0)
-        return ['loading', ''];
+        return ['waiting', ''];
     if (state.link && state.link.state !== 'connected')
         return ['stale', state.link.state];
     if (!pick?.venue)
-        return ['live', ''];
-    const age = state.price ? now - state.priceAt : 0;
+        return [[...state.averages.values()].some(({ newest }) => newest) ? 'live' : 'waiting', ''];
+    if (!state.price)
+        return ['waiting', ''];
+    const behind = state.stats ? ms(state.stats.market_time) - ms(state.price.venue_time) : 0;
+    if (behind > averageLateMs) // older trades are still being replayed
+        return ['behind', span(Math.floor(behind / 1000) * 1000)];
+    const age = now - state.priceAt;
     if (age > staleMs)
         return ['stale', span(Math.floor(age / 1000) * 1000)];
     return age > quietMs ? ['quiet', span(Math.floor(age / 1000) * 1000)] : ['live', ''];
 }
 
-const conditionWords: Record<Condition, string> = { loading: 'connecting', live: 'live', quiet: 'quiet', stale: 'stale', disconnected: 'disconnected' };
+const conditionWords: Record<Condition, string> = { loading: 'connecting', waiting: 'no trade yet', behind: 'catching up', live: 'live', quiet: 'quiet', stale: 'stale', disconnected: 'disconnected' };
 
 function unit(): string {
     const symbol = pick ? raw(pick.symbol) : '';
@@ -361,7 +366,8 @@ function showBar(now: number) {
         text = `Back after ${span(status.backAfter)}: what was missed is replayed, nothing is lost.`;
     } else if (picks.length === 0 && status.link === 'open' && Date.now() - status.since > 2000) {
         kind = 'good';
-        text = 'No averages yet. Once a venue sends trades, they appear here.';
+        text = 'No averages yet. Once a venue of the configuration sends trades, they appear here. ' +
+            'To see it move at once, stop this house and run: make run';
     }
     if (text === '' && now < barUntil)
         return;
@@ -453,7 +459,7 @@ function showHeader(now: number) {
     set(figures.stateNote, what === 'live' && status?.rtt != null ? span(status.rtt) : note);
     set(figures.clock, `${clock(Date.now())} UTC`);
     if (status)
-        set(figures.footer, `venue → receive ${span(trip.feed)} · receive → publish ${span(trip.house)} · publish → screen ${span(trip.screen)} · ` +
+        set(figures.footer, `venue → receive ${trip ? span(trip.feed) : '–'} · receive → publish ${trip ? span(trip.house) : '–'} · publish → screen ${trip ? span(trip.screen) : '–'} · ` +
             `${count(status.received)} events, ${count(status.skipped)} skipped, ${count(status.repeated)} repeated, ${count(status.losses.length)} losses`);
     return what;
 }
