@@ -28,8 +28,8 @@ enum {
     KT_HUB_CHANNELS_MAX = 1000,     /* listed by one answer to op channels, and half a buffer of bytes */
     KT_HUB_LIVE_MAX = 4096,         /* live records a log and turn */
     KT_HUB_SLICE_RECORDS = 4096,    /* records that one replay looks at in a turn ... */
-    KT_HUB_SLICE_BYTES = 1 << 20,   /* ... and bytes of them */
-    KT_HUB_REPLAY_BYTES = 4 << 20,  /* by all replays together in a turn */
+    KT_HUB_SLICE_BYTES = 256 << 10, /* ... and bytes of them */
+    KT_HUB_REPLAY_BYTES = 1 << 20,  /* by all replays together in a turn: some milliseconds */
     KT_HUB_READER_MAX = 8,          /* replay readers of one log; more replays take turns */
     KT_HUB_RETRY_MS = 50,           /* until a log that could not be opened or read is tried again */
     KT_HUB_EVENT_MAX = 8 << 20      /* bytes of one event as JSON */

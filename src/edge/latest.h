@@ -17,8 +17,7 @@ enum { KT_LATEST_MAX = 16384 }; /* channels; of later ones there is no latest va
 typedef struct kt_latest kt_latest;
 
 typedef struct kt_latest_value {
-    kt_text
-        subject; /* of the event that began it: vwap.* or correction.*; borrowed from the caller of kt_latest_apply */
+    kt_text subject; /* of the event that began it, vwap.* or correction.*: borrowed from kt_latest_apply's caller */
     int64_t mark_ns;
     kt_decimal price;
     uint32_t revision;
