@@ -41,6 +41,16 @@ static void want_events(kt_test_client *client, uint64_t from, uint64_t to)
     }
 }
 
+/* A client that has just heard the newest trade, which has this offset; and its epoch. */
+static void open_at_newest(kt_test_client *client, kt_test_house *house, uint64_t offset, char epoch[32])
+{
+    kt_test_client_open(client, house);
+    say_subscribe(client, BTC, "\"snapshot\"", false);
+    kt_test_client_want(client, "answer");
+    want_events(client, offset, offset);
+    snprintf(epoch, 32, "%s", kt_test_client_text(client, "epoch"));
+}
+
 static const char *from_offset(const char *epoch, uint64_t offset)
 {
     static char text[128];
@@ -120,11 +130,7 @@ static void resume_joins_the_live_stream(void **state)
 
     kt_test_house_open(&house, NULL, 0, 0);
     write_trades(&house, BTC, 1, 10);
-    kt_test_client_open(&client, &house);
-    say_subscribe(&client, BTC, "\"snapshot\"", false);
-    kt_test_client_want(&client, "answer");
-    want_events(&client, 10, 10);
-    snprintf(epoch, sizeof epoch, "%s", kt_test_client_text(&client, "epoch"));
+    open_at_newest(&client, &house, 10, epoch);
     kt_test_client_close(&client);
     write_trades(&house, BTC, 11, 4000);
 
@@ -237,11 +243,7 @@ static void removed_by_retention(void **state)
 
     kt_test_house_open(&house, NULL, 0, 4 * KT_SEGMENT_SIZE_MIN);
     write_trades(&house, BTC, 1, 1);
-    kt_test_client_open(&client, &house);
-    say_subscribe(&client, BTC, "\"snapshot\"", false);
-    kt_test_client_want(&client, "answer");
-    want_events(&client, 1, 1);
-    snprintf(epoch, sizeof epoch, "%s", kt_test_client_text(&client, "epoch"));
+    open_at_newest(&client, &house, 1, epoch);
     kt_test_client_say(&client, "{\"op\":\"unsubscribe\",\"channel\":\"" BTC "\"}");
     kt_test_client_want(&client, "answer");
     for (uint64_t number = 2; number <= 8000; number++) {
@@ -514,11 +516,7 @@ static void edge_restarts(void **state)
 
     kt_test_house_open(&house, NULL, 0, 0);
     write_trades(&house, BTC, 1, 10);
-    kt_test_client_open(&client, &house);
-    say_subscribe(&client, BTC, "\"snapshot\"", false);
-    kt_test_client_want(&client, "answer");
-    want_events(&client, 10, 10);
-    snprintf(epoch, sizeof epoch, "%s", kt_test_client_text(&client, "epoch"));
+    open_at_newest(&client, &house, 10, epoch);
     kt_test_client_close(&client);
     kt_test_house_open_edge(&house, NULL, NULL);
     write_trades(&house, BTC, 11, 2000);
@@ -542,11 +540,7 @@ static void power_cut(void **state)
     write_trades(&house, BTC, 1, 10);
     assert_int_equal(kt_log_sync(house.log, NULL), KT_OK);
     write_trades(&house, BTC, 11, 20);
-    kt_test_client_open(&client, &house);
-    say_subscribe(&client, BTC, "\"snapshot\"", false);
-    kt_test_client_want(&client, "answer");
-    want_events(&client, 20, 20);
-    snprintf(epoch, sizeof epoch, "%s", kt_test_client_text(&client, "epoch"));
+    open_at_newest(&client, &house, 20, epoch);
     kt_test_client_close(&client);
 
     kt_test_house_power_cut(&house, 100);

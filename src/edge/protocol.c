@@ -19,34 +19,29 @@ typedef struct op_fields {
     bool conflate;
 } op_fields;
 
-static const kt_json_field id_fields[] = {
-    KT_JSON_FIELD(op_fields, id, "id", I64, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(op_fields, op, "op", TEXT, 0),
-};
+#define EVERY_OP KT_JSON_FIELD(op_fields, id, "id", I64, KT_JSON_OPTIONAL), KT_JSON_FIELD(op_fields, op, "op", TEXT, 0)
+
+static const kt_json_field id_fields[] = { EVERY_OP };
 
 static const kt_json_field auth_fields[] = {
-    KT_JSON_FIELD(op_fields, id, "id", I64, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(op_fields, op, "op", TEXT, 0),
+    EVERY_OP,
     KT_JSON_FIELD(op_fields, token, "token", TEXT, 0),
 };
 
 static const kt_json_field subscribe_fields[] = {
-    KT_JSON_FIELD(op_fields, id, "id", I64, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(op_fields, op, "op", TEXT, 0),
+    EVERY_OP,
     KT_JSON_FIELD(op_fields, channel, "channel", TEXT, 0),
     KT_JSON_FIELD(op_fields, from, "from", ANY, KT_JSON_OPTIONAL),
     KT_JSON_FIELD(op_fields, conflate, "conflate", BOOL, KT_JSON_OPTIONAL),
 };
 
 static const kt_json_field unsubscribe_fields[] = {
-    KT_JSON_FIELD(op_fields, id, "id", I64, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(op_fields, op, "op", TEXT, 0),
+    EVERY_OP,
     KT_JSON_FIELD(op_fields, channel, "channel", TEXT, 0),
 };
 
 static const kt_json_field channels_fields[] = {
-    KT_JSON_FIELD(op_fields, id, "id", I64, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(op_fields, op, "op", TEXT, 0),
+    EVERY_OP,
     KT_JSON_FIELD(op_fields, pattern, "pattern", TEXT, KT_JSON_OPTIONAL),
 };
 
