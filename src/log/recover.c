@@ -566,6 +566,11 @@ kt_code kt_log_recover(kt_log *log, kt_err *err)
     if (code != KT_OK)
         goto out;
     remove_older_generations(log, &end.names);
+    /* Above every file's own: an opening that was killed while it copied has left files of a generation that the state
+     * does not know, and a copy must never get the name of what it is a copy of. */
+    for (uint32_t i = 0; i < end.names.count; i++)
+        if (end.names.list[i].generation > log->state.generation)
+            log->state.generation = end.names.list[i].generation;
     log->state.generation++;
     code = tail_find(log, &end, err);
     if (code != KT_OK)
