@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ typedef struct shared {
     _Atomic uint64_t answered[KT_CODE_COUNT];
     _Atomic uint64_t applied[2];
     _Atomic uint64_t turns[2];
+    _Atomic uint32_t not_signalled; /* lanes give up the death signal */
 } shared;
 static shared *world;
 
@@ -177,6 +179,8 @@ static int run_lane(const kt_lane_links *links, void *ctx)
         .links = links,
         .segment_size = 1 << 16 };
 
+    if (atomic_load(&world->not_signalled))
+        prctl(PR_SET_PDEATHSIG, 0);
     kt_test_mood_now.die_at = atomic_load(&world->die_at[index]);
     kt_test_mood_now.add = atomic_load(&world->diverge);
     return kt_lane_main(&options, NULL, NULL);
@@ -535,7 +539,8 @@ static bool gone(int32_t pid)
     return behind_name == NULL || behind_name[2] == 'Z' || behind_name[2] == 'X';
 }
 
-static void lanes_end_when_the_supervisor_ends(void **state)
+/* Each way out is tried alone: a lane that stands still can not read its control socket, one that is not signalled must. */
+static void lanes_end_with_their_supervisor(bool stand_still, bool signalled)
 {
     house self;
     int32_t told[3];
@@ -543,15 +548,38 @@ static void lanes_end_when_the_supervisor_ends(void **state)
 
     house_open(&self, 2);
     house_stop(&self);
+    atomic_store(&world->not_signalled, !signalled);
     for (int round = 0; round < 5; round++) {
         pid_t pid = fork_supervisor(&self, 5000, &fd);
         assert_int_equal(read(fd, told, sizeof told), sizeof told);
         assert_int_equal(told[0], KT_OK);
+        if (stand_still || !signalled) /* once they turn, each has asked for its signal, or given it up */
+            assert_true(
+                KT_TEST_WAIT(atomic_load(&world->turns[MARKET]) > 0 && atomic_load(&world->turns[KEEP]) > 0, WAIT_S));
+        for (int lane = 1; stand_still && lane < 3; lane++)
+            kill(told[lane], SIGSTOP);
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         assert_true(KT_TEST_WAIT(gone(told[1]) && gone(told[2]), WAIT_S));
         close(fd);
+        atomic_store(&world->turns[MARKET], 0);
+        atomic_store(&world->turns[KEEP], 0);
     }
+}
+
+static void lanes_end_when_the_supervisor_ends(void **state)
+{
+    lanes_end_with_their_supervisor(false, true);
+}
+
+static void lanes_that_stand_still_are_ended_by_the_death_signal(void **state)
+{
+    lanes_end_with_their_supervisor(true, true);
+}
+
+static void lanes_without_the_death_signal_end_with_their_control_socket(void **state)
+{
+    lanes_end_with_their_supervisor(false, false);
 }
 
 static void a_second_supervisor_waits_for_the_locks_and_then_complains(void **state)
@@ -768,6 +796,8 @@ int main(void)
         cmocka_unit_test(a_raw_message_that_killed_the_decoder_three_times_is_set_aside_by_its_hash),
         cmocka_unit_test(a_command_that_kills_is_never_set_aside_but_parks_the_lane),
         cmocka_unit_test(lanes_end_when_the_supervisor_ends),
+        cmocka_unit_test(lanes_that_stand_still_are_ended_by_the_death_signal),
+        cmocka_unit_test(lanes_without_the_death_signal_end_with_their_control_socket),
         cmocka_unit_test(a_second_supervisor_waits_for_the_locks_and_then_complains),
         cmocka_unit_test(a_new_supervisor_waits_for_the_locks_of_dying_lanes),
         cmocka_unit_test(sigterm_stops_all_lanes_and_their_logs_are_clean),
