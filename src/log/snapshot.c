@@ -177,16 +177,14 @@ static bool snapshot_piece(kt_log *log, kt_snapshot_job *job)
 }
 
 /* The file gets its name, and only then an older one goes. */
-static bool snapshot_finish(kt_log *log, kt_snapshot_job *job)
+static bool snapshot_finish(kt_log *log, kt_snapshot_job *job, uint64_t *out_newest)
 {
     char path[KT_PATH_SIZE], temporary[KT_PATH_SIZE];
-    uint64_t newest;
 
     if (log->io.rename(log->io.ctx, temporary_path(temporary, log), kt_snapshot_path(path, log->dir, job->seq)) != 0 ||
         kt_dir_sync(&log->io, snapshots_dir(path, log->dir)) != 0 || kt_dir_sync(&log->io, log->dir) != 0)
         return false;
-    kt_snapshots_trim(&log->io, log->dir, UINT64_MAX, KT_SNAPSHOTS_KEPT, &newest);
-    atomic_store(&log->snapshot_seq, newest);
+    kt_snapshots_trim(&log->io, log->dir, UINT64_MAX, KT_SNAPSHOTS_KEPT, out_newest);
     return true;
 }
 
@@ -194,6 +192,7 @@ bool kt_snapshot_work(kt_log *log)
 {
     char path[KT_PATH_SIZE];
     bool good = true, finished = false;
+    uint64_t newest = 0;
 
     pthread_mutex_lock(&log->lock);
     kt_snapshot_job job = log->snapshot;
@@ -208,7 +207,7 @@ bool kt_snapshot_work(kt_log *log)
     else if (!written)
         good = snapshot_piece(log, &job);
     else
-        finished = good = snapshot_finish(log, &job);
+        finished = good = snapshot_finish(log, &job, &newest);
     if (finished || !good) { /* a snapshot that can not be written costs nothing but a longer recovery */
         if (!good)
             log->io.unlink(log->io.ctx, temporary_path(path, log));
@@ -219,6 +218,8 @@ bool kt_snapshot_work(kt_log *log)
     }
     pthread_mutex_lock(&log->lock);
     log->snapshot = job;
+    if (finished) /* in one step with the end of the job: whoever sees the seq may give the next snapshot */
+        atomic_store(&log->snapshot_seq, newest);
     pthread_mutex_unlock(&log->lock);
     return true;
 }

@@ -69,6 +69,24 @@ static void the_thread_writes_it_off_the_loop(void **state)
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+static void whoever_sees_that_it_is_there_may_give_the_next(void **state)
+{
+    enum { SIZE = 2000000, ROUNDS = 200 };
+    kt_log_options options = small_log(1);
+    options.sync = KT_SYNC_THREAD;
+    kt_log *log = must_open(&options);
+    int64_t end_ns = kt_test_now_ns() + INT64_C(120000000000);
+
+    append_keys(log, must_subject(log, "a", 0), 1, ROUNDS);
+    for (uint64_t seq = 1; seq <= ROUNDS; seq++) {
+        void *bytes = bytes_of(SIZE, 1);
+        while (kt_log_snapshot_seq(log) != seq - 1) /* without a pause: the next one comes at the very moment */
+            assert_true(kt_test_now_ns() < end_ns);
+        assert_int_equal(kt_log_snapshot(log, seq, 1, bytes, SIZE), KT_OK);
+    }
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void a_damaged_snapshot_is_passed_over_for_the_one_before(void **state)
 {
     kt_log_options options = small_log(1);
@@ -166,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_gets_its_name_once_durable_has_passed_its_seq),
         cmocka_unit_test(the_thread_writes_it_off_the_loop),
+        cmocka_unit_test(whoever_sees_that_it_is_there_may_give_the_next),
         cmocka_unit_test(a_damaged_snapshot_is_passed_over_for_the_one_before),
         cmocka_unit_test(a_snapshot_beyond_the_end_is_dropped_before_its_seq_is_used_again),
         cmocka_unit_test(a_snapshot_that_can_not_be_written_costs_nothing_else),
