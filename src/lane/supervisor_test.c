@@ -550,6 +550,8 @@ static void lanes_end_with_their_supervisor(bool stand_still, bool signalled)
     house_stop(&self);
     atomic_store(&world->not_signalled, !signalled);
     for (int round = 0; round < 5; round++) {
+        atomic_store(&world->turns[MARKET], 0); /* those that have just ended have turned too */
+        atomic_store(&world->turns[KEEP], 0);
         pid_t pid = fork_supervisor(&self, 5000, &fd);
         assert_int_equal(read(fd, told, sizeof told), sizeof told);
         assert_int_equal(told[0], KT_OK);
@@ -562,8 +564,6 @@ static void lanes_end_with_their_supervisor(bool stand_still, bool signalled)
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         assert_true(KT_TEST_WAIT(gone(told[1]) && gone(told[2]), WAIT_S));
         close(fd);
-        atomic_store(&world->turns[MARKET], 0);
-        atomic_store(&world->turns[KEEP], 0);
     }
 }
 
