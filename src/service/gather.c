@@ -387,7 +387,7 @@ void kt_gather_pass(kt_gather *gather, int64_t rest_ns, int64_t before_ns, uint6
     }
 }
 
-void kt_gather_forget(kt_gather *gather)
+void kt_gather_forget(kt_gather *gather, int64_t named_ns)
 {
     int64_t from = keep_from(gather);
     int64_t at_most = gather->market_ns - gather->rules.keep_ns - gather->rules.lag_max_ns;
@@ -404,7 +404,7 @@ void kt_gather_forget(kt_gather *gather)
             requeued++;
             continue;
         }
-        if (!(settled && trade->time_ns < from) && trade->time_ns >= at_most && !full)
+        if (!(settled && trade->time_ns < from && trade->time_ns < named_ns) && trade->time_ns >= at_most && !full)
             break;
         if (!settled || trade->time_ns >= from)
             gather->forgotten_ns = trade->time_ns > gather->forgotten_ns && trade->time_ns <= gather->market_ns

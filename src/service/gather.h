@@ -19,7 +19,8 @@
  *            confirms the first and waits itself, so a thin symbol is one trade behind. A first trade that the second
  *            contradicts is such a step too.
  * Memory     a trade is remembered while it is younger than keep_ns behind market time (and behind the stream), or not
- *            settled by REST; at most lag_max_ns longer than that, and trade_max at most.
+ *            settled by REST, or may still be named in a correction; at most lag_max_ns longer than that, and trade_max at
+ *            most.
  */
 #ifndef KT_SERVICE_GATHER_H
 #define KT_SERVICE_GATHER_H
@@ -110,8 +111,8 @@ void kt_gather_pass(kt_gather *gather, int64_t rest_ns, int64_t before_ns, uint6
 /* REST has shown that there is nothing before its first trade. */
 void kt_gather_from_start(kt_gather *gather);
 
-/* Forget trades that are no longer of use. */
-void kt_gather_forget(kt_gather *gather);
+/* Forget trades that are no longer of use. Those from named_ns on may still be named in a correction. */
+void kt_gather_forget(kt_gather *gather, int64_t named_ns);
 
 uint64_t kt_gather_missing(const kt_gather *gather);
 

@@ -510,7 +510,7 @@ static void on_tick(market *m, kt_env *env, const kt_event *event)
         return;
     }
     if (feed->gather.market_ns / KT_NS_PER_S != feed->stats_s)
-        kt_gather_forget(&feed->gather);
+        kt_gather_forget(&feed->gather, kt_average_named_ns(feed->average));
     publish(feed, env, false);
     stats_note(m, env, feed->venue, feed);
     if (!feed->venue->repairs || step.what == KT_GATHER_REFUSED)
@@ -738,7 +738,7 @@ static void answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
         kt_gather_pass(
             &feed->gather, feed->repair.until_ns, step.before_ns, step.below, on_lost, &(lost_ctx){ feed, &counts });
     publish(feed, env, true);
-    kt_gather_forget(&feed->gather);
+    kt_gather_forget(&feed->gather, kt_average_named_ns(feed->average));
     if (emit_watermark(feed, env, &counts))
         stats_note(m, env, feed->venue, feed);
     ask_in(m, feed, env, kt_repair_wait_ns(&feed->repair, step.more, feed->gather.unsettled));

@@ -16,13 +16,15 @@
 #define T0 (1700000000 * S)
 
 static const char config_text[] =
-    "vwap: {windows: [5s%s], interval_ms: 20000}\n"
+    "vwap: {windows: [5s%s], interval_ms: 20000, composites: [%s]}\n"
     "repair: {interval_ms: 250}\n"
     "venues: [{name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
     "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3, requests_per_s: 20}%s]\n";
 
 static const char numbered_venue[] = ", {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
                                      "\"http://127.0.0.1:1\", symbols: [BTC, NOPE, ETH]}";
+
+static const char composite[] = "{ticker: BOTH, members: [{venue: gen, symbol: BTC}, {venue: bin, symbol: BTC}]}";
 
 typedef struct desk {
     kt_env env;
@@ -38,13 +40,13 @@ typedef struct given {
     const char *id;
 } given;
 
-static void desk_open_with(desk *d, const char *windows, const char *venues)
+static void desk_open_with(desk *d, const char *windows, const char *composites, const char *venues)
 {
     char text[1024];
     kt_err err;
 
     *d = (desk){ .env.now_ns = 1800000000 * S, .venue = "gen" };
-    snprintf(text, sizeof text, config_text, windows, venues);
+    snprintf(text, sizeof text, config_text, windows, composites, venues);
     if (kt_config_parse("test", text, strlen(text), &d->config, &err) != KT_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(kt_market_service.start(&d->env, d->config, &d->state, &err), KT_OK);
@@ -52,7 +54,7 @@ static void desk_open_with(desk *d, const char *windows, const char *venues)
 
 static void desk_open(desk *d)
 {
-    desk_open_with(d, "", "");
+    desk_open_with(d, "", "", "");
 }
 
 static void desk_close(desk *d)
@@ -388,7 +390,7 @@ static void test_instruments(void **state)
     kt_ev_lane_start start;
     desk d;
 
-    desk_open_with(&d, "", numbered_venue);
+    desk_open_with(&d, "", "", numbered_venue);
     d.venue = "bin";
     kt_event_init(KT_EV_LANE_START, &start);
     start.lane = KT_TEXT("market");
@@ -414,7 +416,7 @@ static void test_gap(void **state)
     uint32_t count = 0, at_once;
     desk d;
 
-    desk_open_with(&d, ", 1h, 2h", "");
+    desk_open_with(&d, ", 1h, 2h", "", "");
     tick(&d, &(given){ 500, "100", "1", "a" });
     tick(&d, &(given){ 3 * 3600 * 1000, "100", "1", "b" });
     tick(&d, &(given){ 3 * 3600 * 1000 + 1, "100", "1", "c" });
@@ -460,7 +462,7 @@ static void test_missing_of_numbers(void **state)
         { 2700, "100", "1", "3735683261" }, { 3800, "100", "1", "3735683263" } };
     desk d;
 
-    desk_open_with(&d, "", numbered_venue);
+    desk_open_with(&d, "", "", numbered_venue);
     d.venue = "bin";
     tick(&d, &trades[0]);
     tick(&d, &trades[1]); /* before REST has answered */
@@ -474,6 +476,43 @@ static void test_missing_of_numbers(void **state)
     tick(&d, &trades[3]); /* 3735683262 has not come */
     wait_for(&d, 2 * S);
     assert_int_equal(missing_most(&d), 1);
+    desk_close(&d);
+}
+
+/* A correction of a composite waits for the slowest REST, and still names trades that another venue's settled long ago:
+ * here one of them is further back than the longest window of 20 s. */
+static void test_composite_names_trades(void **state)
+{
+    static const given gen[] = { { 500, "100", "1", "a" }, { 1500, "100", "1", "dropped" }, { 8000, "100", "1", "c" },
+        { 60000, "100", "1", "d" } };
+    static const given bin[] = { { 500, "100", "1", "7" }, { 2500, "100", "1", "8" }, { 8000, "100", "1", "9" } };
+    kt_ev_correction correction;
+    desk d;
+
+    desk_open_with(&d, "", composite, numbered_venue);
+    d.venue = "bin";
+    tick(&d, &bin[0]);
+    tick(&d, &bin[1]);
+    d.venue = "gen";
+    tick(&d, &gen[0]);
+    tick(&d, &gen[2]);
+    answer(&d, 200, gen, 3, 0);
+    wait_for(&d, S);
+    answer(&d, 200, gen, 1, 0); /* nothing is earlier */
+    assert_true(newest(&d, KT_EV_CORRECTION, "correction.5s.gen.BTC", &correction));
+    tick(&d, &gen[3]);
+    wait_for(&d, S);
+    answer(&d, 200, &gen[2], 2, 0);
+    assert_false(newest(&d, KT_EV_CORRECTION, "correction.5s.BOTH", &correction));
+    d.venue = "bin";
+    answer(&d, 200, bin, 1, 0);
+    wait_for(&d, S);
+    answer(&d, 200, bin, 3, 0);
+    assert_true(newest(&d, KT_EV_CORRECTION, "correction.5s.BOTH", &correction));
+    assert_int_equal(correction.mark_from, T0 + 6 * S);
+    assert_int_equal(correction.trade_count, 1);
+    assert_int_equal(correction.trade_ids.count, 1);
+    assert_true(kt_text_equal(kt_texts_get(&correction.trade_ids, 0), KT_TEXT("dropped")));
     desk_close(&d);
 }
 
@@ -511,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_too_many_is_for_all),
         cmocka_unit_test(test_instruments),
         cmocka_unit_test(test_missing_of_numbers),
+        cmocka_unit_test(test_composite_names_trades),
         cmocka_unit_test(test_snapshot_refused),
         cmocka_unit_test(test_gap),
     };

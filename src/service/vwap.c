@@ -490,13 +490,16 @@ static void emit_correction(
     kt_env_emit(env, KT_EV_CORRECTION, kt_text_of(line_subject(l, window, true)), &ev);
 }
 
-/* Whether REST is asked at all: otherwise nothing waits for it. */
+/* Whether REST is asked for every member that had a trade: otherwise nothing waits for it. */
 static bool line_validates(const line *l)
 {
-    for (uint32_t i = 0; i < l->member_count; i++)
-        if (l->members[i].feed != NULL && l->members[i].feed->gather->rules.lag_max_ns > 0)
-            return true;
-    return false;
+    for (uint32_t i = 0; i < l->member_count; i++) {
+        const kt_average_feed *feed = l->members[i].feed;
+
+        if (feed != NULL && feed->gather->market_ns != 0 && feed->gather->rules.lag_max_ns == 0)
+            return false;
+    }
+    return true;
 }
 
 /* true: there is more to publish. */
@@ -672,6 +675,8 @@ static void feed_forget(kt_average_feed *feed)
 
         if (l->live_started && l->live_s < live_s)
             live_s = l->live_s;
+        if (!line_validates(l))
+            continue;
         if (!l->sure_started)
             sure_s = INT64_MIN / 2;
         else if (l->sure_s < sure_s)
@@ -699,6 +704,12 @@ static void feed_forget(kt_average_feed *feed)
         memmove(feed->full_ms, feed->full_ms + full, (feed->full_count - full) * sizeof *feed->full_ms);
         feed->full_count -= full;
     }
+}
+
+int64_t kt_average_named_ns(const kt_average_feed *feed)
+{
+    /* Deviations are forgotten together with the validated series. */
+    return feed->gather->rules.lag_max_ns == 0 ? INT64_MAX : kt_vwap_kept_from(feed->sure) * S;
 }
 
 /* The feed's steps --------------------------------------------------------------------------------------------------

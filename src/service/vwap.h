@@ -8,7 +8,7 @@
  *              validated ones when REST has passed s and covers s - I.
  * Composites   market time is the greatest of the members'. REST has passed s when it has for every member that ever
  *              had a trade; a member without any trade holds nobody up, one whose REST stands still holds up the
- *              validated values.
+ *              validated values, and one without REST leaves the composite without any.
  * Revision     1 for the first value of a mark and window. A validated value that equals the provisional one has
  *              revision 1 too; one that differs has 2, and a correction follows it: cause and ids (the first
  *              KT_AVERAGE_ID_MAX, in order of time) of the trades that were not in the provisional value as REST has
@@ -65,6 +65,10 @@ void kt_average_lost(kt_average_feed *feed, uint64_t position);
 
 /* REST can not give all trades of this ms. */
 void kt_average_full_ms(kt_average_feed *feed, int64_t ms_ns);
+
+/* Corrections may still name trades from this time on: where a composite waits for another member, much older ones than
+ * the feed's own averages need. INT64_MAX: none. */
+int64_t kt_average_named_ns(const kt_average_feed *feed);
 
 /* Publish what market time has passed, and what REST has: until_ns and from_ns as in repair.h. After a long gap that
  * can be very much: true says that KT_AVERAGE_OUTPUT_MAX was reached, and that the call should be repeated with the
