@@ -110,8 +110,12 @@ typedef struct kt_bus_read_spec {
     bool durable_only; /* only up to the source's durable: whoever keeps what it reads outside memory must ask for it */
     uint32_t poll_max; /* messages a poll, so that one reader can not keep the loop; 0: 1024 */
     void (*on_message)(void *ctx, kt_bus_reader *reader, const kt_bus_message *message);
-    /* Records that can not be had. KT_GONE: retention removed them, reading goes on behind `lost_to`. KT_CORRUPT: the source
-     * is fenced at lost_from, the reader has stopped. NULL: not told. */
+    /* Records that can not be had; told from kt_bus_poll(), of the place to start from too. NULL: not told.
+     *   KT_GONE     retention removed them; reading goes on behind lost_to
+     *   KT_EPOCH    the cursor's epoch has ended before it; reading goes on with the newest epoch, lost_to is 0: unknown
+     *   KT_SEQ      the place is beyond the end, no range; reading goes on at the end
+     *   KT_CORRUPT  damaged at lost_from; reading goes on behind the fence at lost_to, or has stopped where that is 0
+     *   any other   the source can not be read (KT_VERSION, KT_SYS ...); the reader has stopped */
     void (*on_lost)(void *ctx, kt_bus_reader *reader, kt_code code, uint64_t lost_from, uint64_t lost_to);
     void *ctx;
 } kt_bus_read_spec;

@@ -1,19 +1,10 @@
 /* The contract that every driver of the bus keeps (reference: bus.md). Rows of `drivers` are run through the same cases. */
 #include "bus/bus.h"
 
-#include "base/test_util.h"
 #include "base/text.h"
 #include "bus/ring.h"
-#include "log/log.h"
+#include "log/log_test.h"
 #include "schema/events.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 /* Two members, "one" and "two", each with a bus of its own; made by the driver under test. */
 typedef struct world {
@@ -126,7 +117,9 @@ typedef struct heard {
     uint64_t seqs[256];
     uint64_t causes[256];
     uint32_t acks;
-    kt_code code;
+    uint32_t losses;
+    kt_lost lost;
+    kt_code code; /* of the last ack, answer or loss */
     char body[256];
     uint64_t id;
     uint64_t token;
@@ -149,6 +142,15 @@ static void on_ack(void *ctx, kt_code code, uint64_t seq, kt_durability durabili
     all->acks++;
     all->code = code;
     assert_true(durability >= KT_DURABILITY_DISK);
+}
+
+static void on_lost(void *ctx, kt_bus_reader *reader, kt_code code, uint64_t from, uint64_t to)
+{
+    heard *all = ctx;
+
+    all->losses++;
+    all->code = code;
+    all->lost = (kt_lost){ from, to };
 }
 
 static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
@@ -213,6 +215,7 @@ static kt_bus_reader *listen(world *self, int who, const char *pattern, kt_bus_f
         .durable_only = durable,
         .cursor = cursor,
         .on_message = on_message,
+        .on_lost = on_lost,
         .ctx = all };
     kt_bus_reader *reader = NULL;
 
@@ -313,6 +316,51 @@ static void a_reader_of_a_log_that_is_not_there_yet_starts_with_it(world *self, 
 
     listen(self, 0, "three:a.>", KT_BUS_FROM_SEQ, 1, false, NULL, &all);
     poll_both(self);
+    assert_int_equal(all.count, 0);
+}
+
+static void a_start_beyond_the_end_is_told_and_goes_on_at_the_end(world *self, const driver *by)
+{
+    heard all = { 0 };
+
+    say(self, 0, "a.b", 0, NULL);
+    listen(self, 1, "one:a.>", KT_BUS_FROM_SEQ, 1000, false, NULL, &all);
+    assert_int_equal(all.losses, 0); /* not from within kt_bus_read */
+    assert_true(kt_bus_pending(self->buses[1]));
+    poll_both(self);
+    assert_int_equal(all.losses, 1);
+    assert_int_equal(all.code, KT_SEQ);
+    assert_int_equal(all.count, 0);
+    uint64_t seq = say(self, 0, "a.b", 0, NULL);
+    poll_both(self);
+    assert_int_equal(all.count, 1);
+    assert_int_equal(all.seqs[0], seq);
+    assert_int_equal(all.losses, 1);
+}
+
+static void close_when_told(void *ctx, kt_bus_reader *reader, kt_code code, uint64_t from, uint64_t to)
+{
+    on_lost(ctx, reader, code, from, to);
+    kt_bus_read_close(reader);
+}
+
+static void a_reader_may_be_closed_when_it_is_told(world *self, const driver *by)
+{
+    heard all = { 0 };
+    const char *pattern = "one:a.>";
+    kt_bus_read_spec spec = { .patterns = &pattern,
+        .pattern_count = 1,
+        .from = KT_BUS_FROM_SEQ,
+        .seq = 1000,
+        .on_message = on_message,
+        .on_lost = close_when_told,
+        .ctx = &all };
+
+    assert_int_equal(kt_bus_read(self->buses[1], &spec, NULL, NULL), KT_OK);
+    poll_both(self);
+    say(self, 0, "a.b", 0, NULL);
+    poll_both(self);
+    assert_int_equal(all.losses, 1);
     assert_int_equal(all.count, 0);
 }
 
@@ -467,6 +515,125 @@ static void what_a_driver_can_not_give_is_refused_at_open(world *self, const dri
     assert_non_null(strstr(err.msg, "local"));
 }
 
+/* ---- files of the local driver that can not be read ---- */
+
+/* Enough for several segments of log "one"; the folder of it, and its segments, newest last. */
+static kt_seg_names fill_one(world *self, char *out_dir)
+{
+    snprintf(out_dir, KT_PATH_SIZE, "%s/one", self->dir);
+    while (segment_count(out_dir) < 4)
+        say(self, 0, "a.b", 0, NULL);
+    return segments_of(out_dir);
+}
+
+static void a_start_at_a_fence_is_told_and_goes_on_behind_it(void **state)
+{
+    world self;
+    char dir[KT_PATH_SIZE];
+    heard all = { 0 };
+
+    local_open(&self);
+    kt_seg_names segments = fill_one(&self, dir);
+    uint64_t bad = segments.list[1].first_seq + 10, behind = segments.list[2].first_seq;
+    free(segments.list);
+    damage(dir, bad);
+    kt_bus_reader *reader = listen(&self, 1, "one:none", KT_BUS_FROM_SEQ, bad + 5, false, NULL, &all);
+    poll_both(&self);
+    assert_int_equal(all.losses, 1);
+    assert_int_equal(all.code, KT_CORRUPT);
+    assert_int_equal(all.lost.from, bad);
+    assert_int_equal(all.lost.to, behind - 1);
+    assert_int_equal(kt_bus_reader_position(reader), kt_log_written(self.logs[0]));
+    local_close(&self);
+}
+
+static void a_start_that_can_not_be_read_is_told_once_and_the_reader_stops(void **state)
+{
+    enum { LAST_SEGMENT, REFUSED, NEWER };
+    static const struct {
+        const char *name;
+        int what;
+        kt_bus_from from;
+        kt_code code;
+    } rows[] = {
+        { "a bad record and nothing behind it", LAST_SEGMENT, KT_BUS_FROM_SEQ, KT_CORRUPT },
+        { "the same, when the end is looked for", LAST_SEGMENT, KT_BUS_FROM_LIVE, KT_CORRUPT },
+        { "a segment that the system refuses", REFUSED, KT_BUS_FROM_SEQ, KT_SYS },
+        { "a log of a newer program", NEWER, KT_BUS_FROM_LIVE, KT_VERSION },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        world self;
+        char dir[KT_PATH_SIZE], path[KT_PATH_SIZE];
+        uint32_t newer = KT_LOG_FORMAT + 1;
+        heard all = { 0 };
+        local_open(&self);
+        kt_seg_names segments = fill_one(&self, dir);
+        kt_seg_name last = segments.list[segments.count - 1];
+        free(segments.list);
+        say(&self, 0, "a.b", 0, NULL);
+        uint64_t seq = say(&self, 0, "a.b", 0, NULL);
+        if (rows[i].what == LAST_SEGMENT)
+            damage(dir, seq - 1);
+        if (rows[i].what == NEWER)
+            overwrite(kt_file_path(path, dir, "control"), 8, &newer, sizeof newer);
+        if (rows[i].what == REFUSED) {
+            kt_seg_path(path, dir, last, ".seg");
+            assert_int_equal(unlink(path), 0);
+            assert_int_equal(symlink(path, path), 0); /* ELOOP, for root too */
+        }
+        listen(&self, 1, "one:a.>", rows[i].from, seq, false, NULL, &all);
+        for (int polls = 0; polls < 3; polls++)
+            poll_both(&self);
+        KT_ROW(rows[i].name, all.losses == 1);
+        KT_ROW(rows[i].name, all.code == rows[i].code);
+        KT_ROW(rows[i].name, all.count == 0);
+        KT_ROW(rows[i].name, !kt_bus_pending(self.buses[1]));
+        local_close(&self);
+    }
+}
+
+/* After a power cut, before the log's writer is back, the state file may name less than a cursor has seen at durable. */
+static void what_a_cursor_acknowledged_is_known_to_be_durable(void **state)
+{
+    world self;
+    char path[KT_PATH_SIZE];
+    heard all = { 0 };
+    kt_state old;
+    static const uint8_t next_boot[KT_BOOT_ID_SIZE] = { 1 };
+    kt_bus_options options = { .driver = "local", .local.boot_id = next_boot };
+    kt_bus_read_spec spec = { .patterns = (const char *const[]){ "one:a.>" },
+        .pattern_count = 1,
+        .from = KT_BUS_FROM_CURSOR,
+        .cursor = "test",
+        .durable_only = true,
+        .on_message = on_message,
+        .on_lost = on_lost,
+        .ctx = &all };
+    kt_bus *bus;
+
+    local_open(&self);
+    say(&self, 0, "a.b", 0, NULL);
+    local_settle(&self);
+    snprintf(path, sizeof path, "%s/one", self.dir);
+    assert_int_equal(kt_state_read(path, &old, NULL), KT_OK);
+    uint64_t seq = say(&self, 0, "a.b", 0, NULL);
+    local_settle(&self);
+    kt_bus_reader *reader = listen(&self, 1, "one:a.>", KT_BUS_FROM_CURSOR, 0, true, "test", &all);
+    poll_both(&self);
+    assert_int_equal(kt_bus_ack(reader, seq, NULL), KT_OK);
+    snprintf(path, sizeof path, "%s/one/state", self.dir); /* the newer slot did not reach the disk */
+    overwrite(path, (old.counter + 1) % 2 * KT_PAGE + 20, "gone", 4);
+    options.local.data_dir = self.dir;
+    assert_int_equal(kt_bus_open(&options, &bus, NULL), KT_OK);
+    all = (heard){ 0 };
+    assert_int_equal(kt_bus_read(bus, &spec, NULL, NULL), KT_OK);
+    kt_bus_poll(bus);
+    assert_int_equal(all.losses, 0);
+    kt_bus_close(bus);
+    local_close(&self);
+}
+
 /* One cmocka test a case; each runs every driver. */
 #define CASES(X)                                              \
     X(order_is_total_and_patterns_choose)                     \
@@ -475,6 +642,8 @@ static void what_a_driver_can_not_give_is_refused_at_open(world *self, const dri
     X(a_repeated_publish_stands_once)                         \
     X(a_cursor_goes_on_behind_what_was_acknowledged)          \
     X(a_reader_of_a_log_that_is_not_there_yet_starts_with_it) \
+    X(a_start_beyond_the_end_is_told_and_goes_on_at_the_end)  \
+    X(a_reader_may_be_closed_when_it_is_told)                 \
     X(calls_are_answered_at_once_or_later)                    \
     X(a_call_has_a_deadline)                                  \
     X(open_calls_end_unknown_when_a_side_restarts)            \
@@ -498,6 +667,10 @@ CASES(RUN)
 #define ROW(name) cmocka_unit_test(run_##name),
 int main(void)
 {
-    const struct CMUnitTest tests[] = { CASES(ROW) };
+    const struct CMUnitTest tests[] = {
+        CASES(ROW) cmocka_unit_test(a_start_at_a_fence_is_told_and_goes_on_behind_it),
+        cmocka_unit_test(a_start_that_can_not_be_read_is_told_once_and_the_reader_stops),
+        cmocka_unit_test(what_a_cursor_acknowledged_is_known_to_be_durable),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

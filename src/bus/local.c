@@ -195,41 +195,59 @@ static void tell_lost(kt_local_reader *reader, kt_code code, kt_lost lost)
         reader->spec.on_lost(reader->spec.ctx, &reader->base, code, lost.from, lost.to);
 }
 
-/* Open the log when it is there, and stand where reading starts. KT_EMPTY: not there yet. */
-static kt_code reader_start(kt_local_reader *reader)
+/* After an answer other than OK and EMPTY: reading goes on where the log's reader stands, or stops for good. */
+static void go_on(kt_local_reader *reader, kt_code code, kt_lost lost)
 {
-    kt_lost lost = { 0 };
-    kt_err err = { 0 };
-    kt_code code = kt_reader_open(reader->dir, boot_id(reader->bus), &reader->reader, &err);
+    bool behind_fence = code == KT_CORRUPT && kt_reader_position(reader->reader) > lost.from;
 
-    if (code != KT_OK)
-        return KT_EMPTY;
-    if (reader->cursor_name[0] != 0 && reader->cursor == NULL &&
-        kt_cursor_open(reader->dir, reader->cursor_name, &reader->cursor, &err) != KT_OK) {
-        kt_reader_close(reader->reader);
-        reader->reader = NULL;
-        return KT_EMPTY;
-    }
+    reader->stopped = code != KT_GONE && code != KT_EPOCH && code != KT_SEQ && !behind_fence;
+    reader->position = kt_reader_position(reader->reader) - 1;
+}
+
+static kt_code seek_start(kt_local_reader *reader)
+{
+    kt_cursor_position stored;
+
     switch (reader->spec.from) {
     case KT_BUS_FROM_LIVE:
-        code = kt_reader_seek_end(reader->reader, &err);
-        break;
+        return kt_reader_seek_end(reader->reader, NULL);
     case KT_BUS_FROM_TIME:
-        code = kt_reader_seek_time(reader->reader, reader->spec.time_ns, &err);
-        break;
+        return kt_reader_seek_time(reader->reader, reader->spec.time_ns, NULL);
     case KT_BUS_FROM_SEQ:
-        code = kt_reader_seek(reader->reader, 0, reader->spec.seq != 0 ? reader->spec.seq : 1, &lost, &err);
-        break;
-    case KT_BUS_FROM_CURSOR: {
-        kt_cursor_position stored = kt_cursor_get(reader->cursor);
-        code = kt_reader_seek(reader->reader, stored.epoch, stored.seq + 1, &lost, &err);
-        break;
+        return kt_reader_seek(reader->reader, 0, reader->spec.seq, NULL, NULL);
+    case KT_BUS_FROM_CURSOR:
+        stored = kt_cursor_get(reader->cursor);
+        if (reader->spec.durable_only) /* what it acknowledged, it had seen at durable */
+            kt_reader_know_durable(reader->reader, stored.seq);
+        return kt_reader_seek(reader->reader, stored.epoch, stored.seq + 1, NULL, NULL);
     }
+    return KT_ARG;
+}
+
+/* Open the log when it is there, and stand where reading starts. What goes wrong is told by the next poll: kt_bus_read()
+ * has not returned yet. */
+static void reader_start(kt_local_reader *reader)
+{
+    kt_code code = kt_reader_open(reader->dir, boot_id(reader->bus), &reader->reader, NULL);
+
+    if (code == KT_OK && reader->cursor_name[0] != 0 && reader->cursor == NULL)
+        code = kt_cursor_open(reader->dir, reader->cursor_name, &reader->cursor, NULL);
+    bool opened = code == KT_OK;
+    if (opened)
+        code = seek_start(reader);
+    if (code == KT_OK) {
+        reader->position = kt_reader_position(reader->reader) - 1;
+        return;
     }
-    reader->position = kt_reader_position(reader->reader) - 1;
-    if (lost.from != 0)
-        tell_lost(reader, code, lost);
-    return KT_OK;
+    if (opened && code != KT_NOENT) {
+        reader->untold_lost = kt_reader_lost(reader->reader);
+        go_on(reader, code, reader->untold_lost);
+    } else {
+        kt_reader_close(reader->reader);
+        reader->reader = NULL;
+        reader->stopped = code != KT_NOENT; /* not there yet: tried again */
+    }
+    reader->untold = code == KT_NOENT ? KT_OK : code;
 }
 
 static kt_code read_open(kt_bus *base, const kt_bus_read_spec *spec, kt_bus_reader **out_reader, kt_err *err)
@@ -298,7 +316,7 @@ static kt_code ack(kt_bus_reader *base, uint64_t seq, kt_err *err)
 {
     kt_local_reader *reader = (kt_local_reader *)base;
 
-    if (reader->cursor == NULL)
+    if (reader->cursor == NULL || reader->reader == NULL)
         return kt_fail(err, KT_ARG, "this reader of log '%s' has no cursor to acknowledge with", reader->log);
     if (seq > reader->position)
         return kt_fail(err, KT_ARG, "seq %llu of log '%s' is acknowledged before it was read", (unsigned long long)seq,
@@ -347,10 +365,16 @@ static uint32_t poll_reader(kt_local_reader *reader)
     uint32_t max = reader->spec.poll_max != 0 ? reader->spec.poll_max : KT_LOCAL_POLL_MAX, count = 0;
     const kt_rec *rec;
 
-    if (reader->stopped || (reader->reader == NULL && reader_start(reader) != KT_OK))
-        return 0;
-    uint64_t limit = limit_of(reader);
+    if (reader->reader == NULL && !reader->stopped)
+        reader_start(reader);
     reader->busy = true;
+    if (reader->untold != KT_OK) {
+        kt_code code = reader->untold;
+        reader->untold = KT_OK;
+        count++;
+        tell_lost(reader, code, reader->untold_lost);
+    }
+    uint64_t limit = reader->reader != NULL ? limit_of(reader) : 0;
     while (count < max && !reader->closing && !reader->stopped && reader->position < limit) {
         kt_code code = kt_reader_next(reader->reader, limit, &rec);
         if (code == KT_EMPTY)
@@ -362,8 +386,7 @@ static uint32_t poll_reader(kt_local_reader *reader)
             continue;
         }
         kt_lost lost = kt_reader_lost(reader->reader);
-        reader->stopped = code == KT_SYS || (code == KT_CORRUPT && kt_reader_position(reader->reader) <= lost.from);
-        reader->position = kt_reader_position(reader->reader) - 1;
+        go_on(reader, code, lost);
         tell_lost(reader, code, lost);
     }
     reader->busy = false;
@@ -456,7 +479,10 @@ static bool pending(kt_bus *base)
         return true;
     for (uint32_t i = 0; i < KT_BUS_READER_MAX; i++) {
         const kt_local_reader *reader = bus->readers[i];
-        if (reader != NULL && !reader->stopped && reader->reader != NULL && reader->position < limit_of(reader))
+        if (reader == NULL)
+            continue;
+        bool more = !reader->stopped && reader->reader != NULL && reader->position < limit_of(reader);
+        if (more || reader->untold != KT_OK)
             return true;
     }
     return false;

@@ -32,8 +32,10 @@ typedef struct kt_local_reader {
     kt_reader *reader; /* NULL: the log is not there yet */
     uint64_t position;
     int board_index; /* of the log; -1: not on the board */
-    bool stopped;    /* the source is fenced */
-    bool closing;    /* closed from within its own callback */
+    kt_code untold;  /* of the start: the next poll tells it; KT_OK: nothing */
+    kt_lost untold_lost;
+    bool stopped; /* the source can not be read on */
+    bool closing; /* closed from within its own callback */
     bool busy;
 } kt_local_reader;
 

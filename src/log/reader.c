@@ -505,10 +505,12 @@ kt_code kt_reader_seek_time(kt_reader *reader, int64_t time_ns, kt_err *err)
     if (code == KT_CORRUPT)
         kt_fail(&reader->err, code, "seq %llu of log '%s' can not be read: the segment is damaged",
             (unsigned long long)reader->seq, reader->dir);
-    if (code == KT_OK && first_seq > 1 && reader->seq == first_seq)
+    if (code == KT_OK && first_seq > 1 && reader->seq == first_seq) {
+        reader->lost = (kt_lost){ 1, first_seq - 1 };
         code = kt_fail(&reader->err, KT_GONE,
             "records of that time and before seq %llu of log '%s' were removed by retention",
             (unsigned long long)first_seq, reader->dir);
+    }
     if (code != KT_OK && err != NULL)
         *err = reader->err;
     return code;

@@ -55,6 +55,9 @@ static void by_bytes_whole_segments_go_the_oldest_first(void **state)
     assert_int_equal(lost.to, first - 1);
     assert_int_equal(kt_reader_next(reader, UINT64_MAX, &rec), KT_OK);
     assert_int_equal(rec->seq, first);
+    assert_int_equal(kt_reader_seek_time(reader, 1, NULL), KT_GONE);
+    assert_int_equal(kt_reader_lost(reader).to, first - 1);
+    assert_int_equal(kt_reader_position(reader), first);
     /* Who reads a segment that is unlinked reads it to its end, and is told what is missing then. */
     uint64_t seq = 0;
     kt_code code;
