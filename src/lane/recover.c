@@ -71,6 +71,13 @@ static void write_services(const kt_lane *lane, kt_writer *writer)
     }
 }
 
+kt_code kt_lane_save(const kt_lane *lane, kt_writer *writer)
+{
+    write_own(lane, writer);
+    write_services(lane, writer);
+    return writer->code;
+}
+
 kt_code kt_lane_snapshot(kt_lane *lane, kt_err *err)
 {
     kt_writer writer;
@@ -79,9 +86,7 @@ kt_code kt_lane_snapshot(kt_lane *lane, kt_err *err)
     if (lane->snapshot_seq != 0)
         return KT_BUSY; /* the last one is still on its way */
     kt_writer_init(&writer);
-    write_own(lane, &writer);
-    write_services(lane, &writer);
-    kt_code code = writer.code;
+    kt_code code = kt_lane_save(lane, &writer);
     if (code != KT_OK)
         kt_fail(err, code, "lane '%s' can not make a snapshot: %s", lane->name, kt_code_text(code));
     else
@@ -154,6 +159,8 @@ static kt_code read_own(kt_lane *lane, uint32_t version, kt_taker *taker)
 
 static kt_code read_services(kt_lane *lane, kt_taker *taker, kt_err *err)
 {
+    uint32_t seen = 0;
+
     for (uint32_t n = kt_taker_count(taker, 12); n > 0; n--) {
         kt_text name = kt_taker_text(taker);
         uint32_t version = kt_taker_u32(taker);
@@ -162,6 +169,9 @@ static kt_code read_services(kt_lane *lane, kt_taker *taker, kt_err *err)
         kt_code code = taker->code;
         if (code != KT_OK || service == NULL || service->spec->restore == NULL)
             continue;
+        if ((seen & 1u << service->env.index) != 0)
+            return kt_fail(err, KT_CORRUPT, "service '%s' stands in it twice", service->spec->name);
+        seen |= 1u << service->env.index;
         uint32_t ours = service->spec->version;
         if (version > ours || version + 1 < ours)
             return kt_fail(err, KT_VERSION,
@@ -185,6 +195,8 @@ kt_code kt_lane_restore(kt_lane *lane, uint32_t version, kt_text bytes, kt_err *
             KT_LANE_SNAPSHOT_VERSION);
     kt_taker_init(&taker, bytes.s, bytes.n);
     code = read_own(lane, version, &taker);
+    if (code == KT_LIMIT)
+        return kt_fail(err, code, "the snapshot of lane '%s' has more than %u timers", lane->name, lane->timers.max);
     if (code != KT_OK)
         return kt_fail(err, code, "the snapshot of lane '%s' is damaged", lane->name);
     code = read_services(lane, &taker, err);

@@ -195,7 +195,9 @@ kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_
 kt_code kt_lane_recover(kt_lane *lane, bool *out_park, kt_err *err);
 kt_code kt_lane_snapshot(kt_lane *lane, kt_err *err);
 uint32_t kt_lane_config_crc(const kt_lane_options *options);
-/* Restore a snapshot's bytes; `version` of its container. KT_CORRUPT, KT_VERSION, KT_LIMIT; the services' own codes. */
+/* The bytes of a snapshot, and from them a lane whose services have only been started; `version` is of the container.
+ * KT_CORRUPT, KT_VERSION, KT_LIMIT; the services' own codes. After an error the lane is good for nothing but its end. */
+kt_code kt_lane_save(const kt_lane *lane, kt_writer *writer);
 kt_code kt_lane_restore(kt_lane *lane, uint32_t version, kt_text bytes, kt_err *err);
 kt_code kt_lane_source_open(kt_lane *lane, kt_lane_source *source, kt_err *err); /* KT_NOENT: not there yet */
 /* What can not be had of the source, to be written down as soon as the lane is live and takes inputs. */
