@@ -179,6 +179,48 @@ static void when_the_copy_fails_the_log_does_not_open_and_durable_does_not_move(
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+static ssize_t killed_before_state(void *ctx, int fd, const void *data, size_t size, off_t at)
+{
+    if (fd_is(fd, "/state"))
+        _exit(7);
+    return pwrite(fd, data, size, at);
+}
+
+static void an_opening_killed_behind_its_copies_leaves_them_to_the_next(void **state)
+{
+    kt_log_options options = small_log(1), killed;
+    kt_log *log = must_open(&options);
+    uint32_t subject = must_subject(log, "a", 0);
+    int status;
+
+    append_keys(log, subject, 1, 100);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    append_keys(log, subject, 101, 500); /* over several segments */
+    uint64_t written = kt_log_written(log);
+    uint32_t segments = segment_count(options.dir);
+    assert_true(segments > 2);
+    die(log);
+    killed = options;
+    killed.io.pwrite = killed_before_state;
+    for (int deaths = 0; deaths < 3; deaths++) { /* the state file knows nothing of the copies' generation */
+        pid_t child = fork();
+        if (child == 0) {
+            kt_log_open(&killed, &log, NULL);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(WEXITSTATUS(status), 7);
+        assert_int_equal(segment_count(options.dir), segments);
+    }
+    log = must_open(&options);
+    assert_int_equal(kt_log_recovered(log)->last_seq, written);
+    assert_int_equal(kt_log_recovered(log)->fenced_from, 0);
+    kt_reader *reader = must_read(&options);
+    expect_keys(reader, 1, 500);
+    kt_reader_close(reader);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void a_clean_close_leaves_its_mark(void **state)
 {
     kt_log_options options = small_log(1);
@@ -518,6 +560,7 @@ int main(void)
         cmocka_unit_test(after_a_death_what_was_never_published_is_cut),
         cmocka_unit_test(same_boot_copies_what_is_above_durable_syncs_it_and_only_then_unlinks),
         cmocka_unit_test(when_the_copy_fails_the_log_does_not_open_and_durable_does_not_move),
+        cmocka_unit_test(an_opening_killed_behind_its_copies_leaves_them_to_the_next),
         cmocka_unit_test(a_clean_close_leaves_its_mark),
         cmocka_unit_test(a_torn_tail_is_zeroed_even_where_later_records_look_whole),
         cmocka_unit_test(unclean_under_another_boot_begins_new_epochs_but_not_for_subjects_after_durable),
