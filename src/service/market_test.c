@@ -480,8 +480,10 @@ static void stream_next(model *m, uint32_t venue)
     model_venue *v = &m->venues[venue];
     uint32_t index = v->released++;
     int64_t price = v->trades[index].price;
+    /* A composite waits for a member from its first trade on. */
+    bool first = index == 0 && m->venue_count > 1;
 
-    if (!kt_rng_chance(&m->rng, m->fault)) {
+    if (!kt_rng_chance(&m->rng, m->fault) || first) {
         deliver(m, venue, index, price);
     } else {
         switch (kt_rng_below(&m->rng, 5)) {
