@@ -230,23 +230,27 @@
     F(T, 19, BOOL, none, complete, "", 0, 1, 0, "after: nothing in the window is known to be missing")               \
     F(T, 20, U8, none, price_scale, "digits", 0, 20, 0, "range: scale of the new prices, rounded half to even")
 
-#define KT_FIELDS_feed_stats(F, T)                                                                       \
-    F(T, 1, U64, none, received, "messages", 0, UINT64_MAX, 0, "trades received from the stream")        \
-    F(T, 2, U64, none, invalid, "messages", 0, UINT64_MAX, 0,                                            \
-        "refused; counted for the venue where no symbol could be read")                                  \
-    F(T, 3, U64, none, repeated, "messages", 0, UINT64_MAX, 0, "trades that came again")                 \
-    F(T, 4, U64, none, reordered, "messages", 0, UINT64_MAX, 0, "trades that came after a later one")    \
-    F(T, 5, U64, none, missing, "trades", 0, UINT64_MAX, 0, "trades that the stream never gave")         \
-    F(T, 6, U64, none, repaired, "trades", 0, UINT64_MAX, 0, "of these, given by REST")                  \
-    F(T, 7, U64, none, suspect, "trades", 0, UINT64_MAX, 0, "trades held back as suspect")               \
-    F(T, 8, U64, none, corrected, "trades", 0, UINT64_MAX, 0, "trades to which REST gave other values")  \
-    F(T, 9, I64, none, skew_min, "ns", INT64_MIN, INT64_MAX, 0,                                          \
-        "least receive time - venue time; negative is no error")                                         \
-    F(T, 10, I64, none, skew_max, "ns", INT64_MIN, INT64_MAX, 0, "greatest receive time - venue time")   \
-    F(T, 11, TIME, none, market_time, "ns", 0, INT64_MAX, 0, "greatest accepted venue time")             \
-    F(T, 12, TIME, none, validated_until, "ns", 0, INT64_MAX, 0, "REST has given everything up to here") \
-    F(T, 13, U64, none, lost, "trades", 0, UINT64_MAX, 0, "known to exist, and REST can not give them")  \
-    F(T, 14, U64, none, full_ms, "ms", 0, UINT64_MAX, 0, "milliseconds with more trades than REST can give")
+#define KT_FIELDS_feed_stats(F, T)                                                                           \
+    F(T, 1, U64, none, received, "messages", 0, UINT64_MAX, 0, "trades received from the stream")            \
+    F(T, 2, U64, none, invalid, "messages", 0, UINT64_MAX, 0,                                                \
+        "refused; counted for the venue where no symbol could be read")                                      \
+    F(T, 3, U64, none, repeated, "messages", 0, UINT64_MAX, 0, "trades that came again")                     \
+    F(T, 4, U64, none, reordered, "messages", 0, UINT64_MAX, 0, "trades that came after a later one")        \
+    F(T, 5, U64, none, missing, "trades", 0, UINT64_MAX, 0, "trades that the stream never gave")             \
+    F(T, 6, U64, none, repaired, "trades", 0, UINT64_MAX, 0, "of these, given by REST")                      \
+    F(T, 7, U64, none, suspect, "trades", 0, UINT64_MAX, 0, "trades held back as suspect")                   \
+    F(T, 8, U64, none, corrected, "trades", 0, UINT64_MAX, 0, "trades to which REST gave other values")      \
+    F(T, 9, I64, none, skew_min, "ns", INT64_MIN, INT64_MAX, 0,                                              \
+        "least receive time - venue time; negative is no error")                                             \
+    F(T, 10, I64, none, skew_max, "ns", INT64_MIN, INT64_MAX, 0, "greatest receive time - venue time")       \
+    F(T, 11, TIME, none, market_time, "ns", 0, INT64_MAX, 0, "greatest accepted venue time")                 \
+    F(T, 12, TIME, none, validated_until, "ns", 0, INT64_MAX, 0, "REST has given everything up to here")     \
+    F(T, 13, U64, none, lost, "trades", 0, UINT64_MAX, 0, "known to exist, and REST can not give them")      \
+    F(T, 14, U64, none, full_ms, "ms", 0, UINT64_MAX, 0, "milliseconds with more trades than REST can give") \
+    F(T, 15, U64, none, rest_invalid, "rows", 0, UINT64_MAX, 0,                                              \
+        "rows of REST that were not valid, each time they came")                                             \
+    F(T, 16, U32, none, rest_failures, "answers", 0, UINT32_MAX, 0,                                          \
+        "answers of REST in a row that said nothing; 0: it serves. Validated values wait meanwhile")
 
 #define KT_FIELDS_lane_start(F, T)                                                                                \
     F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                                         \

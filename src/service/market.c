@@ -300,6 +300,8 @@ static void stats_fill(const market_feed *feed, kt_ev_feed_stats *ev)
     ev->validated_until = feed->repair.until_ns;
     ev->lost = gather->lost;
     ev->full_ms = feed->repair.full_count;
+    ev->rest_invalid = feed->repair.invalid;
+    ev->rest_failures = feed->repair.failures;
 }
 
 static void emit_stats(market_feed *feed, kt_env *env)
@@ -338,6 +340,8 @@ static void emit_venue_stats(market *m, kt_env *env, market_venue *venue)
         all.corrected += one.corrected;
         all.lost += one.lost;
         all.full_ms += one.full_ms;
+        all.rest_invalid += one.rest_invalid;
+        all.rest_failures = one.rest_failures > all.rest_failures ? one.rest_failures : all.rest_failures;
         if (one.received != 0) {
             all.skew_min = !any || one.skew_min < all.skew_min ? one.skew_min : all.skew_min;
             all.skew_max = !any || one.skew_max > all.skew_max ? one.skew_max : all.skew_max;
@@ -719,21 +723,23 @@ static bool emit_watermark(market_feed *feed, kt_env *env, const answer_counts *
     return true;
 }
 
-static void answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_answer *answer)
+/* false: there was nothing valid in it. */
+static bool answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_answer *answer)
 {
     uint32_t count = rows_take(m, feed, answer);
     kt_repair_step step = kt_repair_answer(&feed->repair, m->rows, count, answer->row_count);
     answer_counts counts = { 0 };
 
+    if (step.failed)
+        return false;
     for (uint32_t i = 0; step.take && i < count; i++)
         if (m->rows[i].venue_time >= step.take_from_ns)
             row_apply(feed, env, &m->rows[i], answer->receive_time, &counts);
     if (step.from_start)
         kt_gather_from_start(&feed->gather);
-    if (step.full_ms_ns != 0) {
-        kt_average_full_ms(feed->average, step.full_ms_ns);
-        counts.full_ms++;
-    }
+    if (step.hole)
+        kt_average_hole(feed->average, step.hole_from_ns, step.hole_to_ns);
+    counts.full_ms += step.full_ms;
     if (step.before_ns != 0 || step.below != 0)
         kt_gather_pass(
             &feed->gather, feed->repair.until_ns, step.before_ns, step.below, on_lost, &(lost_ctx){ feed, &counts });
@@ -742,6 +748,7 @@ static void answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
     if (emit_watermark(feed, env, &counts))
         stats_note(m, env, feed->venue, feed);
     ask_in(m, feed, env, kt_repair_wait_ns(&feed->repair, step.more, feed->gather.unsettled));
+    return true;
 }
 
 static void on_answer(market *m, kt_env *env, const kt_event *event)
@@ -750,6 +757,8 @@ static void on_answer(market *m, kt_env *env, const kt_event *event)
     kt_ev_answer answer;
     uint32_t index;
     market_feed *feed;
+    uint32_t failures;
+    uint64_t invalid;
     int64_t wait;
 
     if (venue == NULL || kt_event_decode(KT_EV_ANSWER, event->payload, event->size, &answer) != KT_OK)
@@ -766,14 +775,16 @@ static void on_answer(market *m, kt_env *env, const kt_event *event)
         return; /* of a request that was given up, or answered already */
     feed = m->feeds[index];
     request_close(m, feed);
-    if (answer_good(&answer)) {
-        answer_apply(m, env, feed, &answer);
-        return;
+    failures = feed->repair.failures;
+    invalid = feed->repair.invalid;
+    if (!answer_good(&answer) || !answer_apply(m, env, feed, &answer)) {
+        wait = kt_repair_failed_ns(&feed->repair);
+        if (answer.retry_after - kt_env_now(env) > wait)
+            wait = answer.retry_after - kt_env_now(env);
+        ask_in(m, feed, env, wait);
     }
-    wait = kt_repair_failed_ns(&feed->repair);
-    if (answer.retry_after - kt_env_now(env) > wait)
-        wait = answer.retry_after - kt_env_now(env);
-    ask_in(m, feed, env, wait);
+    if (feed->repair.failures != failures || feed->repair.invalid != invalid)
+        stats_note(m, env, venue, feed);
 }
 
 /* The effects that are open are asked for again: those before the start went nowhere. */

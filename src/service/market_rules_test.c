@@ -128,8 +128,9 @@ static void wait_for(desk *d, int64_t ns)
     d->env.now_ns = until;
 }
 
-/* Answer the newest request; a status other than 200 has no rows. */
-static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, int64_t retry_after)
+/* Answer the newest request; a status other than 200 has no rows. `invalid` more rows were not valid. */
+static void answer_with(
+    desk *d, uint16_t status, const given *rows, uint32_t count, uint32_t invalid, int64_t retry_after)
 {
     kt_row_trade trades[8];
     kt_ev_request request;
@@ -149,10 +150,16 @@ static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, 
     ev.what = request.what;
     ev.status = status;
     ev.rows = KT_ROWS_OF(trades, count);
-    ev.row_count = count;
+    ev.row_count = count + invalid;
+    ev.invalid_count = invalid;
     ev.retry_after = retry_after;
     snprintf(subject, sizeof subject, "answer.%s", d->venue);
     fake_input(&d->env, &kt_market_service, d->state, KT_EV_ANSWER, subject, &ev);
+}
+
+static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, int64_t retry_after)
+{
+    answer_with(d, status, rows, count, 0, retry_after);
 }
 
 static void test_market_time(void **state)
@@ -516,6 +523,68 @@ static void test_composite_names_trades(void **state)
     desk_close(&d);
 }
 
+/* REST's rows of trades 2 to 6 are not valid. A page of them is stepped over when the one behind it is valid, and what
+ * was in it is known to be missing; a venue that gives nothing valid at all is asked again from the same place, more and
+ * more seldom. */
+static void test_invalid_rows(void **state)
+{
+    static const given trades[] = { { 500, "100", "1", "1" }, { 1500, "100", "1", "2" }, { 9000, "100", "1", "7" },
+        { 10500, "100", "1", "8" } };
+    static const struct {
+        const char *name;
+        uint64_t asked; /* from this number */
+        const given *rows;
+        uint32_t count, invalid;
+        uint32_t failures; /* in a row, afterwards */
+    } rows[] = {
+        { "the first page", 1, trades, 1, 0, 0 },
+        { "no valid row: the page behind is looked at", 2, NULL, 0, 5, 0 },
+        { "nor is one there: the fault is the venue's", 7, NULL, 0, 2, 1 },
+        { "it is asked again from the same place", 2, NULL, 0, 5, 1 },
+        { "nothing is behind it yet", 7, NULL, 0, 0, 2 },
+        { "again", 2, NULL, 0, 5, 2 },
+        { "the page behind is valid: the first is stepped over", 7, &trades[2], 2, 0, 0 },
+        { "and on from there", 9, NULL, 0, 0, 0 },
+    };
+    kt_ev_request request = { 0 };
+    kt_ev_feed_stats stats = { 0 };
+    uint32_t incomplete = 0, complete = 0;
+    desk d;
+
+    desk_open_with(&d, "", "", numbered_venue);
+    d.venue = "bin";
+    for (size_t i = 0; i < KT_COUNT(trades); i++)
+        tick(&d, &trades[i]);
+    answer(&d, 200, trades, 1, 0); /* the way back: nothing is earlier */
+    wait_for(&d, 2 * S);
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        assert_true(newest(&d, KT_EV_REQUEST, "request.bin", &request));
+        if (request.from_id != rows[i].asked)
+            fail_msg("%s: from %llu", rows[i].name, (unsigned long long)request.from_id);
+        answer_with(&d, 200, rows[i].rows, rows[i].count, rows[i].invalid, 0);
+        wait_for(&d, 6 * S);
+        assert_true(newest(&d, KT_EV_FEED_STATS, "stats.bin.BTC", &stats));
+        if (stats.rest_failures != rows[i].failures)
+            fail_msg("%s: %u failures", rows[i].name, stats.rest_failures);
+    }
+    assert_int_equal(stats.rest_invalid, 5 + 2 + 5 + 5);
+    assert_int_equal(stats.lost, 1);
+    for (size_t i = 0; i < d.env.output_count; i++) {
+        const fake_output *o = &d.env.outputs[i];
+        kt_ev_vwap ev;
+
+        if (strcmp(o->subject, "vwap.5s.bin.BTC") != 0 ||
+            kt_event_decode(o->kind, d.env.bytes + o->at, o->size, &ev) != KT_OK || !ev.validated)
+            continue;
+        incomplete += !ev.complete;
+        complete += ev.complete;
+    }
+    assert_int_equal(
+        incomplete, 5 + 2); /* marks 1 to 5 and 9 to 10: their windows hold 0.5 s or 9 s, the hole's ends */
+    assert_int_equal(complete, 0);
+    desk_close(&d);
+}
+
 static void test_snapshot_refused(void **state)
 {
     kt_writer writer;
@@ -551,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_instruments),
         cmocka_unit_test(test_missing_of_numbers),
         cmocka_unit_test(test_composite_names_trades),
+        cmocka_unit_test(test_invalid_rows),
         cmocka_unit_test(test_snapshot_refused),
         cmocka_unit_test(test_gap),
     };

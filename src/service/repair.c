@@ -59,9 +59,9 @@ void kt_repair_question(kt_repair *repair, kt_ev_request *request)
     request->from_id = 0;
     request->from_time = 0;
     if (repair->phase == KT_REPAIR_SEEK)
-        request->from_id = seek_number(repair);
+        request->from_id = seek_number(repair) + repair->skip;
     else if (repair->rules.numbered)
-        request->from_id = repair->next;
+        request->from_id = repair->next + repair->skip;
     else if (repair->phase == KT_REPAIR_FORWARD)
         request->from_time = repair->cursor_ns;
     repair->asked = request->from_id;
@@ -72,6 +72,7 @@ static void forward_begin(kt_repair *repair, uint64_t from, bool from_start)
 {
     repair->phase = KT_REPAIR_FORWARD;
     repair->cover_ns = from_start ? 0 : repair->start_ns;
+    repair->row_ns = 0;
     if (!repair->again)
         repair->first = from;
     else if (from >= repair->first)
@@ -88,7 +89,7 @@ static void answer_seek(kt_repair *repair, const kt_row_trade *rows, uint32_t co
     if (count == 0)
         return; /* REST is behind the stream */
     step->more = true;
-    if (rows[0].trade_number > asked || asked <= 1) {
+    if (rows[0].trade_number > asked || asked <= 1 + repair->skip) {
         step->from_start = true;
         forward_begin(repair, rows[0].trade_number, true);
         return;
@@ -117,6 +118,7 @@ static void way_gone(kt_repair *repair)
     repair->again = false;
     repair->first = repair->seek_high;
     repair->next = repair->next > repair->reached ? repair->next : repair->reached;
+    repair->row_ns = repair->until_ns;
     repair->cursor_ns = repair->cursor_ns > repair->resume_ns ? repair->cursor_ns : repair->resume_ns;
 }
 
@@ -128,6 +130,7 @@ static void answer_numbers(
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].trade_number >= repair->next)
             repair->next = rows[i].trade_number + 1;
+        repair->row_ns = rows[i].venue_time;
         until_move(repair, rows[i].venue_time);
     }
     step->more = count > 0 && row_count >= repair->rules.page;
@@ -151,7 +154,9 @@ static void answer_times(
     until_move(repair, last);
     step->more = full;
     if (full && last / KT_NS_PER_MS <= asked_ms) {
-        step->full_ms_ns = asked_ms * KT_NS_PER_MS;
+        step->full_ms = step->hole = true;
+        step->hole_from_ns = asked_ms * KT_NS_PER_MS;
+        step->hole_to_ns = (asked_ms + 1) * KT_NS_PER_MS - 1;
         repair->full_count++;
         repair->cursor_ns = (asked_ms + 1) * KT_NS_PER_MS;
     } else if (last > repair->cursor_ns) {
@@ -183,8 +188,25 @@ static void answer_probe(kt_repair *repair, const kt_row_trade *rows, uint32_t c
 kt_repair_step kt_repair_answer(kt_repair *repair, const kt_row_trade *rows, uint32_t count, uint32_t row_count)
 {
     kt_repair_step step = { 0 };
+    bool forward = repair->phase == KT_REPAIR_FORWARD;
+    bool whole = row_count <= count;
+    int64_t row_ns = !repair->rules.numbered ? repair->cursor_ns
+                     : repair->row_ns != 0   ? repair->row_ns
+                                             : repair->cover_ns;
 
+    repair->invalid += whole ? 0 : row_count - count;
+    if (count == 0 && (!whole || repair->skip != 0)) {
+        step.more = repair->rules.numbered && repair->skip == 0;
+        step.failed = !step.more;
+        repair->skip = step.more ? row_count : 0;
+        return step;
+    }
     repair->failures = 0;
+    if (forward && (!whole || repair->skip != 0)) {
+        step.hole = true;
+        step.hole_from_ns = row_ns;
+        step.hole_to_ns = rows[whole ? 0 : count - 1].venue_time;
+    }
     if (repair->phase == KT_REPAIR_SEEK)
         answer_seek(repair, rows, count, &step);
     else if (repair->phase == KT_REPAIR_PROBE)
@@ -193,6 +215,7 @@ kt_repair_step kt_repair_answer(kt_repair *repair, const kt_row_trade *rows, uin
         answer_numbers(repair, rows, count, row_count, &step);
     else
         answer_times(repair, rows, count, row_count, &step);
+    repair->skip = 0;
 
     if (covered(repair) && repair->from_ns != 0 && repair->start_ns < repair->from_ns && !repair->again) {
         repair->again = true;
@@ -222,6 +245,7 @@ int64_t kt_repair_failed_ns(kt_repair *repair)
     int64_t wait = KT_REPAIR_RETRY_NS << doublings;
 
     repair->failures++;
+    repair->skip = 0; /* whether the page before is valid by now is asked first */
     return wait < KT_REPAIR_RETRY_MAX_NS ? wait : KT_REPAIR_RETRY_MAX_NS;
 }
 
@@ -234,6 +258,7 @@ int64_t kt_repair_failed_ns(kt_repair *repair)
     X(from_ns)     \
     X(cover_ns)    \
     X(full_count)  \
+    X(invalid)     \
     X(again)       \
     X(first)       \
     X(next)        \
@@ -242,6 +267,8 @@ int64_t kt_repair_failed_ns(kt_repair *repair)
     X(seek_high)   \
     X(step)        \
     X(asked)       \
+    X(skip)        \
+    X(row_ns)      \
     X(cursor_ns)   \
     X(resume_ns)   \
     X(first_row_ns)

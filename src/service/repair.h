@@ -12,6 +12,10 @@
  * Watermark `until_ns` is the time of the last trade that REST gave: every mark before it (strictly) is passed.
  * `from_ns`: every
  *           trade at or after it, up to there, is known.
+ * Invalid   rows are counted, and what lies between the valid ones around them is a hole: REST has not given all of it. A
+ *           page without any valid row is a failure, and asked again. Where trades are numbered, the page behind it is
+ *           looked at first: when that one has valid rows, the fault is the page's, and it is stepped over; otherwise it is
+ *           the venue's, and nothing is given up.
  * When      at once after a full page, after poll_ns while trades of the stream wait to be confirmed, after
  *           KT_REPAIR_IDLE_NS otherwise, so that drops at the end of a burst are found too. Failures double a wait from
  *           KT_REPAIR_RETRY_NS to KT_REPAIR_RETRY_MAX_NS. One request of a feed is open at a time; one that is not
@@ -55,6 +59,7 @@ typedef struct kt_repair {
     int64_t from_ns;     /* covered from here; INT64_MAX: nothing is; 0: nothing is earlier */
     int64_t cover_ns;    /* from_ns when the way that is being gone has been gone */
     uint64_t full_count; /* of ms that REST could not give whole */
+    uint64_t invalid;    /* rows that were not valid, each time they came */
     bool again;          /* the way is gone again, from an earlier start, up to where it began before */
 
     /* numbered */
@@ -65,6 +70,8 @@ typedef struct kt_repair {
     uint64_t seek_high; /* one behind it */
     uint64_t step;
     uint64_t asked; /* the number of the last question */
+    uint32_t skip;  /* rows of a page without a valid one: the next question looks behind them */
+    int64_t row_ns; /* time of the last row on this way; 0: none yet */
 
     /* by time */
     int64_t cursor_ns;    /* ask from here */
@@ -88,11 +95,15 @@ void kt_repair_question(kt_repair *repair, kt_ev_request *request);
 typedef struct kt_repair_step {
     bool take; /* the rows are trades to be taken, those at or after take_from_ns */
     int64_t take_from_ns;
-    bool more;          /* ask again at once */
-    bool from_start;    /* it is now known that nothing is earlier */
-    int64_t full_ms_ns; /* a ms that REST can not give whole, or 0 */
-    int64_t before_ns;  /* by time: all before it is given or will never be */
-    uint64_t below;     /* numbered: all below it */
+    bool more;            /* ask again at once */
+    bool from_start;      /* it is now known that nothing is earlier */
+    bool failed;          /* no valid row: to be asked again after kt_repair_failed_ns */
+    bool full_ms;         /* the hole is a ms of which a page can not hold all */
+    bool hole;            /* REST can not give all trades */
+    int64_t hole_from_ns; /* from here */
+    int64_t hole_to_ns;   /* to here, both in */
+    int64_t before_ns;    /* by time: all before it is given or will never be */
+    uint64_t below;       /* numbered: all below it */
 } kt_repair_step;
 
 /* An answer of status 200 to kt_repair_question(), for which nothing else was asked since. `rows` are sorted by number,

@@ -47,6 +47,14 @@ typedef struct deviation_list {
     uint32_t first, count, capacity;
 } deviation_list;
 
+/* Times of which REST can not give all trades, both ends in. */
+typedef struct hole {
+    int64_t from_ns;
+    int64_t to_ns;
+} hole;
+
+_Static_assert(offsetof(hole, from_ns) == 0, "the key of lower_bound");
+
 typedef struct member {
     kt_text venue;
     kt_text symbol;
@@ -82,8 +90,8 @@ struct kt_average_feed {
     int64_t until_ns;
     int64_t from_ns;
     deviation_list deviations; /* in the order of time */
-    int64_t *full_ms;          /* ascending */
-    uint32_t full_count, full_capacity;
+    hole *holes;               /* ascending, apart from each other */
+    uint32_t hole_count, hole_capacity;
 };
 
 struct kt_averages {
@@ -274,11 +282,11 @@ static int64_t line_next(const line *l, int64_t after_s, bool live)
     return next;
 }
 
-static bool full_ms_in(const kt_average_feed *feed, int64_t from_ns, int64_t to_ns)
+static bool hole_in(const kt_average_feed *feed, int64_t from_ns, int64_t to_ns)
 {
-    uint32_t first = lower_bound(feed->full_ms, feed->full_count, sizeof *feed->full_ms, from_ns - KT_NS_PER_MS + 1);
+    uint32_t behind = lower_bound(feed->holes, feed->hole_count, sizeof *feed->holes, to_ns + 1);
 
-    return first < feed->full_count && feed->full_ms[first] <= to_ns;
+    return behind > 0 && feed->holes[behind - 1].to_ns >= from_ns;
 }
 
 static bool line_complete(const line *l, uint32_t window, int64_t mark_s, bool live)
@@ -294,7 +302,7 @@ static bool line_complete(const line *l, uint32_t window, int64_t mark_s, bool l
         known = feed->from_ns < feed->gather->stream_first_ns || feed->gather->stream_count == 0
                     ? feed->from_ns
                     : feed->gather->stream_first_ns;
-        if ((live && from_ns < known) || full_ms_in(feed, from_ns, mark_s * S))
+        if ((live && from_ns < known) || hole_in(feed, from_ns, mark_s * S))
             return false;
     }
     return true;
@@ -668,7 +676,7 @@ static void feed_forget(kt_average_feed *feed)
     int64_t longest_s = feed->averages->longest_s;
     int64_t oldest_s = feed->gather->market_ns / S - longest_s - feed->gather->rules.lag_max_ns / S;
     int64_t live_s = INT64_MAX, sure_s = INT64_MAX;
-    uint32_t full = 0;
+    uint32_t holes = 0;
 
     for (uint32_t i = 0; i < feed->line_count; i++) {
         const line *l = feed->lines[i];
@@ -698,11 +706,11 @@ static void feed_forget(kt_average_feed *feed)
     for (uint32_t w = 0; w < feed->averages->window_count; w++)
         for (uint32_t i = 0; i < feed->line_count; i++)
             held_trim(&feed->lines[i]->held[w], sure_s);
-    while (full < feed->full_count && feed->full_ms[full] + KT_NS_PER_MS < (sure_s - longest_s) * S)
-        full++;
-    if (full > 0) {
-        memmove(feed->full_ms, feed->full_ms + full, (feed->full_count - full) * sizeof *feed->full_ms);
-        feed->full_count -= full;
+    while (holes < feed->hole_count && feed->holes[holes].to_ns < (sure_s - longest_s) * S)
+        holes++;
+    if (holes > 0) {
+        memmove(feed->holes, feed->holes + holes, (feed->hole_count - holes) * sizeof *feed->holes);
+        feed->hole_count -= holes;
     }
 }
 
@@ -800,7 +808,7 @@ static void feed_later(kt_average_feed *feed, kt_env *env, const kt_trade *was, 
 static void deviation_lost(kt_average_feed *feed, const kt_trade *trade, uint64_t position, bool lost)
 {
     deviation *known = deviation_find(&feed->deviations, trade->time_ns, position);
-    uint8_t cause = full_ms_in(feed, trade->time_ns, trade->time_ns) ? KT_CAUSE_INCOMPLETE : KT_CAUSE_CHANGED;
+    uint8_t cause = hole_in(feed, trade->time_ns, trade->time_ns) ? KT_CAUSE_INCOMPLETE : KT_CAUSE_CHANGED;
 
     if (known == NULL && lost) {
         deviation_insert(&feed->deviations, &(deviation){ trade->time_ns, position, 0, STAMP_NEVER, cause });
@@ -853,16 +861,23 @@ void kt_average_lost(kt_average_feed *feed, uint64_t position)
         deviation_lost(feed, trade, position, true);
 }
 
-void kt_average_full_ms(kt_average_feed *feed, int64_t ms_ns)
+void kt_average_hole(kt_average_feed *feed, int64_t from_ns, int64_t to_ns)
 {
-    uint32_t i = feed->full_count;
+    uint32_t first = feed->hole_count, end;
 
-    feed->full_ms =
-        room_make(feed->full_ms, &(uint32_t){ 0 }, feed->full_count, &feed->full_capacity, sizeof *feed->full_ms);
-    for (; i > 0 && feed->full_ms[i - 1] > ms_ns; i--)
-        feed->full_ms[i] = feed->full_ms[i - 1];
-    feed->full_ms[i] = ms_ns;
-    feed->full_count++;
+    while (first > 0 && feed->holes[first - 1].to_ns >= from_ns)
+        first--;
+    /* Those that it touches become part of it. */
+    for (end = first; end < feed->hole_count && feed->holes[end].from_ns <= to_ns; end++) {
+        from_ns = feed->holes[end].from_ns < from_ns ? feed->holes[end].from_ns : from_ns;
+        to_ns = feed->holes[end].to_ns > to_ns ? feed->holes[end].to_ns : to_ns;
+    }
+    if (end == first)
+        feed->holes =
+            room_make(feed->holes, &(uint32_t){ 0 }, feed->hole_count, &feed->hole_capacity, sizeof *feed->holes);
+    memmove(&feed->holes[first + 1], &feed->holes[end], (feed->hole_count - end) * sizeof *feed->holes);
+    feed->holes[first] = (hole){ from_ns, to_ns };
+    feed->hole_count += 1 + first - end;
 }
 
 bool kt_average_fits(const kt_average_feed *feed, int64_t price_factor, int64_t qty_factor)
@@ -984,7 +999,7 @@ void kt_average_feed_free(kt_average_feed *feed)
     kt_vwap_free(feed->live);
     kt_vwap_free(feed->sure);
     free(feed->deviations.at);
-    free(feed->full_ms);
+    free(feed->holes);
     free(feed);
 }
 
@@ -995,6 +1010,7 @@ enum {
     CELL_SIZE = 8 + 8 + 16 + 16,
     HELD_SIZE = 8 + 8 + 8 + 16 + 16 + 1 + 1,
     DEVIATION_SIZE = 8 + 8 + 8 + 8 + 1,
+    HOLE_SIZE = 8 + 8,
 };
 
 static void line_save(const line *l, kt_writer *writer)
@@ -1147,9 +1163,11 @@ void kt_average_feed_save(const kt_average_feed *feed, kt_writer *writer)
         kt_writer_u64(writer, d->until);
         kt_writer_u8(writer, d->cause);
     }
-    kt_writer_u32(writer, feed->full_count);
-    for (uint32_t i = 0; i < feed->full_count; i++)
-        kt_writer_i64(writer, feed->full_ms[i]);
+    kt_writer_u32(writer, feed->hole_count);
+    for (uint32_t i = 0; i < feed->hole_count; i++) {
+        kt_writer_i64(writer, feed->holes[i].from_ns);
+        kt_writer_i64(writer, feed->holes[i].to_ns);
+    }
 }
 
 kt_code kt_average_feed_load(kt_average_feed *feed, kt_taker *taker)
@@ -1179,8 +1197,11 @@ kt_code kt_average_feed_load(kt_average_feed *feed, kt_taker *taker)
         d.cause = kt_taker_u8(taker);
         deviation_insert(&feed->deviations, &d);
     }
-    count = kt_taker_count(taker, 8);
-    for (uint32_t i = 0; i < count; i++)
-        kt_average_full_ms(feed, kt_taker_i64(taker));
+    count = kt_taker_count(taker, HOLE_SIZE);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t from_ns = kt_taker_i64(taker);
+
+        kt_average_hole(feed, from_ns, kt_taker_i64(taker));
+    }
     return taker->code;
 }

@@ -17,7 +17,7 @@
  *              with nothing as the new value.
  * Later        change of a trade that validated values hold: one correction a window with the range of marks and what
  *              to add to each; their revision counts one up.
- * Complete     false when the window holds a ms of which REST can not give all trades; a provisional value also when
+ * Complete     false when the window holds times of which REST can not give all trades; a provisional value also when
  *              its window begins before anything is known (the stream's first trade, or what REST covers).
  * Price        pq / q with the instrument's price scale + 2 digits (18 at most), half to even.
  * Bounds       KT_AVERAGE_CELL_MAX cells a series (three days with trades in every second). What waits longer for REST
@@ -63,8 +63,8 @@ void kt_average_rescale(kt_average_feed *feed, int64_t price_factor, int64_t qty
 void kt_average_step(kt_average_feed *feed, kt_env *env, const kt_gather_step *step, bool rest);
 void kt_average_lost(kt_average_feed *feed, uint64_t position);
 
-/* REST can not give all trades of this ms. */
-void kt_average_full_ms(kt_average_feed *feed, int64_t ms_ns);
+/* REST can not give all trades of these times, both ends in. */
+void kt_average_hole(kt_average_feed *feed, int64_t from_ns, int64_t to_ns);
 
 /* Corrections may still name trades from this time on: where a composite waits for another member, much older ones than
  * the feed's own averages need. INT64_MAX: none. */
