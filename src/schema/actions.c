@@ -1,8 +1,27 @@
 #include "schema/actions.h"
 
+#include "base/assert.h"
 #include "schema/table_def.h"
 
-#define ACTION_FIELDS(NAME, name, method, path, text)                                                                \
+#define ENUM_NAME(number, name, text) [number] = text,
+#define ENUM_SPEC(type, name_, map)                                                         \
+    static const char *const enum_names_##name_[] = { map(ENUM_NAME) };                     \
+    const kt_enum_spec kt_enum_##name_ = {                                                  \
+        .name = #name_, .values = enum_names_##name_, .count = KT_COUNT(enum_names_##name_) \
+    };
+KT_ACTION_ENUM_MAP(ENUM_SPEC)
+
+#define ROW_TABLE(name_, text_)                                                                                       \
+    struct kt_wire_row_##name_ {                                                                                      \
+        KT_ROW_##name_(KT_FIELD_WIRE, )                                                                               \
+    };                                                                                                                \
+    static const kt_field row_fields_##name_[] = { KT_ROW_##name_(KT_FIELD_DESCRIPTOR, row_##name_){ .number = 0 } }; \
+    _Static_assert(sizeof(kt_row_##name_) <= KT_ROW_SIZE_MAX, "rows are copied through a buffer of this size");       \
+    const kt_table kt_row_table_##name_ = KT_TABLE_OF(row_##name_, #name_, text_, row_fields_##name_);
+KT_ACTION_ROW_MAP(ROW_TABLE)
+
+#define ACTION_ERROR(code_, text_) { .code = KT_##code_, .text = text_ },
+#define ACTION_FIELDS(NAME, name, lane, method, alias, scope, cost, time_ms, repeats, text)                          \
     struct kt_wire_params_##NAME {                                                                                   \
         uint32_t fixed_size;                                                                                         \
         KT_PARAMS_##NAME(KT_FIELD_WIRE, )                                                                            \
@@ -13,17 +32,26 @@
         KT_RESPONSE_##NAME(KT_FIELD_WIRE, )                                                                          \
     };                                                                                                               \
     static const kt_field response_##NAME[] = { KT_RESPONSE_##NAME(KT_FIELD_DESCRIPTOR, response_##NAME){            \
-        .number = 0 } };
+        .number = 0 } };                                                                                             \
+    static const kt_action_error errors_##NAME[] = { KT_ERRORS_##NAME(ACTION_ERROR){ .code = KT_OK } };
 KT_ACTION_MAP(ACTION_FIELDS)
 
-#define ACTION_ROW(NAME, name_, method_, path_, text_)                     \
-    [KT_ACTION_##NAME] = { .name = name_,                                  \
-        .method = method_,                                                 \
-        .path = path_,                                                     \
-        .text = text_,                                                     \
-        .params = KT_TABLE_OF(params_##NAME, name_, text_, params_##NAME), \
+#define ACTION_ROW(NAME, name_, lane_, method_, alias_, scope_, cost_, time_ms_, repeats_, text_) \
+    [KT_ACTION_##NAME] = { .name = name_,                                                         \
+        .lane = lane_,                                                                            \
+        .method = method_,                                                                        \
+        .alias = alias_,                                                                          \
+        .text = text_,                                                                            \
+        .scope = KT_SCOPE_##scope_,                                                               \
+        .cost = cost_,                                                                            \
+        .time_ms = time_ms_,                                                                      \
+        .repeats = repeats_,                                                                      \
+        .errors = errors_##NAME,                                                                  \
+        .params = KT_TABLE_OF(params_##NAME, name_, text_, params_##NAME),                        \
         .response = KT_TABLE_OF(response_##NAME, name_, text_, response_##NAME) },
 const kt_action kt_actions[KT_ACTION_COUNT] = { KT_ACTION_MAP(ACTION_ROW) };
+
+const kt_action_error kt_common_errors[] = { KT_COMMON_ERROR_MAP(ACTION_ERROR){ .code = KT_OK } };
 
 const kt_action *kt_action_by_name(kt_text name)
 {
@@ -33,11 +61,53 @@ const kt_action *kt_action_by_name(kt_text name)
     return NULL;
 }
 
-const kt_action *kt_action_by_path(kt_text method, kt_text path)
+size_t kt_action_path(const kt_action *action, char out[KT_ACTION_PATH_MAX])
 {
-    for (uint32_t i = 0; i < KT_ACTION_COUNT; i++)
-        if (path.n > 0 && kt_text_equal(path, kt_text_of(kt_actions[i].path)) &&
-            kt_text_equal(method, kt_text_of(kt_actions[i].method)))
+    static const char prefix[] = "/v1/";
+    size_t n = sizeof prefix - 1;
+
+    memcpy(out, prefix, n);
+    for (const char *s = action->name; *s != '\0'; s++) {
+        kt_assert(n < KT_ACTION_PATH_MAX - 1);
+        out[n++] = *s == '.' ? '/' : *s;
+    }
+    out[n] = '\0';
+    return n;
+}
+
+const kt_action *kt_action_by_path(kt_text path)
+{
+    char own[KT_ACTION_PATH_MAX];
+
+    for (uint32_t i = 0; i < KT_ACTION_COUNT && path.n > 0; i++) {
+        size_t n = kt_action_path(&kt_actions[i], own);
+
+        if (kt_text_equal(path, (kt_text){ own, n }) || kt_text_equal(path, kt_text_of(kt_actions[i].alias)))
             return &kt_actions[i];
+    }
     return NULL;
+}
+
+uint16_t kt_code_status(kt_code code)
+{
+    switch (code) {
+    case KT_OK:
+        return 200;
+    case KT_ARG:
+    case KT_RANGE:
+    case KT_SYNTAX:
+    case KT_TYPE:
+    case KT_TWICE:
+    case KT_LIMIT:
+        return 400;
+    case KT_NOENT:
+    case KT_EMPTY:
+        return 404;
+    case KT_SEQ:
+        return 409;
+    case KT_GONE:
+        return 410;
+    default:
+        return 503;
+    }
 }

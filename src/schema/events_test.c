@@ -84,6 +84,7 @@ static void random_field(const kt_field *field, void *at, kt_rng *rng, kt_arena 
             random_value(field->rows, rows + (size_t)i * field->rows->size, rng, arena);
         *(kt_rows *)at = KT_ROWS_OF(rows, count);
         break;
+    case KT_FIELD_JSON: /* not of records */
     case KT_FIELD_TYPE_COUNT:
         break;
     }
@@ -138,6 +139,14 @@ static void check_round_trip(const kt_table *table, const void *value)
     free(again);
 }
 
+static bool has_json(const kt_table *table)
+{
+    for (uint32_t i = 0; i < table->field_count; i++)
+        if (table->fields[i].type == KT_FIELD_JSON)
+            return true;
+    return false;
+}
+
 static void test_every_table_round_trips(void **state)
 {
     static _Alignas(16) uint8_t value[4096];
@@ -155,19 +164,23 @@ static void test_every_table_round_trips(void **state)
         }
         for (uint32_t i = 0; i < KT_ACTION_COUNT; i++) {
             kt_arena_init(&arena, arena_mem, sizeof arena_mem);
-            kt_table_init(&kt_actions[i].params, value);
-            random_value(&kt_actions[i].params, value, &rng, &arena);
-            check_round_trip(&kt_actions[i].params, value);
-            kt_table_init(&kt_actions[i].response, value);
-            random_value(&kt_actions[i].response, value, &rng, &arena);
-            check_round_trip(&kt_actions[i].response, value);
+            const kt_table *tables[] = { &kt_actions[i].params, &kt_actions[i].response };
+
+            for (uint32_t j = 0; j < KT_COUNT(tables); j++) {
+                if (has_json(tables[j]))
+                    continue;
+                kt_table_init(tables[j], value);
+                random_value(tables[j], value, &rng, &arena);
+                check_round_trip(tables[j], value);
+            }
         }
     }
 }
 
 /* ---- the tables themselves ---- */
 
-static void check_table(const kt_table *table, bool is_row)
+/* What stands in records nests one level of rows; answers of actions may nest more. */
+static void check_table(const kt_table *table, bool is_record)
 {
     assert_true(table->field_count <= 64);
     for (uint32_t i = 0; i < table->field_count; i++) {
@@ -183,10 +196,13 @@ static void check_table(const kt_table *table, bool is_row)
                 assert_non_null(field->values->values[j]);
         }
         if (field->type == KT_FIELD_ROWS) {
-            assert_false(is_row);
-            check_table(field->rows, true);
+            check_table(field->rows, is_record);
+            for (uint32_t j = 0; is_record && j < field->rows->field_count; j++) {
+                assert_int_not_equal(field->rows->fields[j].type, KT_FIELD_ROWS);
+                assert_int_not_equal(field->rows->fields[j].type, KT_FIELD_TEXTS);
+            }
         }
-        assert_false(is_row && field->type == KT_FIELD_TEXTS);
+        assert_false(is_record && field->type == KT_FIELD_JSON);
     }
 }
 
@@ -198,7 +214,7 @@ static void test_tables_are_well_formed(void **state)
         assert_true(i == 0 || spec->kind > kt_events[i - 1].kind);
         assert_ptr_equal(kt_event_by_kind(spec->kind), spec);
         assert_ptr_equal(kt_event_by_name(kt_text_of(spec->table.name)), spec);
-        check_table(&spec->table, false);
+        check_table(&spec->table, true);
     }
     assert_null(kt_event_by_kind(0));
     assert_null(kt_event_by_kind(65535));
@@ -208,9 +224,6 @@ static void test_tables_are_well_formed(void **state)
         check_table(&kt_actions[i].response, false);
         assert_ptr_equal(kt_action_by_name(kt_text_of(kt_actions[i].name)), &kt_actions[i]);
     }
-    assert_ptr_equal(kt_action_by_path(KT_TEXT("GET"), KT_TEXT("/latest")), &kt_actions[KT_ACTION_vwap_latest]);
-    assert_null(kt_action_by_path(KT_TEXT("POST"), KT_TEXT("/latest")));
-    assert_null(kt_action_by_path(KT_TEXT(""), KT_TEXT("")));
     assert_true(kt_schema_hash() != 0);
     assert_true(kt_schema_hash() == kt_schema_hash());
 }

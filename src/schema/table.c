@@ -26,6 +26,7 @@ static const uint8_t wire_size[KT_FIELD_TYPE_COUNT] = {
     [KT_FIELD_BYTES] = sizeof(kt_span),
     [KT_FIELD_TEXTS] = sizeof(kt_span),
     [KT_FIELD_ROWS] = sizeof(kt_wire_rows),
+    [KT_FIELD_JSON] = sizeof(kt_span),
 };
 
 static const kt_field *field_last(const kt_table *table)
@@ -75,6 +76,7 @@ static void field_init(const kt_field *field, void *value)
         break;
     case KT_FIELD_TEXT:
     case KT_FIELD_BYTES:
+    case KT_FIELD_JSON:
         *(kt_text *)at = (kt_text){ "", 0 };
         break;
     case KT_FIELD_TEXTS:
@@ -224,6 +226,7 @@ static kt_code encode_field(const kt_field *field, const void *value, wire_out *
         return encode_texts(encoder, from, base + field->wire_at);
     case KT_FIELD_ROWS:
         return encode_rows(field->rows, encoder, from, base + field->wire_at);
+    case KT_FIELD_JSON:
     case KT_FIELD_TYPE_COUNT:
         break;
     }
@@ -374,6 +377,7 @@ static kt_code decode_field(const kt_field *field, const wire_in *decoder, const
         return decode_texts(decoder, from, to);
     case KT_FIELD_ROWS:
         return decode_rows(field->rows, decoder, from, to);
+    case KT_FIELD_JSON:
     case KT_FIELD_TYPE_COUNT:
         break;
     }
@@ -495,6 +499,7 @@ static bool field_equal(const kt_field *field, const void *a, const void *b)
         return sum_equal(*(const kt_sum *)left, *(const kt_sum *)right);
     case KT_FIELD_TEXT:
     case KT_FIELD_BYTES:
+    case KT_FIELD_JSON:
         return kt_text_equal(*(const kt_text *)left, *(const kt_text *)right);
     case KT_FIELD_TEXTS:
         return texts_equal(left, right);
@@ -593,6 +598,9 @@ static void field_allowed(kt_builder *out, const kt_field *field)
         break;
     case KT_FIELD_ROWS:
         kt_builder_format(out, "a list of at most %llu rows", (unsigned long long)field->max);
+        break;
+    case KT_FIELD_JSON:
+        allowed_length(out, field, "JSON");
         break;
     case KT_FIELD_TYPE_COUNT:
         break;
@@ -715,6 +723,7 @@ static kt_code check_field(const kt_table *table, const kt_field *field, const v
         return check_sum(table, field, *(const kt_sum *)at, err);
     case KT_FIELD_TEXT:
     case KT_FIELD_BYTES:
+    case KT_FIELD_JSON:
         return check_length(table, field, ((const kt_text *)at)->n, err);
     case KT_FIELD_TEXTS:
         return check_length(table, field, ((const kt_texts *)at)->count, err);
@@ -840,6 +849,12 @@ static void put_field(const kt_field *field, const void *value, kt_json_writer *
         break;
     case KT_FIELD_ROWS:
         put_rows(writer, field->rows, at);
+        break;
+    case KT_FIELD_JSON:
+        if (((const kt_text *)at)->n == 0)
+            kt_json_put_null(writer);
+        else
+            kt_json_put_raw(writer, *(const kt_text *)at);
         break;
     case KT_FIELD_TYPE_COUNT:
         kt_assert(field->type < KT_FIELD_TYPE_COUNT);
@@ -997,6 +1012,18 @@ kt_code kt_table_set(const kt_table *table, void *value, kt_text name, kt_text t
     return check_field(table, field, value, err);
 }
 
+bool kt_table_required(const kt_table *table, const kt_field *field)
+{
+    union {
+        max_align_t align;
+        uint8_t bytes[KT_VALUE_SIZE_MAX];
+    } value;
+
+    kt_assert(table->size <= KT_VALUE_SIZE_MAX);
+    kt_table_init(table, &value);
+    return check_field(table, field, &value, NULL) != KT_OK;
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -1082,6 +1109,15 @@ static kt_code read_time_ms(const kt_json_doc *doc, uint32_t node, int64_t *out_
     return code != KT_OK ? code : kt_time_from_ms(time_ms, out_time_ns);
 }
 
+/* A value as it stands: of a string with its quotes. */
+static kt_text json_span(const kt_json_doc *doc, uint32_t node)
+{
+    kt_text raw = kt_json_raw(doc, node);
+    bool quoted = kt_json_kind_of(doc, node) == KT_JSON_STRING;
+
+    return quoted ? (kt_text){ raw.s - 1, raw.n + 2 } : raw;
+}
+
 /* Decimals and ms are strings in our JSON; numbers are taken too, since people write them by hand. */
 static kt_code read_field(const kt_field *field, const kt_json_doc *doc, uint32_t node, kt_arena *arena, void *value)
 {
@@ -1115,6 +1151,9 @@ static kt_code read_field(const kt_field *field, const kt_json_doc *doc, uint32_
         break;
     case KT_FIELD_TEXTS:
         return read_texts(doc, node, arena, at);
+    case KT_FIELD_JSON:
+        *(kt_text *)at = json_span(doc, node);
+        return KT_OK;
     default:
         break;
     }
@@ -1148,6 +1187,14 @@ static kt_code read_member(const kt_table *table, const kt_field *field, const k
     if (code == KT_TYPE)
         return refuse(err, code, table, field, "is %s", kt_json_kind_text(kt_json_kind_of(doc, node)));
     return refuse(err, code, table, field, "'%.*s' is not allowed", (int)(raw.n > 40 ? 40 : raw.n), raw.s);
+}
+
+kt_code kt_table_set_json(const kt_table *table, void *value, const kt_field *field, const kt_json_doc *doc,
+    uint32_t node, kt_arena *arena, kt_err *err)
+{
+    kt_code code = read_member(table, field, doc, node, arena, value, err);
+
+    return code != KT_OK ? code : check_field(table, field, value, err);
 }
 
 kt_code kt_table_read_json(

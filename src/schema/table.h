@@ -17,6 +17,7 @@
  * BYTES   kt_text         8 bytes: span of any bytes                   string of hexadecimal digits
  * TEXTS   kt_texts        8 bytes: span of spans                       array of strings
  * ROWS    kt_rows         16 bytes: where, count, stride, fixed size   array of objects
+ * JSON    kt_text         never: of parameters and answers only        any value, well-formed; empty is null
  *
  * Record    uint32_t fixed_size (the bytes up to the end of the last field that the writer knew), then the fields in
  *           order, each naturally aligned, little endian, padding zero; variable data behind, its places counted from
@@ -56,13 +57,15 @@ typedef enum kt_field_type {
     KT_FIELD_BYTES,
     KT_FIELD_TEXTS,
     KT_FIELD_ROWS,
+    KT_FIELD_JSON,
     KT_FIELD_TYPE_COUNT
 } kt_field_type;
 
 enum {
     KT_TEXT_FIELD_MAX = 65535, /* no text of an event is longer; a field may say less */
     KT_ROW_COUNT_MAX = 10000,
-    KT_ROW_SIZE_MAX = 512 /* bytes of a row's C struct */
+    KT_ROW_SIZE_MAX = 512,   /* bytes of a row's C struct */
+    KT_VALUE_SIZE_MAX = 1024 /* bytes of any table's C struct */
 };
 
 /* A list of texts. To encode: point `at` to an array of kt_text and leave `payload` NULL (KT_TEXTS_OF). Decoded:
@@ -150,6 +153,14 @@ void kt_table_write_json(const kt_table *table, const void *value, kt_json_write
 kt_code kt_table_read_json(
     const kt_table *table, const kt_json_doc *doc, uint32_t object, kt_arena *arena, void *out_value, kt_err *err);
 
+/* Set one field from one value of JSON, and compare its bounds. Codes and messages as of kt_table_read_json and
+ * kt_table_check. */
+kt_code kt_table_set_json(const kt_table *table, void *value, const kt_field *field, const kt_json_doc *doc,
+    uint32_t node, kt_arena *arena, kt_err *err);
+
+/* The default of this field is not among what is allowed: whoever makes a value has to give it. */
+bool kt_table_required(const kt_table *table, const kt_field *field);
+
 /* Set one field from text, as query parameters are: numbers, decimals, enum names, ISO 8601 or ms for times. Texts stay
  * borrowed from `text`. KT_NOENT: no such field (err lists those there are). KT_SYNTAX, KT_RANGE: the value, and what
  * is allowed. Lists can not be set so: KT_TYPE. */
@@ -180,6 +191,7 @@ const kt_field *kt_table_field(const kt_table *table, kt_text name); /* NULL: no
 #define KT_MEMBER_BYTES kt_text
 #define KT_MEMBER_TEXTS kt_texts
 #define KT_MEMBER_ROWS kt_rows
+#define KT_MEMBER_JSON kt_text
 
 #define KT_FIELD_MEMBER(T, number, type, of, name, unit, min, max, fallback, text) KT_MEMBER_##type name;
 

@@ -29,6 +29,7 @@ typedef struct kt_wire_rows {
 #define KT_WIRE_BYTES kt_span
 #define KT_WIRE_TEXTS kt_span
 #define KT_WIRE_ROWS kt_wire_rows
+#define KT_WIRE_JSON kt_span
 
 #define KT_FIELD_WIRE(T, number, type, of, name, unit, min, max, fallback, text) KT_WIRE_##type name;
 
@@ -48,6 +49,7 @@ typedef struct kt_wire_rows {
 #define KT_OF_VALUES_BYTES(of) NULL
 #define KT_OF_VALUES_TEXTS(of) NULL
 #define KT_OF_VALUES_ROWS(of) NULL
+#define KT_OF_VALUES_JSON(of) NULL
 
 #define KT_OF_ROWS_BOOL(of) NULL
 #define KT_OF_ROWS_U8(of) NULL
@@ -64,6 +66,7 @@ typedef struct kt_wire_rows {
 #define KT_OF_ROWS_BYTES(of) NULL
 #define KT_OF_ROWS_TEXTS(of) NULL
 #define KT_OF_ROWS_ROWS(of) &kt_row_table_##of
+#define KT_OF_ROWS_JSON(of) NULL
 
 /* T: name of the C struct without kt_; struct kt_wire_{T} is its layout in the payload. */
 #define KT_FIELD_DESCRIPTOR(T, number_, type_, of_, name_, unit_, min_, max_, fallback_, text_) \
