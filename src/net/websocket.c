@@ -1,6 +1,7 @@
 #include "net/websocket.h"
 
 #include "base/assert.h"
+#include "net/deflate.h"
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
@@ -57,6 +58,7 @@ bool kt_utf8_feed(kt_utf8 *utf8, const uint8_t *data, size_t size)
 /* --- decoding --------------------------------------------------------------------------------------------------- */
 
 enum { STATE_HEADER, STATE_PAYLOAD, STATE_CONTROL, STATE_FAILED };
+enum { RSV_ALL = 0x70 };
 
 void kt_ws_decoder_init(kt_ws_decoder *decoder, kt_ws_role role, uint64_t message_max)
 {
@@ -90,9 +92,10 @@ static const char *header_fault(const kt_ws_decoder *decoder)
     uint8_t opcode = decoder->header[0] & 0x0F;
     bool fin = (decoder->header[0] & 0x80) != 0;
     bool masked = (decoder->header[1] & 0x80) != 0;
+    bool may_compress = decoder->deflate && (opcode == KT_WS_TEXT || opcode == KT_WS_BINARY);
 
-    if ((decoder->header[0] & 0x70) != 0)
-        return "reserved bits are set, but no extension was agreed";
+    if ((decoder->header[0] & (may_compress ? RSV_ALL & ~KT_WS_COMPRESSED : RSV_ALL)) != 0)
+        return "reserved bits are set that no agreed extension uses";
     if (opcode > KT_WS_PONG || (opcode > KT_WS_BINARY && opcode < KT_WS_CLOSE))
         return "opcode not known";
     if (is_control(opcode) && !fin)
@@ -144,7 +147,10 @@ static bool header_take(kt_ws_decoder *decoder, kt_ws_event *out_event)
         decoder->state = STATE_CONTROL;
         return true;
     }
-    if (length > decoder->message_max || decoder->message_size > decoder->message_max - length)
+    if (decoder->opcode != KT_WS_CONTINUATION)
+        decoder->compressed = (header[0] & KT_WS_COMPRESSED) != 0;
+    uint64_t max = decoder->compressed ? kt_deflate_bound(decoder->message_max) : decoder->message_max;
+    if (length > max || decoder->message_size > max - length)
         return fail(decoder, out_event, KT_WS_CLOSE_TOO_BIG, "message larger than allowed here"), false;
     decoder->message_size += length;
     if (decoder->opcode != KT_WS_CONTINUATION) {
@@ -225,7 +231,7 @@ static size_t payload_feed(kt_ws_decoder *decoder, uint8_t *data, size_t size, k
     size_t take = decoder->frame_left < size ? (size_t)decoder->frame_left : size;
     bool frame_ends = decoder->frame_left == take;
     bool last = frame_ends && decoder->fin;
-    bool text = decoder->message_opcode == KT_WS_TEXT;
+    bool text = decoder->message_opcode == KT_WS_TEXT && !decoder->compressed;
 
     unmask(decoder, data, take);
     decoder->frame_left -= take;
@@ -242,6 +248,7 @@ static size_t payload_feed(kt_ws_decoder *decoder, uint8_t *data, size_t size, k
         .opcode = decoder->message_opcode,
         .first = !decoder->started,
         .last = last,
+        .compressed = decoder->compressed,
         .payload = data,
         .size = take,
     };

@@ -3,7 +3,10 @@
  * Decoder   takes bytes as they come, in any pieces, unmasks them in place and reports pieces of messages and whole
  *           control frames. Everything a peer may do wrong ends in KT_WS_FAILED with the close code to send (1002
  *           protocol, 1007 not UTF-8, 1009 too big), found as early as the bytes allow: text is checked while it comes.
- * Strict    No reserved bits (no extension is spoken here), no unknown opcodes, minimal length encodings, control
+ * Deflate   Where permessage-deflate was agreed (net/deflate.h) the first reserved bit of a text or binary message says
+ *           that it is compressed: its pieces are then reported as they come, and what they stand for, its size and
+ *           whether it is UTF-8, is the caller's to check.
+ * Strict    No other reserved bits, no unknown opcodes, minimal length encodings, control
  *           frames of at most 125 bytes and unfragmented, every frame from a client masked and none from a server,
  *           valid close codes.
  */
@@ -26,6 +29,7 @@ typedef enum kt_ws_opcode {
 
 enum {
     KT_WS_HEADER_MAX = 14,
+    KT_WS_COMPRESSED = 0x40, /* the first reserved bit, in the first byte of a header */
     KT_WS_CONTROL_MAX = 125,
     KT_WS_REASON_MAX = 123, /* of a close frame, after its code */
     KT_WS_KEY_SIZE = 24,    /* Sec-WebSocket-Key: 16 random bytes in base64 */
@@ -58,7 +62,8 @@ bool kt_utf8_feed(kt_utf8 *utf8, const uint8_t *data, size_t size);
 typedef enum kt_ws_role { KT_WS_SERVER, KT_WS_CLIENT } kt_ws_role; /* ours: a server takes masked frames only */
 
 typedef struct kt_ws_decoder {
-    uint64_t message_max; /* bytes of a whole message: 1009 above, told by the header already */
+    uint64_t message_max; /* bytes of a whole message: 1009 above, told by the header already. A compressed one may have
+                             kt_deflate_bound of it on the wire */
     uint64_t message_size;
     uint64_t frame_left;
     kt_ws_role role;
@@ -70,7 +75,9 @@ typedef struct kt_ws_decoder {
     uint8_t opcode;         /* of the current frame */
     uint8_t message_opcode; /* of the message in progress; KT_WS_CONTINUATION when there is none */
     bool fin;
-    bool started; /* a piece of the message has been reported */
+    bool deflate;    /* agreed: set by the caller after init */
+    bool compressed; /* the message in progress */
+    bool started;    /* a piece of the message has been reported */
     kt_utf8 utf8;
     uint8_t control_size;
     uint8_t control[KT_WS_CONTROL_MAX];
@@ -87,6 +94,7 @@ typedef struct kt_ws_event {
     kt_ws_event_kind kind;
     kt_ws_opcode opcode; /* TEXT, BINARY, CLOSE, PING, PONG */
     bool first, last;    /* PIECE: begins, ends its message */
+    bool compressed;     /* PIECE: of a compressed message */
     const uint8_t *payload;
     size_t size;
     uint16_t close_code; /* CLOSE: the peer's, or KT_WS_CLOSE_NO_CODE; FAILED: the one to send */

@@ -44,6 +44,7 @@ struct kt_ws_client {
     int busy;         /* inside a callback of the user */
     bool freed;       /* kt_ws_client_free was called there */
     bool connected;   /* of the socket in `stream` */
+    bool deflate;     /* agreed */
     char host[KT_URL_HOST_MAX + 8];
     char error[ERROR_SIZE];
 };
@@ -171,8 +172,12 @@ static const char *answer_fault(kt_ws_client *client, const kt_http_response_hea
         !kt_http_field_get(fields, count, KT_TEXT("Sec-WebSocket-Accept"), &value) ||
         !kt_text_equal(value, kt_text_of(accept)))
         return "Sec-WebSocket-Accept is not the one for our key: not a WebSocket server, or an old answer";
-    if (kt_http_field_get(fields, count, KT_TEXT("Sec-WebSocket-Extensions"), &value))
+    kt_code deflate = kt_deflate_agreed(fields, count);
+    if (deflate != KT_EMPTY && !client->options.deflate)
         return "the server uses an extension that was not offered";
+    if (deflate == KT_SYNTAX)
+        return "the server answers other terms of compression than were offered";
+    client->deflate = deflate == KT_OK;
     if (kt_http_field_get(fields, count, KT_TEXT("Sec-WebSocket-Protocol"), &value) &&
         (client->subprotocol == NULL || !kt_text_equal(value, kt_text_of(client->subprotocol))))
         return "the server speaks a subprotocol that was not offered";
@@ -193,6 +198,8 @@ static void open_up(kt_ws_client *client, const void *rest, size_t rest_size)
         attempt_failed(client, "%s: no memory for the connection", client->host);
         return;
     }
+    if (client->deflate)
+        kt_ws_conn_deflate(client->conn);
     client->busy++;
     client->options.on_open(client->options.ctx, client->conn);
     client->busy--;
@@ -325,8 +332,9 @@ static kt_code request_make(kt_ws_client *client, const kt_url *url, kt_err *err
         host.n = (size_t)(strrchr(client->host, ':') - client->host);
     int start = snprintf(client->request, REQUEST_SIZE_MAX,
         "GET %.*s HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
-        "Sec-WebSocket-Version: 13\r\n%s%s%s",
+        "Sec-WebSocket-Version: 13\r\n%s%s%s%s",
         KT_TEXT_ARG(url->target), KT_TEXT_ARG(host), client->key,
+        options->deflate ? "Sec-WebSocket-Extensions: " KT_DEFLATE_OFFER "\r\n" : "",
         client->subprotocol != NULL ? "Sec-WebSocket-Protocol: " : "",
         client->subprotocol != NULL ? client->subprotocol : "", client->subprotocol != NULL ? "\r\n" : "");
     size_t size = (size_t)start;
@@ -372,6 +380,7 @@ kt_code kt_ws_connect(kt_loop *loop, const kt_ws_client_options *options, kt_ws_
         .loop = loop,
         .handlers = { conn_on_message, conn_on_drain, conn_on_close },
         .role = KT_WS_CLIENT,
+        .deflate = options->deflate,
         .message_max = options->message_max,
         .out_max = options->out_max,
         .close_time_ms = options->close_time_ms,

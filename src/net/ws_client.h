@@ -19,6 +19,7 @@ typedef struct kt_ws_client_options {
     const char *subprotocol;     /* offered; NULL: none. A server that picks another is refused */
     const kt_http_field *fields; /* further request headers, copied */
     uint32_t field_count;
+    bool deflate;             /* offer permessage-deflate (net/deflate.h): less bytes, more work on both ends */
     uint32_t connect_time_ms; /* 0 in this and what follows: the default */
     uint32_t message_max;     /* KT_WS_MESSAGE_MAX_DEFAULT */
     uint32_t out_max;         /* KT_WS_OUT_MAX_DEFAULT */

@@ -58,7 +58,7 @@ kt_code kt_ws_setup_init(kt_ws_setup *setup, uint64_t pool_max, kt_err *err)
     setup->scratch = malloc(READ_SIZE);
     if (setup->scratch == NULL)
         return kt_fail(err, KT_SYS, "no memory for WebSocket connections");
-    return KT_OK;
+    return setup->deflate ? kt_deflater_new(&setup->deflater, err) : KT_OK;
 }
 
 void kt_ws_setup_done(kt_ws_setup *setup)
@@ -66,6 +66,8 @@ void kt_ws_setup_done(kt_ws_setup *setup)
     while (setup->first != NULL)
         kt_ws_conn_discard(setup->first);
     kt_pool_done(&setup->pool);
+    kt_deflater_free(setup->deflater);
+    setup->deflater = NULL;
     free(setup->scratch);
     setup->scratch = NULL;
 }
@@ -176,6 +178,35 @@ static kt_code frame_put(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payl
     return KT_OK;
 }
 
+/* The same compressed; false: it would not be smaller, or does not fit. */
+static bool deflated_put(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, size_t size)
+{
+    kt_ws_setup *setup = conn->setup;
+    bool masked = setup->role == KT_WS_CLIENT;
+    uint8_t header[KT_WS_HEADER_MAX];
+    uint8_t mask[4];
+    uint8_t *to = kt_queue_extend(&conn->out, &setup->pool, KT_WS_HEADER_MAX + size, setup->out_max);
+
+    if (to == NULL)
+        return false;
+    size_t made = kt_deflate(setup->deflater, payload, size, to + KT_WS_HEADER_MAX, size);
+    if (made == 0) {
+        kt_queue_trim(&conn->out, &setup->pool, KT_WS_HEADER_MAX + size);
+        return false;
+    }
+    if (masked)
+        mask_next(setup, mask);
+    size_t header_size = kt_ws_header(header, opcode, true, made, masked ? mask : NULL);
+    header[0] |= KT_WS_COMPRESSED;
+    memcpy(to, header, header_size);
+    memmove(to + header_size, to + KT_WS_HEADER_MAX, made);
+    if (masked)
+        kt_ws_mask(to + header_size, made, mask, 0);
+    kt_queue_trim(&conn->out, &setup->pool, KT_WS_HEADER_MAX + size - header_size - made);
+    flush_later(conn);
+    return true;
+}
+
 static kt_code control_put(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, size_t size)
 {
     return frame_put(conn, opcode, payload, size, (size_t)conn->setup->out_max + KT_WS_CONTROL_RESERVE);
@@ -187,6 +218,9 @@ kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, s
         return KT_ARG;
     if (conn->state != CONN_OPEN)
         return KT_NOENT;
+    if (conn->decoder.deflate && size >= KT_DEFLATE_SIZE_MIN && size <= conn->setup->out_max &&
+        deflated_put(conn, opcode, payload, size))
+        return KT_OK;
     return frame_put(conn, opcode, payload, size, conn->setup->out_max);
 }
 
@@ -306,6 +340,45 @@ static void take_close(kt_ws_conn *conn, const kt_ws_event *event)
     conn_limit_time(conn);
 }
 
+static void no_memory(kt_ws_conn *conn)
+{
+    conn_fail(conn, KT_WS_CLOSE_TRY_LATER, "no memory left for messages; try again later");
+}
+
+static const uint8_t *queue_bytes(const kt_queue *queue)
+{
+    return queue->data != NULL ? queue->data + queue->at : (const uint8_t *)"";
+}
+
+static void take_compressed(kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
+{
+    kt_ws_setup *setup = conn->setup;
+    kt_queue whole = { 0 };
+    kt_utf8 utf8 = { 0 };
+    kt_code code = kt_inflate(setup->deflater, payload, size, &whole, &setup->pool, setup->message_max);
+    size_t whole_size = kt_queue_size(&whole);
+
+    if (code == KT_LIMIT)
+        conn_fail(conn, KT_WS_CLOSE_TOO_BIG, "message larger than allowed here");
+    else if (code == KT_FULL)
+        no_memory(conn);
+    else if (code != KT_OK)
+        conn_fail(conn, KT_WS_CLOSE_BAD_TEXT, "compressed message is damaged");
+    else if (opcode == KT_WS_TEXT && (!kt_utf8_feed(&utf8, queue_bytes(&whole), whole_size) || utf8.need != 0))
+        conn_fail(conn, KT_WS_CLOSE_BAD_TEXT, "text is not UTF-8");
+    else
+        setup->handlers.on_message(conn->ctx, conn, opcode, queue_bytes(&whole), whole_size);
+    kt_queue_clear(&whole, &setup->pool);
+}
+
+static void take_whole(kt_ws_conn *conn, const kt_ws_event *event, const uint8_t *payload, size_t size)
+{
+    if (event->compressed)
+        take_compressed(conn, event->opcode, payload, size);
+    else
+        conn->setup->handlers.on_message(conn->ctx, conn, event->opcode, payload, size);
+}
+
 static void take_piece(kt_ws_conn *conn, const kt_ws_event *event)
 {
     kt_ws_setup *setup = conn->setup;
@@ -313,21 +386,20 @@ static void take_piece(kt_ws_conn *conn, const kt_ws_event *event)
     if (conn->state != CONN_OPEN)
         return;
     if (event->first && event->last) {
-        setup->handlers.on_message(conn->ctx, conn, event->opcode, event->payload, event->size);
+        take_whole(conn, event, event->payload, event->size);
         return;
     }
     if (event->size > 0) {
-        uint8_t *to = kt_queue_extend(&conn->message, &setup->pool, event->size, setup->message_max);
+        uint8_t *to = kt_queue_extend(&conn->message, &setup->pool, event->size, kt_deflate_bound(setup->message_max));
         if (to == NULL) {
-            conn_fail(conn, KT_WS_CLOSE_TRY_LATER, "no memory left for messages; try again later");
+            no_memory(conn);
             return;
         }
         memcpy(to, event->payload, event->size);
     }
     if (!event->last)
         return;
-    setup->handlers.on_message(
-        conn->ctx, conn, event->opcode, conn->message.data + conn->message.at, kt_queue_size(&conn->message));
+    take_whole(conn, event, queue_bytes(&conn->message), kt_queue_size(&conn->message));
     kt_queue_clear(&conn->message, &setup->pool);
 }
 
@@ -453,6 +525,12 @@ static void on_flush(kt_flush *flush)
     }
 }
 
+void kt_ws_conn_deflate(kt_ws_conn *conn)
+{
+    kt_assert(conn->setup->deflater != NULL);
+    conn->decoder.deflate = true;
+}
+
 kt_ws_conn *kt_ws_conn_new(kt_ws_setup *setup, const kt_stream *stream, const void *input, size_t input_size, void *ctx)
 {
     kt_ws_conn *conn = calloc(1, sizeof *conn);
@@ -489,6 +567,11 @@ kt_ws_conn *kt_ws_conn_new(kt_ws_setup *setup, const kt_stream *stream, const vo
 }
 
 /* --- what may be asked ------------------------------------------------------------------------------------------ */
+
+bool kt_ws_deflates(const kt_ws_conn *conn)
+{
+    return conn->decoder.deflate;
+}
 
 bool kt_ws_is_open(const kt_ws_conn *conn)
 {

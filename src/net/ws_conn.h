@@ -6,6 +6,8 @@
  *           frames.
  * Input     Whole messages of at most message_max bytes. Pings are answered here (a ping that finds the queue full is
  *           not).
+ * Deflate   Where permessage-deflate was agreed, messages of KT_DEFLATE_SIZE_MIN bytes or more leave compressed when
+ *           that makes them smaller, and compressed ones come in as what they stand for; message_max bounds that, too.
  * Closing   on_close comes exactly once for every connection, from the flush phase, so never inside another call;
  *           after it has returned the connection is freed. Until then every function may be called, also inside
  *           callbacks: sending on a connection that is closing gives KT_NOENT.
@@ -14,6 +16,7 @@
 #define KT_NET_WS_CONN_H
 
 #include "net/buffer.h"
+#include "net/deflate.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include "net/websocket.h"
@@ -45,6 +48,9 @@ kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, s
  * are. `out_copy` may be NULL; else *out_copy is where the bytes lie now, to patch fields of fixed width, until the
  * next call on the connection. KT_FULL and KT_NOENT as above. */
 kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8_t **out_copy);
+
+/* Was permessage-deflate agreed: may frames of kt_deflate_frame be sent? */
+bool kt_ws_deflates(const kt_ws_conn *conn);
 
 /* Write what is queued now instead of in the flush phase: for a caller that goes client by client and has put in all
  * of this turn, so that the next client's queue takes the same block while it is still in the cache. Calls nothing
@@ -88,6 +94,8 @@ typedef struct kt_ws_setup {
     uint32_t message_max;
     uint32_t out_max;
     uint32_t close_time_ms;
+    bool deflate; /* permessage-deflate may be agreed */
+    kt_deflater *deflater;
     kt_pool pool;
     uint8_t *scratch;  /* one read of any of them */
     kt_ws_conn *first; /* all of them */
@@ -96,7 +104,7 @@ typedef struct kt_ws_setup {
     uint8_t random[256]; /* masks of a client, fetched from the kernel many at a time */
 } kt_ws_setup;
 
-/* loop, handlers and role are filled by the caller; 0 in the sizes and times means their default. */
+/* loop, handlers, role and deflate are filled by the caller; 0 in the sizes and times means their default. */
 kt_code kt_ws_setup_init(kt_ws_setup *setup, uint64_t pool_max, kt_err *err);
 void kt_ws_setup_done(kt_ws_setup *setup); /* ends what is open, without on_close */
 
@@ -104,6 +112,9 @@ void kt_ws_setup_done(kt_ws_setup *setup); /* ends what is open, without on_clos
  * that came with the handshake; they are handled in the next flush phase. */
 kt_ws_conn *kt_ws_conn_new(
     kt_ws_setup *setup, const kt_stream *stream, const void *input, size_t input_size, void *ctx);
+
+/* permessage-deflate was agreed in the handshake. Before the connection has been used. */
+void kt_ws_conn_deflate(kt_ws_conn *conn);
 
 /* Raw bytes ahead of all frames: the answer to a handshake. */
 kt_code kt_ws_conn_put_raw(kt_ws_conn *conn, const void *bytes, size_t size);

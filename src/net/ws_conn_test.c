@@ -15,6 +15,9 @@ typedef struct house {
     int64_t clock_ns;
     bool echo;
     bool close_first; /* the server closes on the first message */
+    int listener;     /* of a server made by hand, for our client; -1: none */
+    kt_deflater *deflater;
+    kt_pool pool;
     int messages, closed, drained;
     uint16_t close_code;
     char reason[256];
@@ -81,6 +84,9 @@ static house *house_open(kt_ws_server_options options)
 
     assert_non_null(own);
     own->echo = true;
+    own->listener = -1;
+    kt_pool_init(&own->pool, 256 << 20, 0);
+    assert_int_equal(kt_deflater_new(&own->deflater, &err), KT_OK);
     const kt_http_server_options http = { .host = "127.0.0.1", .on_request = on_request, .ctx = own };
     options.handlers = (kt_ws_handlers){ server_on_message, server_on_drain, server_on_close };
     assert_int_equal(kt_loop_new(&loop_options, &own->loop, &err), KT_OK);
@@ -94,6 +100,10 @@ static void house_close(house *own)
     kt_http_server_close(own->http);
     kt_ws_server_free(own->ws);
     kt_loop_free(own->loop);
+    kt_deflater_free(own->deflater);
+    kt_pool_done(&own->pool);
+    if (own->listener >= 0)
+        close(own->listener);
     free(own);
 }
 
@@ -102,22 +112,26 @@ static void house_close(house *own)
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
 /* A raw client past the handshake. */
-static int raw_open(house *own)
+static int raw_open_offering(house *own, const char *request)
 {
-    static const char request[] = HANDSHAKE "\r\n";
     int fd = client_connect(kt_http_server_port(own->http));
 
-    client_send(own->loop, fd, request, sizeof request - 1, 0);
+    client_send(own->loop, fd, request, strlen(request), 0);
     client_read(own->loop, fd, own->buf, sizeof own->buf, "\r\n\r\n");
     assert_int_equal(strncmp(own->buf, "HTTP/1.1 101 Switching Protocols\r\n", 34), 0);
     assert_non_null(strstr(own->buf, "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
     return fd;
 }
 
-/* --- what a client may send, frame by frame; numbers in brackets are the cases of the Autobahn suite it stands for --
- * */
+static int raw_open(house *own)
+{
+    return raw_open_offering(own, HANDSHAKE "\r\n");
+}
 
-enum { FIN = 0x80, RSV1 = 0x40, RSV2 = 0x20, RSV3 = 0x10, UNMASKED = 0x100, LONG16 = 0x200, LONG64 = 0x400 };
+/* --- what a peer may send, frame by frame; numbers in brackets are the cases of the Autobahn suite it stands for --- */
+
+/* WRONG_MASK: with a mask where there must be none, or without. */
+enum { FIN = 0x80, RSV1 = 0x40, RSV2 = 0x20, RSV3 = 0x10, WRONG_MASK = 0x100, LONG16 = 0x200, LONG64 = 0x400 };
 
 typedef struct frame {
     int first;           /* FIN | opcode, and the flags above; 0 ends the list unless there is text */
@@ -131,6 +145,7 @@ typedef struct exchange_row {
     frame frames[12];
     const char *echoes; /* what comes back: T:text B:text P:pong each with '|' behind; long ones as T#size */
     int close_code;     /* in the close frame that comes back */
+    int agreed_code;    /* the same where compression was agreed; 0: no difference */
 } exchange_row;
 
 #define TEXT(s)                   \
@@ -168,7 +183,7 @@ static const exchange_row exchange_rows[] = {
             { FIN | KT_WS_PING, "p6", 0, 0 }, { FIN | KT_WS_PING, "p7", 0, 0 }, { FIN | KT_WS_PING, "p8", 0, 0 },
             { FIN | KT_WS_PING, "p9", 0, 0 }, CLOSE },
         "P:p0|P:p1|P:p2|P:p3|P:p4|P:p5|P:p6|P:p7|P:p8|P:p9|", 1000 },
-    { "reserved bits: 1 [3.1]", { TEXT("a"), { FIN | RSV1 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002 },
+    { "reserved bits: 1 [3.1]", { TEXT("a"), { FIN | RSV1 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002, 1007 },
     { "reserved bits: 2 [3.2]", { TEXT("a"), { FIN | RSV2 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002 },
     { "reserved bits: 3 [3.3, 3.4]", { TEXT("a"), { FIN | RSV3 | KT_WS_TEXT, "b", 0, 0 } }, "T:a|", 1002 },
     { "reserved bits in a ping [3.6]", { { FIN | RSV1 | RSV2 | KT_WS_PING, "b", 0, 0 } }, "", 1002 },
@@ -230,72 +245,259 @@ static const exchange_row exchange_rows[] = {
     { "close code 0 [7.9.1]", { { FIN | KT_WS_CLOSE, "\0\0", 2, 0 } }, "", 1002 },
     { "close code 3000 [7.7.9]", { { FIN | KT_WS_CLOSE, "\x0b\xb8", 2, 0 } }, "", 3000 },
     { "close code 5000 [7.13.1]", { { FIN | KT_WS_CLOSE, "\x13\x88", 2, 0 } }, "", 1002 },
-    { "unmasked", { TEXT("a"), { FIN | KT_WS_TEXT | UNMASKED, "b", 0, 0 } }, "T:a|", 1002 },
+    { "masked as only the other side may", { TEXT("a"), { FIN | KT_WS_TEXT | WRONG_MASK, "b", 0, 0 } }, "T:a|", 1002 },
     { "oversized", { { FIN | KT_WS_TEXT, NULL, 0, (1 << 20) + 1 } }, "", 1009 },
     { "oversized in fragments [9.9.1]", { { KT_WS_TEXT, NULL, 0, 700000 }, { FIN, NULL, 0, 700000 } }, "", 1009 },
     { "length not in its shortest form: 16 bits", { { FIN | KT_WS_TEXT | LONG16, "a", 0, 0 } }, "", 1002 },
     { "length not in its shortest form: 64 bits", { { FIN | KT_WS_TEXT | LONG64, "a", 0, 0 } }, "", 1002 },
 };
 
-static size_t frame_build(const frame *from, uint8_t *to)
+/* Who is tested, and how messages come to it. */
+typedef struct mode {
+    const char *name;
+    kt_ws_role tested;
+    bool agreed; /* permessage-deflate */
+    bool packed; /* and whole messages are compressed */
+} mode;
+
+static const mode modes[] = {
+    { "server", KT_WS_SERVER, false, false },
+    { "server, compression agreed and not used", KT_WS_SERVER, true, false },
+    { "server, compressed", KT_WS_SERVER, true, true },
+    { "client", KT_WS_CLIENT, false, false },
+    { "client, compression agreed and not used", KT_WS_CLIENT, true, false },
+    { "client, compressed", KT_WS_CLIENT, true, true },
+};
+
+static size_t frame_put(int first, const void *payload, size_t size, kt_ws_role tested, uint8_t *to)
 {
     static const uint8_t mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
-    size_t size = from->payload == NULL ? from->fill : from->size != 0 ? from->size : strlen(from->payload);
-    const uint8_t *key = (from->first & UNMASKED) ? NULL : mask;
+    const uint8_t *key = (tested == KT_WS_SERVER) != ((first & WRONG_MASK) != 0) ? mask : NULL;
     size_t n = kt_ws_header(to, KT_WS_CONTINUATION, false, size, key);
 
-    if (from->first & (LONG16 | LONG64)) {
-        size_t wide = (from->first & LONG16) ? 2 : 8;
-        to[1] = (uint8_t)(0x80 | (wide == 2 ? 126 : 127));
+    if (first & (LONG16 | LONG64)) {
+        size_t wide = (first & LONG16) ? 2 : 8;
+        to[1] = (uint8_t)((key != NULL ? 0x80 : 0) | (wide == 2 ? 126 : 127));
         memset(to + 2, 0, wide);
         to[1 + wide] = (uint8_t)size;
         memcpy(to + 2 + wide, mask, 4);
-        n = 6 + wide;
+        n = 2 + wide + (key != NULL ? 4 : 0);
     }
-    to[0] = (uint8_t)from->first;
-    if (from->payload != NULL)
-        memcpy(to + n, from->payload, size);
-    else
-        memset(to + n, '*', size);
+    to[0] = (uint8_t)first;
+    if (size > 0)
+        memcpy(to + n, payload, size);
     if (key != NULL)
         kt_ws_mask(to + n, size, mask, 0);
     return n + size;
 }
 
-static size_t row_build(const exchange_row *row, uint8_t *to)
+/* The bytes of a frame; `fill` is long enough for all rows. */
+static size_t frame_payload(const frame *from, const char **out_payload)
 {
-    size_t n = 0;
+    static char fill[(1 << 20) + 1];
 
-    for (size_t i = 0; i < KT_COUNT(row->frames) && (row->frames[i].first != 0 || row->frames[i].payload != NULL); i++)
-        n += frame_build(&row->frames[i], to + n);
+    if (fill[0] == 0)
+        memset(fill, '*', sizeof fill);
+    *out_payload = from->payload != NULL ? from->payload : fill;
+    return from->payload == NULL ? from->fill : from->size != 0 ? from->size : strlen(from->payload);
+}
+
+static size_t frame_build(const frame *from, uint8_t *to)
+{
+    const char *payload = NULL;
+    size_t size = frame_payload(from, &payload);
+
+    return frame_put(from->first, payload, size, KT_WS_SERVER, to);
+}
+
+static bool is_end(const frame *at)
+{
+    return at->first == 0 && at->payload == NULL;
+}
+
+/* The frames of the message that begins here; 0: none does, or it has faults or no end and so is sent as it is. */
+static size_t message_frames(const frame *at, size_t count)
+{
+    int opcode = at->first & 0x0F;
+
+    if ((at->first & ~(FIN | 0x0F)) != 0 || (opcode != KT_WS_TEXT && opcode != KT_WS_BINARY))
+        return 0;
+    for (size_t i = 0; i < count && !is_end(&at[i]); i++) {
+        opcode = at[i].first & 0x0F;
+        if (i > 0 && opcode != KT_WS_CONTINUATION && opcode < KT_WS_CLOSE)
+            return 0;
+        if (opcode < KT_WS_CLOSE && (at[i].first & FIN) != 0)
+            return i + 1;
+    }
+    return 0;
+}
+
+/* A message compressed as one, cut into as many frames as before; control frames keep their places. */
+static size_t packed_put(house *own, const mode *how, const frame *at, size_t count, uint8_t *to)
+{
+    static uint8_t whole[2 << 20], packed[2 << 20];
+    const char *payload = NULL;
+    size_t size = 0, n = 0, done = 0, left = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t piece = frame_payload(&at[i], &payload);
+        if ((at[i].first & 0x0F) >= KT_WS_CLOSE)
+            continue;
+        memcpy(whole + size, payload, piece);
+        size += piece;
+        left++;
+    }
+    size_t made = kt_deflate(own->deflater, whole, size, packed, sizeof packed);
+    if (size == 0)
+        packed[made++] = 0; /* RFC 7692 7.2.3.6 */
+    for (size_t i = 0; i < count; i++) {
+        size_t piece = frame_payload(&at[i], &payload);
+        if ((at[i].first & 0x0F) < KT_WS_CLOSE) {
+            piece = (made - done) / left--;
+            payload = (const char *)packed + done;
+            done += piece;
+        }
+        n += frame_put(at[i].first | (i == 0 ? RSV1 : 0), payload, piece, how->tested, to + n);
+    }
     return n;
 }
 
-/* What the server sent, in the words of the rows. */
-static void transcript(uint8_t *data, size_t size, char *to, size_t to_size, int *out_code)
+static size_t row_build(house *own, const mode *how, const exchange_row *row, uint8_t *to)
 {
+    size_t n = 0;
+
+    for (size_t i = 0; i < KT_COUNT(row->frames) && !is_end(&row->frames[i]); i++) {
+        const frame *at = &row->frames[i];
+        const char *payload = NULL;
+        size_t count = how->packed ? message_frames(at, KT_COUNT(row->frames) - i) : 0;
+        size_t size = frame_payload(at, &payload);
+        if (count > 0)
+            n += packed_put(own, how, at, count, to + n);
+        else
+            n += frame_put(at->first, payload, size, how->tested, to + n);
+        i += count > 0 ? count - 1 : 0;
+    }
+    return n;
+}
+
+/* --- our client, and a server made by hand ---------------------------------------------------------------------- */
+
+static void echo_on_open(void *ctx, kt_ws_conn *conn)
+{
+}
+
+static void echo_on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
+{
+    assert_int_equal(kt_ws_send(conn, opcode, payload, size), KT_OK);
+}
+
+static void echo_on_close(void *ctx, uint16_t code, kt_text reason)
+{
+    kt_ws_client **client = ctx;
+
+    kt_ws_client_free(*client);
+    *client = NULL;
+}
+
+static uint16_t own_listener(house *own)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+
+    if (own->listener < 0) {
+        own->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_int_equal(bind(own->listener, (struct sockaddr *)&address, sizeof address), 0);
+        assert_int_equal(listen(own->listener, 16), 0);
+    }
+    assert_int_equal(getsockname(own->listener, (struct sockaddr *)&address, &size), 0);
+    return ntohs(address.sin_port);
+}
+
+/* A socket with our echoing client at its other end, past the handshake. */
+static int client_open(house *own, bool agreed, kt_ws_client **client)
+{
+    char url[64], answer[512], accept_key[KT_WS_ACCEPT_SIZE + 1];
+    const kt_ws_client_options options = {
+        .url = url,
+        .deflate = agreed,
+        .message_max = 8 << 20,
+        .out_max = 16 << 20,
+        .on_open = echo_on_open,
+        .on_message = echo_on_message,
+        .on_close = echo_on_close,
+        .ctx = client,
+    };
+    const int one = 1;
+    int fd = -1;
+
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u/", own_listener(own));
+    assert_int_equal(kt_ws_connect(own->loop, &options, client, NULL), KT_OK);
+    TURN_UNTIL(own->loop, (fd = accept4(own->listener, NULL, NULL, SOCK_NONBLOCK)) >= 0);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    client_read(own->loop, fd, own->buf, sizeof own->buf, "\r\n\r\n");
+    assert_int_equal(strstr(own->buf, "\r\nSec-WebSocket-Extensions: " KT_DEFLATE_OFFER "\r\n") != NULL, agreed);
+    const char *key = strstr(own->buf, "Sec-WebSocket-Key: ");
+    assert_non_null(key);
+    kt_ws_accept_key((kt_text){ key + 19, KT_WS_KEY_SIZE }, accept_key);
+    int size = snprintf(answer, sizeof answer,
+        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n", accept_key,
+        agreed ? "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n" : "");
+    client_send(own->loop, fd, answer, (size_t)size, 0);
+    return fd;
+}
+
+static int peer_open(house *own, const mode *how, kt_ws_client **client)
+{
+    *client = NULL;
+    if (how->tested == KT_WS_CLIENT)
+        return client_open(own, how->agreed, client);
+    return raw_open_offering(own, how->agreed ? HANDSHAKE
+                                      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+                                              : HANDSHAKE "\r\n");
+}
+
+static void peer_close(house *own, int fd, kt_ws_client **client)
+{
+    close(fd);
+    TURN_UNTIL(own->loop, *client == NULL);
+}
+
+/* --- the rows, in each mode ------------------------------------------------------------------------------------- */
+
+/* What the tested side sent, in the words of the rows. */
+static void transcript(house *own, const mode *how, size_t size, char *to, size_t to_size, int *out_code)
+{
+    uint8_t *data = (uint8_t *)own->buf;
     kt_ws_decoder decoder;
     kt_ws_event event;
-    size_t message = 0;
-    char text[65536];
+    kt_queue wire = { 0 }, message = { 0 };
 
-    kt_ws_decoder_init(&decoder, KT_WS_CLIENT, BUF_SIZE);
+    kt_ws_decoder_init(&decoder, how->tested == KT_WS_SERVER ? KT_WS_CLIENT : KT_WS_SERVER, BUF_SIZE);
+    decoder.deflate = how->agreed;
     *to = 0;
     *out_code = 0;
     for (size_t at = 0; at < size;) {
         size_t n = strlen(to);
         at += kt_ws_decode(&decoder, data + at, size - at, &event);
         if (event.kind == KT_WS_PIECE) {
-            if (message + event.size < sizeof text)
-                memcpy(text + message, event.payload, event.size);
-            message += event.size;
+            if (event.size > 0)
+                memcpy(kt_queue_extend(&wire, &own->pool, event.size, BUF_SIZE), event.payload, event.size);
             if (!event.last)
                 continue;
-            if (message > 100)
-                snprintf(to + n, to_size - n, "%c#%zu|", event.opcode == KT_WS_TEXT ? 'T' : 'B', message);
+            if (event.compressed)
+                assert_int_equal(kt_inflate(own->deflater, wire.data + wire.at, kt_queue_size(&wire), &message,
+                                     &own->pool, BUF_SIZE),
+                    KT_OK);
+            const kt_queue *whole = event.compressed ? &message : &wire;
+            size_t whole_size = kt_queue_size(whole);
+            char kind = event.opcode == KT_WS_TEXT ? 'T' : 'B';
+            if (whole_size > 100)
+                snprintf(to + n, to_size - n, "%c#%zu|", kind, whole_size);
             else
-                snprintf(to + n, to_size - n, "%c:%.*s|", event.opcode == KT_WS_TEXT ? 'T' : 'B', (int)message, text);
-            message = 0;
+                snprintf(to + n, to_size - n, "%c:%.*s|", kind, (int)whole_size,
+                    whole_size > 0 ? (const char *)whole->data + whole->at : "");
+            kt_queue_clear(&wire, &own->pool);
+            kt_queue_clear(&message, &own->pool);
         } else if (event.kind == KT_WS_CONTROL && event.opcode == KT_WS_PONG) {
             if (event.size > 100)
                 snprintf(to + n, to_size - n, "P#%zu|", event.size);
@@ -305,33 +507,45 @@ static void transcript(uint8_t *data, size_t size, char *to, size_t to_size, int
             assert_int_equal(*out_code, 0);
             *out_code = event.close_code;
         } else if (event.kind != KT_WS_NONE) {
-            fail_msg("the server sent a frame that it must not send: %s", event.why != NULL ? event.why : "?");
+            fail_msg("%s sent a frame that it must not send: %s", how->name, event.why != NULL ? event.why : "?");
         }
     }
+    kt_queue_clear(&wire, &own->pool);
+}
+
+static void row_play(
+    house *own, const mode *how, const exchange_row *row, const uint8_t *sent, size_t size, size_t piece)
+{
+    kt_ws_client *client = NULL;
+    char script[8192];
+    int code = 0, expected = how->agreed && row->agreed_code != 0 ? row->agreed_code : row->close_code;
+    int fd = peer_open(own, how, &client);
+
+    (void)client_send(own->loop, fd, sent, size, piece);
+    size_t got = client_read(own->loop, fd, own->buf, sizeof own->buf, NULL);
+    transcript(own, how, got, script, sizeof script, &code);
+    if (strcmp(script, row->echoes) != 0 || code != expected)
+        fail_msg("%s, row \"%s\" (pieces of %zu): %s and close %d", how->name, row->name, piece, script, code);
+    peer_close(own, fd, &client);
 }
 
 static void frames_are_answered_as_the_protocol_says(void **state)
 {
     static const size_t pieces[] = { 0, 1, 2, 7, 1000 };
     static uint8_t sent[1 << 21];
-    house *own = house_open((kt_ws_server_options){ 0 });
+    house *own = house_open((kt_ws_server_options){ .deflate = true });
     int bystander = raw_open(own);
 
     for (size_t i = 0; i < KT_COUNT(exchange_rows); i++) {
         const exchange_row *row = &exchange_rows[i];
-        size_t size = row_build(row, sent);
-        for (size_t p = 0; p < KT_COUNT(pieces); p++) {
-            char script[8192];
-            int code = 0;
-            if (pieces[p] != 0 && size / pieces[p] > 2000)
+        for (size_t m = 0; m < KT_COUNT(modes); m++) {
+            /* The client of these tests takes 8 MiB, of which chapter 9 makes use. */
+            if (modes[m].tested == KT_WS_CLIENT && row->close_code == KT_WS_CLOSE_TOO_BIG)
                 continue;
-            int fd = raw_open(own);
-            (void)client_send(own->loop, fd, sent, size, pieces[p]);
-            size_t got = client_read(own->loop, fd, own->buf, sizeof own->buf, NULL);
-            transcript((uint8_t *)own->buf, got, script, sizeof script, &code);
-            if (strcmp(script, row->echoes) != 0 || code != row->close_code)
-                fail_msg("row \"%s\" (pieces of %zu): %s and close %d", row->name, pieces[p], script, code);
-            close(fd);
+            size_t size = row_build(own, &modes[m], row, sent);
+            for (size_t p = 0; p < KT_COUNT(pieces); p++)
+                if (pieces[p] == 0 || size / pieces[p] <= 2000)
+                    row_play(own, &modes[m], row, sent, size, pieces[p]);
         }
         /* Somebody else's connection goes on. */
         size_t hello = frame_build(&(frame)TEXT("hello"), sent);
@@ -376,45 +590,113 @@ static const struct {
 enum { LARGE_SIZE = 16 << 20 };
 
 /* The message with bytes that tell their place, as text so that both kinds can carry it. */
-static size_t large_build(size_t row, uint8_t *message, uint8_t *to)
+static size_t large_build(house *own, const mode *how, size_t row, uint8_t *message, uint8_t *packed, uint8_t *to)
 {
-    static const uint8_t mask[4] = { 1, 2, 3, 4 };
     size_t size = large_rows[row].size, n = 0;
     size_t fragment = large_rows[row].fragment != 0 ? large_rows[row].fragment : size;
+    const uint8_t *payload = how->packed ? packed : message;
+    int first = large_rows[row].opcode | (how->packed ? RSV1 : 0);
 
     for (size_t i = 0; i < size; i++)
         message[i] = (uint8_t)(' ' + (i * 7 + i / 90) % 90);
+    if (how->packed)
+        size = kt_deflate(own->deflater, message, size, packed, size);
     for (size_t at = 0; at < size; at += fragment) {
-        n += kt_ws_header(
-            to + n, at == 0 ? large_rows[row].opcode : KT_WS_CONTINUATION, at + fragment >= size, fragment, mask);
-        memcpy(to + n, message + at, fragment);
-        kt_ws_mask(to + n, fragment, mask, 0);
-        n += fragment;
+        size_t piece = fragment < size - at ? fragment : size - at;
+        n +=
+            frame_put((at == 0 ? first : 0) | (at + piece == size ? FIN : 0), payload + at, piece, how->tested, to + n);
     }
     return n;
 }
 
+/* One message from the socket; its kind. */
+static kt_ws_opcode message_read(house *own, const mode *how, int fd, kt_queue *out_message)
+{
+    kt_ws_decoder decoder;
+    kt_ws_event event = { 0 };
+    kt_queue wire = { 0 };
+
+    kt_ws_decoder_init(&decoder, how->tested == KT_WS_SERVER ? KT_WS_CLIENT : KT_WS_SERVER, LARGE_SIZE);
+    decoder.deflate = how->agreed;
+    while (!event.last) {
+        ssize_t got = -1;
+        TURN_UNTIL(own->loop, (got = recv(fd, own->buf, sizeof own->buf, MSG_DONTWAIT)) >= 0);
+        assert_true(got > 0);
+        for (size_t at = 0; at < (size_t)got && !event.last;) {
+            at += kt_ws_decode(&decoder, (uint8_t *)own->buf + at, (size_t)got - at, &event);
+            assert_true(event.kind == KT_WS_PIECE || event.kind == KT_WS_NONE);
+            if (event.size > 0)
+                memcpy(kt_queue_extend(&wire, &own->pool, event.size, LARGE_SIZE), event.payload, event.size);
+        }
+    }
+    assert_int_equal(event.compressed, how->agreed);
+    *out_message = wire;
+    if (event.compressed) {
+        *out_message = (kt_queue){ 0 };
+        assert_int_equal(
+            kt_inflate(own->deflater, wire.data + wire.at, kt_queue_size(&wire), out_message, &own->pool, LARGE_SIZE),
+            KT_OK);
+        kt_queue_clear(&wire, &own->pool);
+    }
+    return event.opcode;
+}
+
 static void large_messages_come_back_whole(void **state)
 {
-    house *own = house_open((kt_ws_server_options){ .message_max = 8 << 20, .out_max = LARGE_SIZE });
-    uint8_t *message = malloc(8 << 20), *sent = malloc(LARGE_SIZE), *back = malloc(LARGE_SIZE);
-    uint8_t header[KT_WS_HEADER_MAX];
+    house *own = house_open((kt_ws_server_options){ .message_max = 8 << 20, .out_max = LARGE_SIZE, .deflate = true });
+    uint8_t *message = malloc(8 << 20), *packed = malloc(8 << 20), *sent = malloc(LARGE_SIZE);
 
-    assert_true(message != NULL && sent != NULL && back != NULL);
-    for (size_t i = 0; i < KT_COUNT(large_rows); i++) {
-        size_t size = large_build(i, message, sent);
-        size_t header_size = kt_ws_header(header, large_rows[i].opcode, true, large_rows[i].size, NULL);
-        int fd = raw_open(own);
-        KT_ROW(large_rows[i].name, client_send(own->loop, fd, sent, size, large_rows[i].piece));
-        size_t got = client_read(own->loop, fd, (char *)back, header_size + large_rows[i].size + 1, NULL);
-        KT_ROW(large_rows[i].name, got == header_size + large_rows[i].size);
-        KT_ROW(large_rows[i].name, memcmp(back, header, header_size) == 0);
-        KT_ROW(large_rows[i].name, memcmp(back + header_size, message, large_rows[i].size) == 0);
-        close(fd);
+    assert_true(message != NULL && packed != NULL && sent != NULL);
+    for (size_t i = 0; i < KT_COUNT(large_rows) * KT_COUNT(modes); i++) {
+        size_t row = i / KT_COUNT(modes);
+        const mode *how = &modes[i % KT_COUNT(modes)];
+        kt_ws_client *client = NULL;
+        kt_queue back = { 0 };
+        size_t size = large_build(own, how, row, message, packed, sent);
+        int fd = peer_open(own, how, &client);
+        KT_ROW(large_rows[row].name, client_send(own->loop, fd, sent, size, large_rows[row].piece));
+        KT_ROW(large_rows[row].name, message_read(own, how, fd, &back) == large_rows[row].opcode);
+        KT_ROW(large_rows[row].name, kt_queue_size(&back) == large_rows[row].size);
+        KT_ROW(large_rows[row].name, memcmp(back.data + back.at, message, large_rows[row].size) == 0);
+        kt_queue_clear(&back, &own->pool);
+        peer_close(own, fd, &client);
     }
     free(message);
+    free(packed);
     free(sent);
-    free(back);
+    house_close(own);
+}
+
+static void compressed_messages_are_bounded_and_checked(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *payload; /* NULL: two million equal letters compressed */
+        size_t size;
+        int opcode, close_code;
+    } rows[] = {
+        { "a bomb", NULL, 0, KT_WS_TEXT, 1009 },
+        { "a bomb in binary", NULL, 0, KT_WS_BINARY, 1009 },
+        { "truncated", "\xf2\x48\xcd\xc9", 4, KT_WS_TEXT, 1007 },
+        { "refers to the message before", "\xf2\x00\x11\x00\x00", 5, KT_WS_TEXT, 1007 },
+        { "text that is not UTF-8", "\x00\x01\x00\xfe\xff\xff\x00", 7, KT_WS_TEXT, 1007 },
+        { "no payload at all", "", 0, KT_WS_TEXT, 1007 },
+    };
+    static uint8_t letters[2000000], packed[65536], sent[65536 + KT_WS_HEADER_MAX];
+    house *own = house_open((kt_ws_server_options){ .deflate = true });
+
+    memset(letters, 'a', sizeof letters);
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        const void *payload = rows[i].payload != NULL ? rows[i].payload : (const void *)packed;
+        size_t size = rows[i].payload != NULL
+                          ? rows[i].size
+                          : kt_deflate(own->deflater, letters, sizeof letters, packed, sizeof packed);
+        const exchange_row row = { .name = rows[i].name, .echoes = "", .close_code = rows[i].close_code };
+        size = frame_put(FIN | RSV1 | rows[i].opcode, payload, size, KT_WS_SERVER, sent);
+        row_play(own, &modes[1], &row, sent, size, 0);
+        assert_int_equal(own->messages, 0);
+    }
+    assert_int_equal(own->pool.bytes_used, 0);
     house_close(own);
 }
 
@@ -888,6 +1170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_answered_as_the_protocol_says),
         cmocka_unit_test(large_messages_come_back_whole),
+        cmocka_unit_test(compressed_messages_are_bounded_and_checked),
         KT_TEST_RECORDED(every_recorded_autobahn_case_has_its_row, "websocket/autobahn_cases.json"),
         cmocka_unit_test(handshakes_are_checked),
         cmocka_unit_test(frames_may_come_with_the_handshake),

@@ -24,13 +24,14 @@ kt_code kt_ws_server_new(kt_loop *loop, const kt_ws_server_options *options, kt_
         .loop = loop,
         .handlers = options->handlers,
         .role = KT_WS_SERVER,
+        .deflate = options->deflate,
         .message_max = options->message_max,
         .out_max = options->out_max,
         .close_time_ms = options->close_time_ms,
     };
     code = kt_ws_setup_init(&server->setup, options->pool_max != 0 ? options->pool_max : KT_HTTP_POOL_MAX_DEFAULT, err);
     if (code != KT_OK) {
-        free(server);
+        kt_ws_server_free(server);
         return code;
     }
     *out_server = server;
@@ -54,6 +55,11 @@ void kt_ws_server_close_all(kt_ws_server *server, uint16_t code, kt_text reason)
 uint32_t kt_ws_server_count(const kt_ws_server *server)
 {
     return server->setup.count;
+}
+
+kt_deflater *kt_ws_server_deflater(const kt_ws_server *server)
+{
+    return server->setup.deflater;
 }
 
 kt_ws_conn *kt_ws_server_next(const kt_ws_server *server, const kt_ws_conn *conn)
@@ -157,14 +163,19 @@ kt_ws_conn *kt_ws_accept(
     }
     bool named = protocol != NULL && kt_http_field_has_token(request->fields, request->field_count,
                                          KT_TEXT("Sec-WebSocket-Protocol"), kt_text_of(protocol));
+    const char *deflate = server->options.deflate ? kt_deflate_answer(request->fields, request->field_count) : NULL;
     kt_ws_accept_key(key, accept);
     int size = snprintf(answer, sizeof answer,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: %s\r\n%s%.200s%s\r\n",
-        accept, named ? "Sec-WebSocket-Protocol: " : "", named ? protocol : "", named ? "\r\n" : "");
+        "Sec-WebSocket-Accept: %s\r\n%s%.200s%s%s%s%s\r\n",
+        accept, named ? "Sec-WebSocket-Protocol: " : "", named ? protocol : "", named ? "\r\n" : "",
+        deflate != NULL ? "Sec-WebSocket-Extensions: " : "", deflate != NULL ? deflate : "",
+        deflate != NULL ? "\r\n" : "");
     if (kt_http_take_over(http, exchange, &taken) != KT_OK)
         return NULL;
     conn = kt_ws_conn_new(&server->setup, &taken.stream, taken.input, taken.input_size, ctx);
+    if (conn != NULL && deflate != NULL)
+        kt_ws_conn_deflate(conn);
     size_t before = kt_queue_size(&taken.output);
     if (conn != NULL &&
         ((before > 0 && kt_ws_conn_put_raw(conn, taken.output.data + taken.output.at, before) != KT_OK) ||

@@ -20,6 +20,7 @@ typedef struct kt_ws_server_options {
     const char *subprotocol; /* spoken when the client offers it, "kontor.v1.json"; a client that offers none is taken
                                  without, one that offers only others too, and then no protocol is named. NULL: none */
     const char *origins;     /* NULL: any Origin. Else space-separated, and any other Origin header is answered 403 */
+    bool deflate;            /* agree to permessage-deflate (net/deflate.h) with clients that offer it */
     uint32_t conn_max;       /* 0 in this and what follows: KT_HTTP_CONN_MAX_DEFAULT; 503 above */
     uint32_t message_max;    /* KT_WS_MESSAGE_MAX_DEFAULT */
     uint32_t out_max;        /* KT_WS_OUT_MAX_DEFAULT, at most KT_BLOCK_SIZE_MAX / 2 */
@@ -40,6 +41,9 @@ uint32_t kt_ws_server_count(const kt_ws_server *server);
  * The 101 answer is queued: what is sent from now on follows it. */
 kt_ws_conn *kt_ws_accept(
     kt_ws_server *server, kt_http_server *http, uint64_t exchange, const kt_http_request *request, void *ctx);
+
+/* For frames that many connections share (kt_deflate_frame); NULL without `deflate`. */
+kt_deflater *kt_ws_server_deflater(const kt_ws_server *server);
 
 /* Walk all connections, in no particular order: start with NULL. Connections may be closed on the way. */
 kt_ws_conn *kt_ws_server_next(const kt_ws_server *server, const kt_ws_conn *conn);
