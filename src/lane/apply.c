@@ -567,6 +567,12 @@ kt_code kt_lane_append(kt_lane *lane, uint16_t kind, uint16_t flags, kt_text sub
     return KT_OK;
 }
 
+/* A table of subjects that is full says KT_FULL too, and stays so. */
+bool kt_lane_lacks_room(const kt_lane *lane, kt_code code)
+{
+    return code == KT_FULL && kt_log_intake_stopped(lane->log);
+}
+
 kt_code kt_lane_write_made(kt_lane *lane, const kt_made *made)
 {
     kt_text subject = { made->subject, made->subject_size };
@@ -581,6 +587,8 @@ kt_code kt_lane_write_made(kt_lane *lane, const kt_made *made)
     if (code != KT_OK) {
         kt_lane_fail(lane, false, "log '%s' does not take the output '%.*s' of input %llu: %s", lane->name,
             KT_TEXT_ARG(subject), (unsigned long long)lane->input_seq, kt_code_text(code));
+        if (kt_lane_lacks_room(lane, code))
+            lane->failure.code = KT_FULL;
         return code;
     }
     lane->bytes_since += sizeof(kt_rec) + made->size;

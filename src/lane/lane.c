@@ -63,7 +63,7 @@ void kt_lane_fail(kt_lane *lane, bool park, const char *fmt, ...)
     va_end(args);
 }
 
-static kt_code failure(const kt_lane *lane, kt_err *err)
+kt_code kt_lane_failure(const kt_lane *lane, kt_err *err)
 {
     if (err != NULL)
         *err = lane->failure;
@@ -545,7 +545,7 @@ kt_code kt_lane_turn(kt_lane *lane, int64_t wait_max_ns, kt_err *err)
 {
     kt_code code = lane->failed ? lane->failure.code : kt_loop_turn(lane->loop, wait_max_ns, err);
 
-    return lane->failed ? failure(lane, err) : code;
+    return lane->failed ? kt_lane_failure(lane, err) : code;
 }
 
 kt_code kt_lane_run(kt_lane *lane, bool *out_park, kt_err *err)
@@ -686,13 +686,15 @@ static kt_code go_live(kt_lane *lane, kt_err *err)
     lane->live = true;
     kt_code code = kt_lane_input(lane, KT_EV_LANE_START, kt_builder_done(&builder), 0, &start, NULL);
     if (lane->failed)
-        return failure(lane, err);
+        return kt_lane_failure(lane, err);
+    if (code == KT_FULL && !kt_lane_lacks_room(lane, code))
+        code = KT_LIMIT;
     if (code != KT_OK)
         return kt_fail(err, code, "lane '%s' can not write its start: %s", lane->name, kt_code_text(code));
     for (uint32_t i = 0; i < lane->feed_count; i++)
         if (lane->feeds[i].spec->live != NULL)
             lane->feeds[i].spec->live(lane->feeds[i].state);
-    return lane->failed ? failure(lane, err) : KT_OK;
+    return lane->failed ? kt_lane_failure(lane, err) : KT_OK;
 }
 
 static kt_code open_loop(kt_lane *lane, kt_err *err)
@@ -830,10 +832,9 @@ static kt_code lane_start(kt_lane *lane, bool *out_park, kt_err *err)
     return code;
 }
 
+/* The clean mark says that every output of every input stands: a lane that has failed can not say so. */
 static void lane_free(kt_lane *lane, bool clean)
 {
-    kt_err err;
-
     feeds_stop(lane);
     lane->live = false;
     for (uint32_t i = 0; i < lane->service_count; i++)
@@ -846,10 +847,10 @@ static void lane_free(kt_lane *lane, bool clean)
         kt_cursor_close(lane->sources[i].cursor);
         free(lane->sources[i].masks);
     }
-    if (clean || !lane->options.inline_sync)
-        kt_log_close(lane->log, &err);
+    if (clean && !lane->failed)
+        kt_log_close(lane->log, NULL);
     else
-        kt_log_disown(lane->log);
+        kt_log_abandon(lane->log);
     if (lane->loop != NULL)
         kt_loop_free(lane->loop);
     for (uint32_t i = 0; i < lane->answer_count; i++)

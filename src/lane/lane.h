@@ -35,6 +35,7 @@ enum {
 typedef enum kt_lane_exit {
     KT_LANE_EXIT_OK = 0,     /* stopped when told to, log closed cleanly */
     KT_LANE_EXIT_FAILED = 1, /* start it again, with back-off */
+    KT_LANE_EXIT_FULL = 75,  /* nothing is wrong with it but that there is no room: start it again until there is */
     KT_LANE_EXIT_PARK =
         78, /* starting it again can not help: divergence, corrupt or newer log, failed copy, bad configuration */
 } kt_lane_exit;
@@ -113,13 +114,16 @@ typedef struct kt_lane_options {
 } kt_lane_options;
 
 /* Open the log, recover, start feeds, go live. On failure *out_park says whether another attempt is pointless. KT_BUSY: the log is held by
- * another process (the message names it); KT_CORRUPT: fenced or divergent; KT_VERSION: written by a newer program. */
+ * another process (the message names it); KT_CORRUPT: fenced or divergent; KT_VERSION: written by a newer program; KT_FULL, where it does
+ * not park: the disk is full, or a cursor holds too much. */
 kt_code kt_lane_open(const kt_lane_options *options, kt_lane **out_lane, bool *out_park, kt_err *err);
 
-/* Stop feeds and services, take a snapshot, sync, mark the log clean. `clean` false: as after kill -9, for tests. NULL is fine. */
+/* Stop feeds and services, take a snapshot, sync, mark the log clean. `clean` false, or a lane that has failed: what is written stays as
+ * after kill -9, and the next start recovers. NULL is fine. */
 void kt_lane_close(kt_lane *lane, bool clean);
 
-/* One turn of the loop, waiting at most wait_max_ns (0: not at all, negative: as long as it takes). Any code but KT_OK ends the lane. */
+/* One turn of the loop, waiting at most wait_max_ns (0: not at all, negative: as long as it takes). Any code but KT_OK ends the lane;
+ * KT_FULL: not even what was promised fits any more. */
 kt_code kt_lane_turn(kt_lane *lane, int64_t wait_max_ns, kt_err *err);
 
 /* Turns until told to stop by the supervisor, by kt_lane_stop() or by a failure. */

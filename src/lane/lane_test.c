@@ -799,6 +799,73 @@ static void intake_that_stopped_for_a_cursor_starts_again_when_it_has_moved(void
     kt_script_close(&script);
 }
 
+enum { FLOOD = 2000 }; /* outputs of one tick: more than two segments hold */
+
+static void flood(void *state, kt_env *env, const kt_event *event)
+{
+    kt_ev_feed_stats stats;
+
+    kt_event_init(KT_EV_FEED_STATS, &stats);
+    for (uint64_t i = 0; i < FLOOD && event->rec->kind == KT_EV_TICK; i++) {
+        stats.received = i;
+        kt_env_emit(env, KT_EV_FEED_STATS, KT_TEXT("stats.sim.flood"), &stats);
+    }
+}
+
+/* Folders where the log would make its next segments: to it a disk without room. */
+static void fill_disk(const kt_script *script, bool full)
+{
+    char dir[600], path[700];
+
+    log_path(script, "test", dir);
+    for (int serial = 1; serial <= 64; serial++) {
+        snprintf(path, sizeof path, "%s/ready-%d.tmp", dir, serial);
+        if (full)
+            mkdir(path, 0755); /* but for one that is ready already */
+        else
+            rmdir(path);
+    }
+}
+
+/* A lane that fails between an input and its outputs has not been stopped cleanly, whatever its log could still sync. */
+static void outputs_that_found_no_room_are_written_when_there_is_some(void **state)
+{
+    static const char *const subjects[] = { "feed.>", NULL };
+    static const kt_service_spec flooding = { .name = "flooding", .subjects = subjects, .on_event = flood };
+    static const kt_service_spec *const flooded[] = { &flooding, NULL };
+
+    for (uint32_t logic = 0; logic < 2; logic++) { /* the same again, and another */
+        kt_script script;
+        kt_err err = { 0 };
+        char id[32];
+        bool park = false;
+        kt_script_open(&script, &(kt_script_options){ .services = flooded, .segment_size = KT_SEGMENT_SIZE_MIN });
+        kt_lane_options options = script.lane->options;
+        kt_lane_close(script.lane, true);
+        options.inline_sync = false;
+        assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
+        fill_disk(&script, true);
+        kt_ev_tick tick = kt_test_tick_of(1, id);
+        assert_int_equal(kt_lane_input(script.lane, KT_EV_TICK, KT_TEXT("feed.sim.BTC"), 0, &tick, NULL), KT_SYS);
+        assert_int_equal(kt_lane_turn(script.lane, 0, &err), KT_FULL);
+        assert_non_null(strstr(err.msg, "does not take the output 'stats.sim.flood' of input"));
+        uint32_t stands = kt_script_each(&script, "stats.sim.flood", NULL, NULL);
+        assert_true(stands > 0 && stands < FLOOD);
+        fill_disk(&script, true); /* the one that was ready is used */
+        kt_lane_close(script.lane, false);
+        script.lane = NULL;
+        options.logic = logic;
+        assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_FULL);
+        assert_false(park);
+        fill_disk(&script, false);
+        assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
+        assert_int_equal(kt_lane_count(script.lane)->compared, logic == 0 ? stands : 0);
+        assert_int_equal(kt_lane_count(script.lane)->completed, FLOOD - stands);
+        assert_int_equal(kt_script_each(&script, "stats.sim.flood", NULL, NULL), FLOOD);
+        kt_script_close(&script);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -824,6 +891,7 @@ int main(void)
         cmocka_unit_test_setup(a_snapshot_behind_a_fence_replaces_what_is_lost_in_it, setup),
         cmocka_unit_test_setup(a_failed_copy_at_start_parks, setup),
         cmocka_unit_test_setup(a_snapshot_that_can_not_be_written_is_followed_by_the_next, setup),
+        cmocka_unit_test_setup(outputs_that_found_no_room_are_written_when_there_is_some, setup),
         cmocka_unit_test_setup(intake_that_stopped_for_a_cursor_starts_again_when_it_has_moved, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -430,12 +430,7 @@ static kt_code replay_record(kt_lane *lane, kt_reader *reader, const kt_rec *rec
     } else {
         kt_lane_apply(lane, rec, subject, kt_rec_payload(rec), kt_rec_payload_size(rec));
     }
-    if (code == KT_OK && lane->failed) {
-        code = lane->failure.code;
-        if (err != NULL)
-            *err = lane->failure;
-    }
-    return code;
+    return code == KT_OK && lane->failed ? kt_lane_failure(lane, err) : code;
 }
 
 /* Inputs behind the newest snapshot are lost: what the services would make of the rest is another history than the one that
@@ -493,10 +488,8 @@ static kt_code complete(kt_lane *lane, kt_err *err)
     if (lane->was_clean && !comparable(lane))
         return KT_OK;
     while (made->settled < made->count) {
-        if (kt_lane_write_made(lane, &made->items[made->settled++]) != KT_OK) {
-            *err = lane->failure;
-            return lane->failure.code;
-        }
+        if (kt_lane_write_made(lane, &made->items[made->settled++]) != KT_OK)
+            return kt_lane_failure(lane, err);
         lane->counts.completed++;
     }
     return KT_OK;
@@ -513,8 +506,10 @@ kt_code kt_lane_recover(kt_lane *lane, bool *out_park, kt_err *err)
     *out_park = true; /* what goes wrong here goes wrong at each start */
     kt_code code = restore(lane, &seq, err);
     lane->comparing = lane->logic == lane->options.logic && lane->config_crc == kt_lane_config_crc(&lane->options);
-    if (code == KT_OK)
+    if (code == KT_OK) {
         code = asides_write(lane, kt_builder_done(&builder), err);
+        *out_park = !kt_lane_lacks_room(lane, code);
+    }
     if (code == KT_OK)
         code = asides_read(lane, kt_builder_done(&builder), seq + 1, err);
     if (code == KT_OK)

@@ -174,6 +174,9 @@ struct kt_lane {
     kt_lane_counts counts;
 };
 
+/* lane.c: the code that a failed lane ends with, and why. */
+kt_code kt_lane_failure(const kt_lane *lane, kt_err *err);
+
 /* apply.c */
 void kt_lane_apply(kt_lane *lane, const kt_rec *rec, kt_text subject, const void *payload, uint32_t size);
 void kt_lane_apply_foreign(kt_lane *lane, kt_lane_source *source, const kt_rec *rec);
@@ -188,6 +191,7 @@ kt_code kt_lane_append(kt_lane *lane, uint16_t kind, uint16_t flags, kt_text sub
 void kt_lane_made_done(kt_made_queue *made);
 bool kt_lane_pattern(const char *pattern, const char **out_pattern, char log[KT_BOARD_NAME_SIZE]);
 void kt_lane_on_bus_call(void *ctx, const kt_bus_call *call);
+bool kt_lane_lacks_room(const kt_lane *lane, kt_code code); /* KT_FULL that passes when there is room again */
 kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *payload,
     uint32_t size, uint64_t *out_seq);
 

@@ -38,6 +38,7 @@ typedef struct held {
     int control_fd;  /* ours */
     bool was_live;   /* its `running` event is written */
     uint32_t deaths; /* in a row, without progress */
+    uint32_t waits;  /* starts in a row that found no room */
     int64_t start_at_ns;
     uint64_t best[KT_BOARD_LANE_MAX]; /* positions that were reached ever */
     suspect applying, decoding;
@@ -396,6 +397,31 @@ static int64_t backoff(const kt_supervisor *supervisor, uint32_t deaths)
     return wait < supervisor->options.backoff_max_ns ? wait : supervisor->options.backoff_max_ns;
 }
 
+static void start_later(kt_supervisor *supervisor, held *lane, uint32_t times, const char *what, const char *reason)
+{
+    int64_t wait = backoff(supervisor, times);
+
+    lane->start_at_ns = now_ns() + wait;
+    atomic_store(&page_of(supervisor, lane)->state, KT_BOARD_WAITING);
+    say(supervisor, KT_LEVEL_WARNING, "lane %s %s: %s; starts again in %lld ms", lane->spec.name, what, reason,
+        (long long)(wait / 1000000));
+}
+
+/* A full disk is a condition, not a death: whoever makes room must not have to start the house again. */
+static void wait_for_room(kt_supervisor *supervisor, held *lane, const char *reason)
+{
+    char text[512];
+
+    house_lane_state(supervisor, lane, KT_LANE_WAITING, reason);
+    if (lane->waits++ == 0) {
+        snprintf(text, sizeof text, "lane %s waits for room: %s. It goes on by itself when there is some.",
+            lane->spec.name, reason);
+        house_alert(supervisor, lane->spec.name, text);
+    }
+    atomic_store(&page_of(supervisor, lane)->pid, 0);
+    start_later(supervisor, lane, lane->waits, "waits for room", reason);
+}
+
 static void lane_ended(kt_supervisor *supervisor, held *lane, const siginfo_t *info)
 {
     kt_board_page *page = page_of(supervisor, lane);
@@ -415,6 +441,11 @@ static void lane_ended(kt_supervisor *supervisor, held *lane, const siginfo_t *i
         atomic_store(&page->pid, 0);
         return;
     }
+    if (info->si_code == CLD_EXITED && info->si_status == KT_LANE_EXIT_FULL) {
+        wait_for_room(supervisor, lane, reason);
+        return;
+    }
+    lane->waits = 0;
     house_lane_state(supervisor, lane, KT_LANE_DIED, reason);
     look_for_poison(supervisor, lane);
     atomic_store(&page->pid, 0);
@@ -427,11 +458,7 @@ static void lane_ended(kt_supervisor *supervisor, held *lane, const siginfo_t *i
             text, sizeof text, "it died %u times in a row without getting further, at last: %s", lane->deaths, reason);
         park(supervisor, lane, text);
     } else {
-        int64_t wait = backoff(supervisor, lane->deaths);
-        lane->start_at_ns = now_ns() + wait;
-        atomic_store(&page->state, KT_BOARD_WAITING);
-        say(supervisor, KT_LEVEL_WARNING, "lane %s died: %s; starts again in %lld ms", lane->spec.name, reason,
-            (long long)(wait / 1000000));
+        start_later(supervisor, lane, lane->deaths, "died", reason);
     }
 }
 
@@ -466,6 +493,7 @@ static void see_live(kt_supervisor *supervisor)
         if (!runs(lane) || lane->was_live || atomic_load(&page_of(supervisor, lane)->state) != KT_BOARD_LIVE)
             continue;
         lane->was_live = true;
+        lane->waits = 0;
         house_lane_state(supervisor, lane, KT_LANE_RUNNING, "");
     }
 }
@@ -767,5 +795,5 @@ int kt_lane_main(
         snprintf(kt_board_page_of(links->board, links->lane_index)->reason, KT_BOARD_REASON_SIZE, "%s", err.msg);
     if (diag != NULL)
         diag(diag_ctx, KT_LEVEL_ERROR, err.msg);
-    return park ? KT_LANE_EXIT_PARK : KT_LANE_EXIT_FAILED;
+    return park ? KT_LANE_EXIT_PARK : code == KT_FULL ? KT_LANE_EXIT_FULL : KT_LANE_EXIT_FAILED;
 }

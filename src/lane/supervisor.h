@@ -8,6 +8,8 @@
  * Deaths    count only while the position of the lane's inputs does not move: back-off is 50 ms, doubling to 5 s, and five such
  *           deaths in a row park the lane, with an alert. A lane that was live for KT_SETTLED_NS with nothing to do has got where it
  *           could: the count starts again. Exit code KT_LANE_EXIT_PARK parks at once.
+ * Full      a lane that ends with KT_LANE_EXIT_FULL has not died: it waits, with the same back-off but without end, and tells it by a
+ *           `lane_state` an attempt and one alert.
  * Poison    a market message that was being decoded or applied at three deaths in a row is set aside, with an event; a command
  *           (kind `call`) never is.
  * Locks     each lane's log is locked by its lane. A new supervisor waits 5 s for locks of lanes of a former one before it complains.

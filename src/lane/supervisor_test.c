@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -493,6 +494,48 @@ static void a_command_that_kills_is_never_set_aside_but_parks_the_lane(void **st
     assert_true(said.states[KT_LANE_DIED] >= 5);
 }
 
+/* Folders where the log of lane market would make its next segments: to the log a disk without room. */
+static void fill_disk(const house *self, bool full)
+{
+    char path[512];
+
+    for (int serial = 1; serial <= 64; serial++) {
+        snprintf(path, sizeof path, "%s/market/ready-%d.tmp", self->dir, serial);
+        if (full)
+            mkdir(path, 0755); /* where a segment is ready already it is used first */
+        else
+            rmdir(path);
+    }
+}
+
+static void a_lane_that_finds_no_room_waits_until_there_is_some(void **state)
+{
+    house self;
+
+    house_open(&self, 1);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE));
+    fill_disk(&self, true);
+    tick_to(&self, 20000); /* more than two segments hold: what is refused is gone */
+    TURN_UNTIL(&self, atomic_load(&world->ticks) == 20000);
+    uint64_t applied = atomic_load(&world->applied[MARKET]);
+    assert_true(applied < 20000);
+    fill_disk(&self, true); /* the one that was ready is used */
+    kill_lane(&self, MARKET);
+    TURN_UNTIL(&self, atomic_load(&page(&self, MARKET)->restarts) > 2 * KT_DEATHS_TO_PARK);
+    fill_disk(&self, false);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE));
+    tick_to(&self, 20100);
+    TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == applied + 100);
+    house_stop(&self);
+    tally said = read_log(&self, "house");
+    assert_int_equal(said.states[KT_LANE_PARKED], 0);
+    assert_int_equal(said.states[KT_LANE_DIED], 1);
+    assert_true(said.states[KT_LANE_WAITING] > KT_DEATHS_TO_PARK);
+    assert_int_equal(said.alerts, 1);
+    assert_non_null(strstr(said.alert, "waits for room"));
+    assert_int_equal(read_log(&self, "market").inputs, applied + 100);
+}
+
 /* A supervisor in a process of its own, so that it can be killed. */
 static pid_t fork_supervisor(house *self, int lock_wait_ms, int *out_fd)
 {
@@ -795,6 +838,7 @@ int main(void)
         cmocka_unit_test(a_foreign_record_that_killed_three_times_is_set_aside),
         cmocka_unit_test(a_raw_message_that_killed_the_decoder_three_times_is_set_aside_by_its_hash),
         cmocka_unit_test(a_command_that_kills_is_never_set_aside_but_parks_the_lane),
+        cmocka_unit_test(a_lane_that_finds_no_room_waits_until_there_is_some),
         cmocka_unit_test(lanes_end_when_the_supervisor_ends),
         cmocka_unit_test(lanes_that_stand_still_are_ended_by_the_death_signal),
         cmocka_unit_test(lanes_without_the_death_signal_end_with_their_control_socket),

@@ -619,6 +619,16 @@ kt_code kt_log_close(kt_log *log, kt_err *err)
     return code;
 }
 
+void kt_log_abandon(kt_log *log)
+{
+    if (log == NULL)
+        return;
+    kt_log_thread_stop(log);
+    atomic_store(&log->control->writer_pid, 0);
+    kt_log_work_done(log, true);
+    log_free(log);
+}
+
 void kt_log_disown(kt_log *log)
 {
     if (log == NULL)

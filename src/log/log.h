@@ -119,6 +119,10 @@ kt_code kt_log_open(const kt_log_options *options, kt_log **out_log, kt_err *err
  * KT_SYS: the last commit failed (the log is closed and freed all the same). */
 kt_code kt_log_close(kt_log *log, kt_err *err);
 
+/* Release the lock and free, and leave the folder as the death of the process would: no clean mark, what is not synced is for
+ * the next opening. For a writer that has failed. NULL is fine. */
+void kt_log_abandon(kt_log *log);
+
 /* Free without touching the disk or the lock: for a child of fork that inherited the parent's log. */
 void kt_log_disown(kt_log *log);
 

@@ -70,7 +70,8 @@
     E(2, KT_LANE_RUNNING, "running") \
     E(3, KT_LANE_STOPPED, "stopped") \
     E(4, KT_LANE_DIED, "died")       \
-    E(5, KT_LANE_PARKED, "parked")
+    E(5, KT_LANE_PARKED, "parked")   \
+    E(6, KT_LANE_WAITING, "waiting")
 
 #define KT_LEVEL_MAP(E)               \
     E(0, KT_LEVEL_INFO, "info")       \
@@ -297,7 +298,7 @@
 
 #define KT_FIELDS_lane_state(F, T)                                                       \
     F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                \
-    F(T, 2, ENUM, lane_state, state, "", 0, 5, 0, "what became of it")                   \
+    F(T, 2, ENUM, lane_state, state, "", 0, 6, 0, "what became of it")                   \
     F(T, 3, U32, none, pid, "", 0, UINT32_MAX, 0, "its process")                         \
     F(T, 4, U32, none, restarts, "", 0, UINT32_MAX, 0, "how often it was started again") \
     F(T, 5, TEXT, none, reason, "", 0, 256, 0, "why")                                    \
@@ -337,7 +338,7 @@
     E(103, DIVERGENCE, divergence, "house.divergence", "an input applied again gave another output")                 \
     E(104, LOST, lost, "house.lost", "records are lost")                                                             \
     E(105, KV, kv, "kv.{key}", "a key of the key-value store changed")                                               \
-    E(106, LANE_STATE, lane_state, "house.lane.{lane}", "a lane started, ended, died or was parked")                 \
+    E(106, LANE_STATE, lane_state, "house.lane.{lane}", "a lane started, ended, died, waits or was parked")          \
     E(107, ALERT, alert, "house.alert", "somebody should look")                                                      \
     E(108, CALL, call, "call.{action}", "a command that was accepted: applied in the order of the lane's log")
 
