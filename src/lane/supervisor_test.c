@@ -28,6 +28,8 @@ typedef struct shared {
     _Atomic uint64_t ticks_max;    /* the feed makes so many ticks in all */
     _Atomic uint64_t ticks;        /* made so far, over all generations */
     _Atomic uint64_t die_at[2];    /* trade number that kills, of each lane */
+    _Atomic uint64_t halt_at[2];   /* trade number at which each lane stands still */
+    _Atomic uint64_t halted;       /* one does */
     _Atomic uint64_t poison_call;  /* 1: the feed writes a command that kills, once */
     _Atomic uint64_t crash_start;  /* the feed dies in start */
     _Atomic uint64_t decode_crash; /* the feed dies while it decodes */
@@ -183,6 +185,8 @@ static int run_lane(const kt_lane_links *links, void *ctx)
     if (atomic_load(&world->not_signalled))
         prctl(PR_SET_PDEATHSIG, 0);
     kt_test_mood_now.die_at = atomic_load(&world->die_at[index]);
+    kt_test_mood_now.halt_at = atomic_load(&world->halt_at[index]);
+    kt_test_mood_now.halted = &world->halted;
     kt_test_mood_now.add = atomic_load(&world->diverge);
     return kt_lane_main(&options, NULL, NULL);
 }
@@ -625,6 +629,44 @@ static void lanes_without_the_death_signal_end_with_their_control_socket(void **
     lanes_end_with_their_supervisor(false, false);
 }
 
+static void a_supervisor_killed_while_a_lane_recovers_leaves_nothing_behind(void **state)
+{
+    house self;
+    int32_t told[3];
+    int fd;
+
+    house_open(&self, 2);
+    house_stop(&self);
+    atomic_store(&world->ticks_max, 100);
+    for (int round = 0; round < 3; round++) { /* killed live, while market recovers, while keep does */
+        if (round > 0)
+            atomic_store(&world->halt_at[round - 1], 50);
+        pid_t pid = fork_supervisor(&self, 5000, &fd);
+        assert_int_equal(read(fd, told, sizeof told), sizeof told);
+        assert_int_equal(told[0], KT_OK);
+        if (round == 0)
+            assert_true(KT_TEST_WAIT(atomic_load(&world->applied[KEEP]) == 100, WAIT_S));
+        else
+            assert_true(KT_TEST_WAIT(atomic_load(&world->halted) == 50, WAIT_S));
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_true(KT_TEST_WAIT(gone(told[1]) && gone(told[2]), WAIT_S));
+        close(fd);
+        memset(world->halt_at, 0, sizeof world->halt_at);
+        atomic_store(&world->halted, 0);
+    }
+    assert_int_equal(kt_supervisor_open(&self.options, &self.supervisor, NULL), KT_OK);
+    tick_to(&self, 110);
+    TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == 110 && atomic_load(&world->applied[KEEP]) == 110);
+    house_stop(&self);
+    tally market = read_log(&self, "market"), keep = read_log(&self, "keep");
+    assert_int_equal(market.inputs, 110);
+    assert_int_equal(market.outputs, 110);
+    assert_int_equal(keep.outputs, 110);
+    assert_int_equal(keep.numbers, market.numbers);
+    assert_int_equal(market.divergences + keep.divergences, 0);
+}
+
 static void a_second_supervisor_waits_for_the_locks_and_then_complains(void **state)
 {
     house self;
@@ -842,6 +884,7 @@ int main(void)
         cmocka_unit_test(lanes_end_when_the_supervisor_ends),
         cmocka_unit_test(lanes_that_stand_still_are_ended_by_the_death_signal),
         cmocka_unit_test(lanes_without_the_death_signal_end_with_their_control_socket),
+        cmocka_unit_test(a_supervisor_killed_while_a_lane_recovers_leaves_nothing_behind),
         cmocka_unit_test(a_second_supervisor_waits_for_the_locks_and_then_complains),
         cmocka_unit_test(a_new_supervisor_waits_for_the_locks_of_dying_lanes),
         cmocka_unit_test(sigterm_stops_all_lanes_and_their_logs_are_clean),

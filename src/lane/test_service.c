@@ -40,6 +40,10 @@ static void on_tick(kt_test_counting *counting, kt_env *env, const kt_event *eve
 
     if (kt_event_decode(KT_EV_TICK, event->payload, event->size, &tick) != KT_OK)
         return;
+    while (tick.trade_number == kt_test_mood_now.halt_at && kt_test_mood_now.halt_at != 0) {
+        atomic_store(kt_test_mood_now.halted, tick.trade_number);
+        pause();
+    }
     counting->count++;
     counting->sum += tick.trade_number;
     if (tick.trade_number == kt_test_mood_now.die_at && kt_test_mood_now.die_at != 0 &&

@@ -23,12 +23,14 @@ extern const kt_service_spec kt_test_foreign_counter; /* the same of "market:fee
 
 /* How the counter misbehaves: changed by tests, not part of its state. */
 typedef struct kt_test_mood {
-    uint64_t add;        /* added to each count: other logic */
-    uint64_t die_at;     /* trade number at which the process ends by SIGKILL, 0: never */
-    bool die_unfinished; /* then after the first output was emitted */
-    int64_t timer_ns;    /* each lane_start sets a timer that repeats, 0: none */
-    bool request;        /* each tick asks a feed for something */
-    bool random;         /* outputs hold randomness and keys */
+    uint64_t add;             /* added to each count: other logic */
+    uint64_t die_at;          /* trade number at which the process ends by SIGKILL, 0: never */
+    bool die_unfinished;      /* then after the first output was emitted */
+    uint64_t halt_at;         /* trade number at which the process stands still until it is killed, 0: never */
+    _Atomic uint64_t *halted; /* and says so here */
+    int64_t timer_ns;         /* each lane_start sets a timer that repeats, 0: none */
+    bool request;             /* each tick asks a feed for something */
+    bool random;              /* outputs hold randomness and keys */
 } kt_test_mood;
 extern kt_test_mood kt_test_mood_now;
 
