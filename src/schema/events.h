@@ -52,7 +52,8 @@
     E(1, KT_WHAT_INSTRUMENTS, "instruments")       \
     E(2, KT_WHAT_TRADES_BY_TIME, "trades by time") \
     E(3, KT_WHAT_TRADES_BY_ID, "trades by id")     \
-    E(4, KT_WHAT_RECENT_TRADES, "recent trades")
+    E(4, KT_WHAT_RECENT_TRADES, "recent trades")   \
+    E(5, KT_WHAT_BOOK, "book")
 
 #define KT_CAUSE_MAP(E)                     \
     E(0, KT_CAUSE_UNKNOWN, "unknown")       \
@@ -108,9 +109,14 @@
     F(T, 7, DEC, none, tick, "quote", 0, INT64_MAX, 0, "smallest step of a price; 0: not known")   \
     F(T, 8, DEC, none, lot, "base", 0, INT64_MAX, 0, "smallest step of a quantity; 0: not known")
 
-#define KT_ROW_MAP(R)                   \
-    R(trade, "a trade as REST gave it") \
-    R(instrument, "an instrument as the venue lists it")
+#define KT_ROW_level(F, T)                                       \
+    F(T, 1, DEC, none, price, "quote", 1, INT64_MAX, 1, "price") \
+    F(T, 2, DEC, none, quantity, "base", 0, INT64_MAX, 0, "all that is offered at it; in a change 0: nothing any more")
+
+#define KT_ROW_MAP(R)                                    \
+    R(trade, "a trade as REST gave it")                  \
+    R(instrument, "an instrument as the venue lists it") \
+    R(level, "a price of a book, and how much is offered at it")
 
 /* Events */
 
@@ -149,7 +155,7 @@
 #define KT_FIELDS_request(F, T)                                                                                \
     F(T, 1, U64, none, request_id, "", 1, UINT64_MAX, 0, "names the request: the same id is the same request") \
     F(T, 2, TEXT, none, symbol, "", 0, 128, 0, "whose trades, or empty")                                       \
-    F(T, 3, ENUM, what, what, "", 0, 4, 0, "what is asked for")                                                \
+    F(T, 3, ENUM, what, what, "", 0, 5, 0, "what is asked for")                                                \
     F(T, 4, TIME, none, from_time, "ns", 0, INT64_MAX, 0, "trades by time: from here, inclusive")              \
     F(T, 5, U64, none, from_id, "", 0, UINT64_MAX, 0, "trades by id: from here, inclusive")                    \
     F(T, 6, U32, none, limit, "rows", 0, 10000, 0, "at most so many; 0: as many as the venue gives")
@@ -164,8 +170,11 @@
     F(T, 7, U32, none, row_count, "", 0, 10000, 0, "rows that the venue sent, valid or not")                    \
     F(T, 8, U32, none, invalid_count, "", 0, 10000, 0, "rows among them that were not valid and were left out") \
     F(T, 9, I64, none, retry_after, "ns", 0, INT64_MAX, 0, "do not ask again before; 0: not said")              \
-    F(T, 10, ENUM, what, what, "", 0, 4, 0, "what was asked for")                                               \
-    F(T, 11, ROWS, instrument, instruments, "", 0, 10000, 0, "the instruments")
+    F(T, 10, ENUM, what, what, "", 0, 5, 0, "what was asked for")                                               \
+    F(T, 11, ROWS, instrument, instruments, "", 0, 10000, 0, "the instruments")                                 \
+    F(T, 12, U64, none, last_id, "", 0, UINT64_MAX, 0, "book: the last update that is in it")                   \
+    F(T, 13, ROWS, level, bids, "", 0, 10000, 0, "book: its bids")                                              \
+    F(T, 14, ROWS, level, asks, "", 0, 10000, 0, "book: its asks")
 
 #define KT_FIELDS_timer(F, T)                                                            \
     F(T, 1, TEXT, none, service, "", 1, 64, 0, "whose timer")                            \
@@ -253,6 +262,26 @@
     F(T, 16, U32, none, rest_failures, "answers", 0, UINT32_MAX, 0,                                          \
         "answers of REST in a row that said nothing; 0: it serves. Validated values wait meanwhile")
 
+#define KT_FIELDS_book(F, T)                                                                                           \
+    F(T, 1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it happened")                     \
+    F(T, 2, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when its message reached us")                            \
+    F(T, 3, BOOL, none, snapshot, "", 0, 1, 0, "the whole book as far as it is known; otherwise what changed")         \
+    F(T, 4, U64, none, first_id, "", 0, UINT64_MAX, 0,                                                                 \
+        "changes: number of the first update in it. They continue a book whose last_id + 1 is from here to last_id")   \
+    F(T, 5, U64, none, last_id, "", 0, UINT64_MAX, 0, "number of the last update in it")                               \
+    F(T, 6, ROWS, level, bids, "", 0, 10000, 0, "what is offered at these prices now; snapshot: greatest price first") \
+    F(T, 7, ROWS, level, asks, "", 0, 10000, 0, "the same; snapshot: least price first")                               \
+    F(T, 8, U32, none, resyncs, "", 0, UINT32_MAX, 0, "how often the book was lost and asked for anew")
+
+#define KT_FIELDS_ticker(F, T)                                                                                   \
+    F(T, 1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it was so; 0: it does not") \
+    F(T, 2, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when its message reached us")                      \
+    F(T, 3, U64, none, update_id, "", 0, UINT64_MAX, 0, "number of the book's update that made it so")           \
+    F(T, 4, DEC, none, bid, "quote", 0, INT64_MAX, 0, "best bid; 0: there is none")                              \
+    F(T, 5, DEC, none, bid_quantity, "base", 0, INT64_MAX, 0, "all that is bid at it")                           \
+    F(T, 6, DEC, none, ask, "quote", 0, INT64_MAX, 0, "best ask; 0: there is none")                              \
+    F(T, 7, DEC, none, ask_quantity, "base", 0, INT64_MAX, 0, "all that is asked at it")
+
 #define KT_FIELDS_lane_start(F, T)                                                                                \
     F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                                         \
     F(T, 2, U64, none, generation, "", 1, UINT64_MAX, 1, "1 for the first start on this log, then one more each") \
@@ -331,6 +360,8 @@
     E(11, CORRECTION, correction, "correction.{window}.{venue}.{symbol}", "published values changed")                \
     E(12, FEED_STATS, feed_stats, "stats.{venue}.{symbol}",                                                          \
         "what a feed gave and what was wrong with it, since the start")                                              \
+    E(13, BOOK, book, "book.{venue}.{symbol}", "a book, or what changed in it")                                      \
+    E(14, TICKER, ticker, "ticker.{venue}.{symbol}", "best bid and ask as the venue gives them")                     \
     E(100, LANE_START, lane_start, "lane.start.{lane}", "a lane starts or starts again")                             \
     E(101, ADMIT, admit, "lane.admit.{log}", "records of another log apply now")                                     \
     E(102, SET_ASIDE, set_aside, "house.set_aside",                                                                  \

@@ -348,7 +348,7 @@ static void test_golden_records_of_version_1(void **state)
     kt_rows_get(&kt_row_table_trade, &answer.rows, 0, &row);
     assert_true(row.venue_time == 5 && row.price.m == 7 && row.quantity.m == 11 && row.quantity.scale == 1);
     assert_true(row.side == KT_SIDE_BUY && kt_text_equal(row.trade_id, KT_TEXT("a1")));
-    check_same_bytes(KT_EV_ANSWER, &answer, bytes, size);
+    /* its writer now knows more fields: golden_test.c */
 }
 
 /* The same table as the program of an earlier release had it: without its last field, and so its rows. */
