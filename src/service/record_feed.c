@@ -222,13 +222,11 @@ static void on_due(kt_timer *timer)
 {
 }
 
-/* What is durable by now; what the store can not take waits in the log. */
+/* The batch that was waiting for its time. What else the store has not taken waits in the log: nobody who stops the house in the
+ * middle of a long catching up waits for its end. */
 static void keep_rest(record_feed *record)
 {
-    if (record->recorder.reader == NULL)
-        return;
-    record->recorder.end = kt_reader_durable(record->recorder.reader);
-    while (kt_recorder_batch(&record->recorder, KT_RECORDER_BATCH_MAX, NULL) == KT_OK)
+    if (record->recorder.reader != NULL && kt_recorder_batch(&record->recorder, KT_RECORDER_BATCH_MAX, NULL) == KT_OK)
         release(record);
 }
 

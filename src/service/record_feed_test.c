@@ -18,6 +18,7 @@
 #include "log/reader.h"
 #include "service/record_feed.h"
 #include "store/rebuild.h"
+#include "store/recorder.h"
 #include "store/store.h"
 
 #define S KT_NS_PER_S
@@ -494,6 +495,28 @@ static void test_stop_keeps_what_is_durable(void **state)
     close_house(&house);
 }
 
+/* Nor does it go on for as long as there is something to catch up with. */
+static void test_stop_while_catching_up_takes_one_batch(void **state)
+{
+    test_house house;
+    uint64_t before;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    write_some(&house, 4 * KT_RECORDER_BATCH_MAX);
+    MUST(kt_log_sync(house.market, &last));
+    turn(&house);
+    before = cursor_of(&house);
+    close_keep(&house, true);
+    assert_true(cursor_of(&house) - before <= KT_RECORDER_BATCH_MAX);
+    assert_true(cursor_of(&house) < kt_log_durable(house.market));
+    open_keep(&house);
+    catch_up(&house);
+    assert_int_equal(cursor_of(&house), kt_log_durable(house.market));
+    close_house(&house);
+}
+
 static void test_rebuild_keeps_what_the_log_does_not_hold_any_more(void **state)
 {
     test_house house;
@@ -764,6 +787,7 @@ int main(void)
         cmocka_unit_test(test_rebuild_gives_the_same_bytes),
         cmocka_unit_test(test_rebuild_comes_as_far_as_the_old_store),
         cmocka_unit_test(test_stop_keeps_what_is_durable),
+        cmocka_unit_test(test_stop_while_catching_up_takes_one_batch),
         cmocka_unit_test(test_rebuild_keeps_what_the_log_does_not_hold_any_more),
         cmocka_unit_test(test_retention_waits_for_the_store),
         cmocka_unit_test(test_busy_store_is_told_and_tried_again),
