@@ -64,19 +64,25 @@ static kt_code config_new(kt_config **out_config, kt_err *err)
     return KT_OK;
 }
 
+void kt_config_blocks_free(kt_config_block *blocks)
+{
+    while (blocks != NULL) {
+        kt_config_block *next = blocks->next;
+
+        free(blocks);
+        blocks = next;
+    }
+}
+
 void kt_config_free(kt_config *config)
 {
-    kt_config_block *block;
-
     if (config == NULL)
         return;
-    block = config->private->blocks;
-    while (block != NULL) {
-        kt_config_block *next = block->next;
-
-        free(block);
-        block = next;
+    for (uint32_t i = 0; i < KT_CONFIG_KEY_COUNT; i++) {
+        free(config->private->settings[i].text);
+        kt_config_blocks_free(config->private->settings[i].blocks);
     }
+    kt_config_blocks_free(config->private->blocks);
     free(config->private);
     free(config);
 }

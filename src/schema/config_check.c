@@ -7,6 +7,7 @@
 
 static const char *const lane_names[] = { "market", "keep", "edge" };
 static const char *const level_names[] = { "error", "warn", "log", "debug", "verbose" };
+static const char *const diag_formats[] = { "text", "json" };
 static const char own_address[] = "127.0.0.1";
 
 static uint32_t key_of_member(const void *config, const void *member)
@@ -229,18 +230,54 @@ static kt_code derive_windows(kt_config *config, kt_err *err)
     return KT_OK;
 }
 
+/* `fixed` names keys that could change; what flags and variables say joins it. */
+static kt_code join_fixed(kt_config *config, kt_err *err)
+{
+    const kt_words *said = &config->fixed;
+    const char **names = kt_config_take(config, KT_CONFIG_KEY_COUNT * sizeof *names);
+    uint32_t count = 0;
+
+    if (names == NULL)
+        return kt_config_no_memory(err);
+    for (uint32_t i = 0; i < said->count; i++) {
+        uint32_t index = kt_config_name_index(kt_text_of(said->at[i]));
+
+        if (index >= KT_CONFIG_KEY_COUNT || kt_config_keys[index].stays[0] != '\0')
+            return kt_fail(err, KT_NOENT, "%s: fixed: '%.40s' is no key that may change while the house runs",
+                WHERE(config, fixed), said->at[i]);
+    }
+    for (uint32_t i = 0; i < KT_CONFIG_KEY_COUNT; i++)
+        if (kt_config_keys[i].stays[0] == '\0' && (config->private->origins[i].from >= KT_FROM_ENVIRONMENT ||
+                                                      one_of(kt_config_keys[i].value.name, said->at, said->count)))
+            names[count++] = kt_config_keys[i].value.name;
+    config->fixed = (kt_words){ .at = names, .count = count };
+    return KT_OK;
+}
+
+kt_code kt_config_check_settings(const kt_config *config, kt_err *err)
+{
+    kt_code code = check_names(config, &config->diag_levels, level_names, KT_COUNT(level_names), err);
+
+    if (code == KT_OK && !one_of(config->diag_format, diag_formats, KT_COUNT(diag_formats)))
+        code = kt_fail(err, KT_RANGE, "%s: diag.format: '%s' is not allowed; allowed is text or json",
+            WHERE(config, diag_format), config->diag_format);
+    if (code == KT_OK && config->gather_backoff_min_ms > config->gather_backoff_max_ms)
+        code = kt_fail(err, KT_RANGE,
+            "%s: gather.backoff_min_ms: %u is not allowed; allowed is at most gather.backoff_max_ms, %u",
+            WHERE(config, gather_backoff_min_ms), config->gather_backoff_min_ms, config->gather_backoff_max_ms);
+    return code;
+}
+
 kt_code kt_config_finish(kt_config *config, kt_err *err)
 {
     kt_code code = check_names(config, &config->lanes, lane_names, KT_COUNT(lane_names), err);
 
     if (code == KT_OK)
-        code = check_names(config, &config->diag_levels, level_names, KT_COUNT(level_names), err);
+        code = join_fixed(config, err);
+    if (code == KT_OK)
+        code = kt_config_check_settings(config, err);
     if (code == KT_OK)
         code = check_host(config, err);
-    if (code == KT_OK && config->gather_backoff_min_ms > config->gather_backoff_max_ms)
-        code = kt_fail(err, KT_RANGE,
-            "%s: gather.backoff_min_ms: %u is not allowed; allowed is at most gather.backoff_max_ms, %u",
-            WHERE(config, gather_backoff_min_ms), config->gather_backoff_min_ms, config->gather_backoff_max_ms);
     if (code == KT_OK)
         code = add_market(config, err);
     for (uint32_t i = 0; code == KT_OK && i < config->venue_count; i++)

@@ -1,6 +1,6 @@
 /* schema/config_parts.h - the inside of the configuration, shared by config.c (life), config_table.c (what there is),
  * config_value.c (one value), config_yaml.c, config_flags.c (with the environment), config_check.c (what holds between
- * values) and config_text.c (out). Nobody else includes it.
+ * values), config_text.c (out) and config_settings.c (changed while the house runs). Nobody else includes it.
  *
  * where   in messages: the place a value comes from, "kontor.yaml:3", "environment PORT", "flag --edge.port", "default".
  * index   of a name: the key's in kt_config_keys, or KT_CONFIG_KEY_COUNT and the list's in kt_config_lists.
@@ -42,6 +42,7 @@ typedef struct kt_key_spec {
     kt_value_spec value; /* at: in kt_config */
     const char *flag;
     const char *variable;
+    const char *stays;
 } kt_key_spec;
 
 /* Lists of objects, which only YAML can say. */
@@ -77,6 +78,8 @@ const char *kt_config_name_of(uint32_t index);
 uint32_t kt_config_name_index(kt_text name); /* KT_CONFIG_NAME_COUNT: none */
 bool kt_config_is_section(kt_text name);     /* is there a key "name.something"? */
 
+kt_text kt_config_section_of(const char *name); /* "edge" of "edge.port"; empty: of none */
+
 /* Fail with KT_NOENT, and name the nearest key, or the parts there are. */
 kt_code kt_config_unknown_key(kt_text name, const char *where, kt_err *err);
 kt_code kt_config_unknown_part(
@@ -86,13 +89,34 @@ kt_code kt_config_unknown_part(
 
 typedef struct kt_config_block kt_config_block;
 
+typedef struct kt_config_origin_of {
+    kt_config_from from;
+    const char *where;
+} kt_config_origin_of;
+
+/* A key that was changed while the house ran. */
+typedef struct kt_config_setting {
+    char *text;              /* as a flag would give it; NULL: no setting */
+    kt_config_block *blocks; /* of the value made from it */
+} kt_config_setting;
+
+typedef union kt_config_value {
+    const char *text;
+    uint32_t u32;
+    uint64_t u64;
+    bool yes;
+    kt_words words;
+} kt_config_value;
+
 typedef struct kt_config_private {
     kt_config_block *blocks;
     uint32_t listed_venue_count; /* without the one that market.ws_url makes */
-    struct {
-        kt_config_from from;
-        const char *where;
-    } origins[KT_CONFIG_KEY_COUNT];
+    kt_config_origin_of origins[KT_CONFIG_KEY_COUNT];
+    /* Of keys that may change: what holds without settings, taken when the first comes, and the settings. */
+    bool settled;
+    kt_config_value loaded[KT_CONFIG_KEY_COUNT];
+    kt_config_origin_of loaded_origins[KT_CONFIG_KEY_COUNT];
+    kt_config_setting settings[KT_CONFIG_KEY_COUNT];
 } kt_config_private;
 
 /* Zeroed memory, a copy, a printed text that live as long as the configuration; NULL: no memory. */
@@ -100,6 +124,7 @@ void *kt_config_take(kt_config *config, size_t size);
 const char *kt_config_copy(kt_config *config, kt_text text);
 const char *kt_config_printf(kt_config *config, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 kt_code kt_config_no_memory(kt_err *err);
+void kt_config_blocks_free(kt_config_block *blocks);
 
 /* config_value.c: one value --------------------------------------------------------------------------------------- */
 
@@ -140,5 +165,8 @@ kt_code kt_config_read_flags(
 
 /* Check what holds between values, and derive what follows from them. */
 kt_code kt_config_finish(kt_config *config, kt_err *err);
+
+/* The same of the keys that may change while the house runs, from which nothing is derived. */
+kt_code kt_config_check_settings(const kt_config *config, kt_err *err);
 
 #endif

@@ -4,16 +4,17 @@
 
 #include "base/assert.h"
 
-#define KEY(type_, member, key, flag_, variable_, min_, max_, fallback_, text_) \
-    { .value = { .name = key,                                                   \
-          .fallback = fallback_,                                                \
-          .text = text_,                                                        \
-          .min = min_,                                                          \
-          .max = max_,                                                          \
-          .at = offsetof(kt_config, member),                                    \
-          .type = KT_VALUE_##type_ },                                           \
-        .flag = flag_,                                                          \
-        .variable = variable_ },
+#define KEY(type_, member, key, flag_, variable_, min_, max_, fallback_, text_, stays_) \
+    { .value = { .name = key,                                                           \
+          .fallback = fallback_,                                                        \
+          .text = text_,                                                                \
+          .min = min_,                                                                  \
+          .max = max_,                                                                  \
+          .at = offsetof(kt_config, member),                                            \
+          .type = KT_VALUE_##type_ },                                                   \
+        .flag = flag_,                                                                  \
+        .variable = variable_,                                                          \
+        .stays = stays_ },
 const kt_key_spec kt_config_keys[KT_CONFIG_KEY_COUNT] = { KT_CONFIG_MAP(KEY) };
 
 #define PART(type_, owner, member, min_, max_, fallback_, text_)                         \
@@ -70,6 +71,13 @@ const char *kt_config_name_of(uint32_t index)
 {
     return index < KT_CONFIG_KEY_COUNT ? kt_config_keys[index].value.name
                                        : kt_config_lists[index - KT_CONFIG_KEY_COUNT].name;
+}
+
+kt_text kt_config_section_of(const char *name)
+{
+    const char *dot = strchr(name, '.');
+
+    return dot == NULL ? (kt_text){ "", 0 } : (kt_text){ name, (size_t)(dot - name) };
 }
 
 uint32_t kt_config_name_index(kt_text name)

@@ -389,6 +389,178 @@ static void test_windows(void **state)
     }
 }
 
+/* ---- settings ---- */
+
+/* The value and origin of a key, as config.get tells them: "30 (default)". */
+static const char *shown(const kt_config *config, const char *name)
+{
+    static char text[KT_CONFIG_VALUE_MAX + 200];
+    char value[KT_CONFIG_VALUE_MAX];
+    kt_config_key key;
+    kt_text said;
+
+    for (uint32_t i = 0; i < kt_config_key_count(); i++) {
+        assert_int_equal(kt_config_key_at(config, i, &key, value, sizeof value, &said), KT_OK);
+        if (strcmp(key.name, name) != 0)
+            continue;
+        snprintf(text, sizeof text, "%.*s (%s)", KT_TEXT_ARG(said), key.origin);
+        return text;
+    }
+    fail_msg("there is no key %s", name);
+    return NULL;
+}
+
+static void put(kt_config *config, const char *section, const char *json)
+{
+    kt_err err = { 0 };
+
+    if (kt_config_settings(config, kt_text_of(section), kt_text_of(json), &err) != KT_OK)
+        fail_msg("%s", err.msg);
+}
+
+static void test_setting_goes_over_file_and_under_flag_and_variable(void **state)
+{
+    const char *path = write_file("vwap: {step_s: 90, suspect_percent: 15}\ngather: {backoff_max_ms: 7000}\n");
+    char *argv[] = { (char *)"--config", (char *)path, (char *)"--vwap.suspect_percent", (char *)"40", NULL };
+    char *env[] = { (char *)"KONTOR_GATHER_BACKOFF_MAX_MS=8000", NULL };
+    kt_config *config = NULL;
+    kt_err err = { 0 };
+
+    assert_int_equal(kt_config_load(4, argv, env, &config, &err), KT_OK);
+    put(config, "vwap", "{\"step_s\":30,\"suspect_percent\":20}");
+    put(config, "gather", "{\"backoff_max_ms\":500,\"backoff_min_ms\":50}");
+    assert_int_equal(config->vwap_step_s, 30);
+    assert_int_equal(kt_config_origin(config, "vwap.step_s"), KT_FROM_SETTINGS);
+    assert_string_equal(shown(config, "vwap.step_s"), "30 (key-value store config.settings.vwap)");
+    assert_string_equal(shown(config, "vwap.suspect_percent"), "40 (flag --vwap.suspect_percent)");
+    assert_string_equal(shown(config, "gather.backoff_max_ms"), "8000 (environment KONTOR_GATHER_BACKOFF_MAX_MS)");
+    assert_int_equal(config->gather_backoff_min_ms, 50);
+    put(config, "vwap", "");
+    assert_int_equal(config->vwap_step_s, 90);
+    assert_int_equal(kt_config_origin(config, "vwap.step_s"), KT_FROM_FILE);
+    put(config, "diag", "{\"levels\":[\"error\",\"warn\"],\"format\":\"json\"}");
+    assert_string_equal(shown(config, "diag.levels"), "error,warn (key-value store config.settings.diag)");
+    kt_config_settings_clear(config);
+    assert_string_equal(shown(config, "diag.levels"), "error,warn,log,debug,verbose (default)");
+    assert_string_equal(config->diag_format, "text");
+    assert_int_equal(config->gather_backoff_min_ms, 100);
+    kt_config_free(config);
+}
+
+/* What flags and variables hold is said in the canonical form, so that a lane knows that it started with other ones. */
+static void test_what_flags_hold_is_fixed_in_the_canonical_form(void **state)
+{
+    static char text[KT_CONFIG_TEXT_MAX];
+    char *argv[] = { (char *)"--repair.enabled", (char *)"true", (char *)"--data", (char *)"/tmp/d", NULL };
+    kt_config *config = NULL;
+    kt_config *back = NULL;
+    size_t n;
+
+    assert_int_equal(kt_config_load(4, argv, NULL, &config, NULL), KT_OK);
+    assert_int_equal(kt_config_text(config, text, sizeof text, &n), KT_OK);
+    assert_non_null(strstr(text, "fixed: [\"repair.enabled\"]\n"));
+    assert_int_equal(kt_config_parse("canonical", text, n, &back, NULL), KT_OK);
+    put(back, "repair", "{\"enabled\":false,\"interval_ms\":300}");
+    assert_true(back->repair_enabled);
+    assert_int_equal(back->repair_interval_ms, 300);
+    kt_config_free(config);
+    kt_config_free(back);
+}
+
+static void test_changes_are_merged(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *changes;
+        const char *settings;
+    } rows[] = {
+        { "the first", "{\"step_s\": 30}", "{\"step_s\":30}" },
+        { "in the order of the table", "{\"suspect_percent\": 20}", "{\"suspect_percent\":20,\"step_s\":30}" },
+        { "a new value", "{\"step_s\": 31}", "{\"suspect_percent\":20,\"step_s\":31}" },
+        { "nothing", "{}", "{\"suspect_percent\":20,\"step_s\":31}" },
+        { "null takes it back", "{\"suspect_percent\": null}", "{\"step_s\":31}" },
+        { "the last", "{\"step_s\": null}", "" },
+    };
+    kt_config *config = parse("");
+
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        char buf[KT_CONFIG_SETTINGS_MAX];
+        kt_text json;
+        kt_err err = { 0 };
+        uint32_t step = config->vwap_step_s;
+
+        if (kt_config_settings_merge(config, KT_TEXT("vwap"), kt_text_of(rows[i].changes), buf, &json, &err) != KT_OK)
+            fail_msg("%s: %s", rows[i].name, err.msg);
+        if (!kt_text_equal(json, kt_text_of(rows[i].settings)))
+            fail_msg("%s: %.*s", rows[i].name, KT_TEXT_ARG(json));
+        assert_int_equal(config->vwap_step_s, step); /* only made, not put */
+        assert_int_equal(kt_config_settings(config, KT_TEXT("vwap"), json, NULL), KT_OK);
+    }
+    assert_int_equal(config->vwap_step_s, 60);
+    kt_config_free(config);
+}
+
+static void test_refused_changes(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *section;
+        const char *changes;
+        kt_code code;
+        const char *contains;
+    } rows[] = {
+        { "no JSON", "vwap", "{step_s: 30}", KT_SYNTAX, "config.settings.vwap: " },
+        { "no object", "vwap", "[30]", KT_SYNTAX, "is an array; allowed is an object of keys" },
+        { "unknown section", "frob", "{\"x\":1}", KT_NOENT, "unknown key 'frob.x'" },
+        { "unknown section, nothing to change", "frob", "{}", KT_NOENT, "there are gather, vwap, repair, edge, diag" },
+        { "unknown key, near one", "vwap", "{\"step\":1}", KT_NOENT, "did you mean 'vwap.step_s'?" },
+        { "text for a number", "vwap", "{\"step_s\":\"30\"}", KT_TYPE,
+            "config.settings.vwap: vwap.step_s: '30' is text in quotes; allowed is a whole number from 1 to 86400" },
+        { "a truth for a number", "vwap", "{\"step_s\":true}", KT_TYPE, "'true' is no whole number" },
+        { "a fraction", "vwap", "{\"step_s\":1.5}", KT_TYPE, "'1.5' is no whole number" },
+        { "an object", "vwap", "{\"step_s\":{}}", KT_TYPE, "is an object; allowed is a whole number" },
+        { "a number for a truth", "repair", "{\"enabled\":1}", KT_TYPE, "'1' is neither; allowed is true or false" },
+        { "a number for words", "diag", "{\"levels\":3}", KT_TYPE, "is a number; allowed is a list" },
+        { "a list of numbers", "diag", "{\"levels\":[1]}", KT_TYPE, "holds a number" },
+        { "an unknown level", "diag", "{\"levels\":[\"loud\"]}", KT_RANGE, "'loud' is not known" },
+        { "an unknown format", "diag", "{\"format\":\"xml\"}", KT_RANGE, "allowed is text or json" },
+        { "out of range", "vwap", "{\"step_s\":0}", KT_RANGE, "'0' is not allowed" },
+        { "too large for any", "vwap", "{\"step_s\":99999999999999999999}", KT_RANGE, "is not allowed" },
+        { "twice", "vwap", "{\"step_s\":1,\"step_s\":2}", KT_TWICE, "is given twice" },
+        { "two values that do not fit", "gather", "{\"backoff_min_ms\":20000}", KT_RANGE,
+            "allowed is at most gather.backoff_max_ms, 10000" },
+        { "one good, one bad: none", "vwap", "{\"suspect_percent\":20,\"step_s\":0}", KT_RANGE, "vwap.step_s" },
+        { "a window in use", "vwap", "{\"windows\":[\"1m\"]}", KT_ARG,
+            "vwap.windows: can not change while the house runs: averages over windows in use would break off" },
+        { "composites", "vwap", "{\"composites\":[]}", KT_ARG, "vwap.composites: can not change" },
+        { "the port", "edge", "{\"port\":3001}", KT_ARG, "clients are connected to it" },
+        { "the store", "store", "{\"path\":\"x.db\"}", KT_ARG, "the store is open there" },
+        { "a venue in use", "market", "{\"ws_url\":\"ws://h/\"}", KT_ARG, "its venue is in use" },
+        { "the data folder", "data", "{}", KT_ARG, "its logs and its store lie there" },
+        { "what the file has fixed", "edge", "{\"silence_ms\":9000}", KT_ARG, "it is among the keys of `fixed`" },
+    };
+    static char before[KT_CONFIG_TEXT_MAX];
+    static char after[KT_CONFIG_TEXT_MAX];
+    kt_config *config = parse("fixed: [edge.silence_ms]\n");
+    size_t n;
+
+    put(config, "vwap", "{\"suspect_percent\":12}");
+    assert_int_equal(kt_config_text(config, before, sizeof before, &n), KT_OK);
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        char buf[KT_CONFIG_SETTINGS_MAX];
+        kt_text json;
+        kt_err err = { 0 };
+        kt_code code = kt_config_settings_merge(
+            config, kt_text_of(rows[i].section), kt_text_of(rows[i].changes), buf, &json, &err);
+
+        if (code != rows[i].code || strstr(err.msg, rows[i].contains) == NULL)
+            fail_msg("%s: %s, '%s'", rows[i].name, kt_code_name(code), err.msg);
+        assert_int_equal(kt_config_text(config, after, sizeof after, &n), KT_OK);
+        assert_string_equal(before, after);
+    }
+    kt_config_free(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +572,10 @@ int main(void)
         cmocka_unit_test(test_bad_flags_and_variables),
         cmocka_unit_test(test_oversized_file),
         cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_setting_goes_over_file_and_under_flag_and_variable),
+        cmocka_unit_test(test_what_flags_hold_is_fixed_in_the_canonical_form),
+        cmocka_unit_test(test_changes_are_merged),
+        cmocka_unit_test(test_refused_changes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,9 +86,7 @@ static void put_parts(kt_builder *out, const kt_value_spec *parts, uint32_t coun
 
 static size_t section_size(const char *name)
 {
-    const char *dot = strchr(name, '.');
-
-    return dot == NULL ? 0 : (size_t)(dot - name);
+    return kt_config_section_of(name).n;
 }
 
 /* The line "edge:" where a section begins, then the name behind the dot, indented. */
@@ -191,6 +189,48 @@ void kt_config_list(const kt_config *config, FILE *out)
             fprintf(out, "%s[%u] %s%s\n", kt_config_lists[i].name, j, value, text.code == KT_OK ? "" : "...");
         }
     }
+}
+
+/* ---- one key ---- */
+
+static void put_plain(kt_builder *out, const kt_value_spec *spec, const void *at)
+{
+    const kt_words *words = at;
+
+    if (spec->type == KT_VALUE_TEXT) {
+        kt_builder_str(out, *(const char *const *)at);
+        return;
+    }
+    if (spec->type != KT_VALUE_WORDS && spec->type != KT_VALUE_WINDOWS) {
+        put_value(out, spec, at);
+        return;
+    }
+    for (uint32_t i = 0; i < words->count; i++)
+        kt_builder_format(out, "%s%s", i == 0 ? "" : ",", words->at[i]);
+}
+
+uint32_t kt_config_key_count(void)
+{
+    return KT_CONFIG_KEY_COUNT;
+}
+
+kt_code kt_config_key_at(
+    const kt_config *config, uint32_t index, kt_config_key *out_key, char *buf, size_t size, kt_text *out_value)
+{
+    const kt_key_spec *key = &kt_config_keys[index];
+    kt_builder value;
+
+    kt_builder_init(&value, buf, size);
+    put_plain(&value, &key->value, (const uint8_t *)config + key->value.at);
+    if (value.code != KT_OK)
+        return value.code;
+    *out_key = (kt_config_key){ .name = key->value.name,
+        .text = key->value.text,
+        .stays = key->stays,
+        .origin = config->private->origins[index].where };
+    kt_config_allowed(&key->value, out_key->allowed, sizeof out_key->allowed);
+    *out_value = kt_builder_done(&value);
+    return KT_OK;
 }
 
 static void help_line(FILE *out, const char *name, const kt_value_spec *spec)
