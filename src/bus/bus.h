@@ -32,6 +32,7 @@ enum {
     KT_BUS_WATCH_MAX = 64,   /* key-value watches of one bus */
     KT_BUS_KEY_SIZE = 200,   /* bytes of a key */
     KT_BUS_KEY_MAX = 4096,   /* keys of one log */
+    KT_BUS_TRACE_MAX = 256,  /* bytes of a call's trace */
     KT_BUS_ACK_MAX = 4096,   /* publishes that wait for their acknowledgement */
 };
 
@@ -137,6 +138,7 @@ typedef struct kt_bus_call_spec {
     kt_text action;     /* "vwap.historical" */
     const char *to;     /* the lane to ask; NULL: one that says it answers the action */
     kt_text params;     /* JSON, copied */
+    kt_text trace;      /* by which the call is found again in every lane: traceparent (W3C) and request id; copied */
     uint64_t id;        /* the caller's; a call whose outcome is unknown is repeated with the same one; 0: made up */
     int64_t timeout_ns; /* from now; 0: KT_BUS_TIMEOUT_NS */
     /* Exactly once, never from within kt_bus_call(). KT_OK or the server's code with its body; KT_TIMEOUT: no answer in
@@ -155,6 +157,7 @@ kt_code kt_bus_call_start(kt_bus *bus, const kt_bus_call_spec *spec, uint64_t *o
 struct kt_bus_call {
     kt_text action;      /* borrowed until on_call returns */
     kt_text params;      /* likewise */
+    kt_text trace;       /* likewise; to be passed on with calls that this one makes */
     kt_text caller;      /* name of the lane that asks; likewise */
     uint64_t id;         /* the caller's id: the same when it repeats an unknown call */
     int64_t deadline_ns; /* monotonic */

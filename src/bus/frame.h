@@ -1,4 +1,5 @@
-/* bus/frame.h - calls and answers as they stand in a ring: a head of fixed size, then the action (of a call) and the body.
+/* bus/frame.h - calls and answers as they stand in a ring: a head of fixed size, then of a call the action and the trace, then
+ * the body.
  *
  * What comes out of a ring is bytes from outside: kt_bus_frame_take() checks every size against what was received and every
  * number against its bounds before anybody uses it.
@@ -20,7 +21,7 @@ typedef struct kt_bus_frame_head {
     uint32_t code;      /* of an answer: kt_code */
     uint32_t action_size;
     uint32_t body_size;
-    uint32_t zero;
+    uint32_t trace_size;
 } kt_bus_frame_head;
 
 enum { KT_BUS_FRAME_MAGIC = 0x3152544B };
@@ -28,7 +29,8 @@ enum { KT_BUS_FRAME_MAGIC = 0x3152544B };
 
 typedef struct kt_bus_frame {
     kt_bus_frame_head head;
-    kt_text action; /* borrowed from the bytes, like body */
+    kt_text action; /* borrowed from the bytes, like what follows */
+    kt_text trace;
     kt_text body;
 } kt_bus_frame;
 

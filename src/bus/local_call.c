@@ -39,19 +39,17 @@ static void call_free(kt_local_call *call, uint32_t *count)
 
 /* ---- frames ---- */
 
-static kt_code loop_push(kt_local *bus, const kt_bus_frame_head *head, kt_text action, kt_text body)
+static kt_code loop_push(kt_local *bus, const void *first, size_t first_size, kt_text body)
 {
-    size_t size = sizeof *head + action.n + body.n;
+    size_t size = first_size + body.n;
     kt_local_loop *frame = bus->loop_count < KT_LOCAL_LOOP_MAX ? malloc(sizeof *frame + size) : NULL;
 
     if (frame == NULL)
         return KT_BUSY;
     *frame = (kt_local_loop){ .size = (uint32_t)size };
-    memcpy(frame->bytes, head, sizeof *head);
-    if (action.n > 0)
-        memcpy(frame->bytes + sizeof *head, action.s, action.n);
+    memcpy(frame->bytes, first, first_size);
     if (body.n > 0)
-        memcpy(frame->bytes + sizeof *head + action.n, body.s, body.n);
+        memcpy(frame->bytes + first_size, body.s, body.n);
     if (bus->loop_last != NULL)
         bus->loop_last->next = frame;
     else
@@ -61,34 +59,54 @@ static kt_code loop_push(kt_local *bus, const kt_bus_frame_head *head, kt_text a
     return KT_OK;
 }
 
-/* KT_BUSY: full. KT_NOENT: there is no ring to that lane. */
-static kt_code send(kt_local *bus, uint32_t peer_index, kt_bus_frame_head *head, kt_text action, kt_text body)
-{
-    struct {
-        kt_bus_frame_head head;
-        char action[KT_BOARD_ACTION_SIZE];
-    } first;
+/* What stands in front of the body. */
+typedef struct frame_first {
+    kt_bus_frame_head head;
+    char texts[KT_BOARD_ACTION_SIZE + KT_BUS_TRACE_MAX];
+} frame_first;
 
+static size_t put_first(frame_first *first, kt_bus_frame_head *head, kt_text action, kt_text trace, kt_text body)
+{
     head->magic = KT_BUS_FRAME_MAGIC;
     head->action_size = (uint32_t)action.n;
+    head->trace_size = (uint32_t)trace.n;
     head->body_size = (uint32_t)body.n;
-    if (action.n >= KT_BOARD_ACTION_SIZE || sizeof *head + action.n + body.n > KT_PEER_RING_FRAME_MAX)
+    first->head = *head;
+    if (action.n > 0)
+        memcpy(first->texts, action.s, action.n);
+    if (trace.n > 0)
+        memcpy(first->texts + action.n, trace.s, trace.n);
+    return sizeof *head + action.n + trace.n;
+}
+
+/* KT_BUSY: full. KT_NOENT: there is no ring to that lane. */
+static kt_code send(
+    kt_local *bus, uint32_t peer_index, kt_bus_frame_head *head, kt_text action, kt_text trace, kt_text body)
+{
+    frame_first first;
+    size_t first_size;
+
+    if (action.n >= KT_BOARD_ACTION_SIZE || trace.n > KT_BUS_TRACE_MAX)
+        return KT_LIMIT;
+    first_size = put_first(&first, head, action, trace, body);
+    if (first_size + body.n > KT_PEER_RING_FRAME_MAX)
         return KT_LIMIT;
     if (peer_index == KT_BOARD_LANE_MAX)
-        return loop_push(bus, head, action, body);
+        return loop_push(bus, &first, first_size, body);
     kt_local_peer *peer = &bus->peers[peer_index];
     if (peer->link.mem == NULL)
         return KT_NOENT;
-    first.head = *head;
-    if (action.n > 0)
-        memcpy(first.action, action.s, action.n);
-    kt_code code =
-        kt_peer_ring_push(&peer->link.out, &first, (uint32_t)(sizeof *head + action.n), body.s, (uint32_t)body.n);
+    kt_code code = kt_peer_ring_push(&peer->link.out, &first, (uint32_t)first_size, body.s, (uint32_t)body.n);
     if (code == KT_CORRUPT)
         return KT_NOENT; /* the other side broke the ring: nothing comes through before the next generation */
     if (code == KT_OK && bus->options.local.waker != NULL)
         kt_wake_lane(bus->options.local.waker, peer_index);
     return code;
+}
+
+static kt_code send_answer(kt_local *bus, uint32_t peer_index, kt_bus_frame_head *head, kt_text body)
+{
+    return send(bus, peer_index, head, (kt_text){ NULL, 0 }, (kt_text){ NULL, 0 }, body);
 }
 
 /* ---- calling ---- */
@@ -131,7 +149,7 @@ kt_code kt_local_call_start(kt_bus *base, const kt_bus_call_spec *spec, uint64_t
     kt_bus_frame_head head = {
         .what = KT_BUS_FRAME_CALL, .id = call->id, .token = token_of(bus->calls, call), .timeout_ns = timeout
     };
-    kt_code code = send(bus, call->peer, &head, spec->action, spec->params);
+    kt_code code = send(bus, call->peer, &head, spec->action, spec->trace, spec->params);
     if (code != KT_OK) {
         call_free(call, &bus->calls_open);
         return kt_fail(err, code, "call '%.*s' can not be sent: %s", KT_TEXT_ARG(spec->action), kt_code_text(code));
@@ -182,12 +200,12 @@ kt_code kt_local_answer(kt_bus *base, uint64_t token, kt_code code, kt_text body
     kt_bus_frame_head head = {
         .what = KT_BUS_FRAME_ANSWER, .id = call->id, .token = call->peer_token, .code = (uint32_t)code
     };
-    kt_code sent = send(bus, call->peer, &head, (kt_text){ NULL, 0 }, body);
+    kt_code sent = send_answer(bus, call->peer, &head, body);
     if (sent == KT_BUSY)
         return KT_BUSY;
     if (sent == KT_LIMIT) { /* an answer too long for a ring: the caller must not wait in vain */
         head.code = KT_LIMIT;
-        if (send(bus, call->peer, &head, (kt_text){ NULL, 0 }, (kt_text){ NULL, 0 }) == KT_BUSY)
+        if (send_answer(bus, call->peer, &head, (kt_text){ NULL, 0 }) == KT_BUSY)
             return KT_BUSY;
     }
     call_free(call, &bus->served_open);
@@ -211,7 +229,7 @@ static void on_frame_call(kt_local *bus, uint32_t peer, const kt_bus_frame *fram
         kt_bus_frame_head head = {
             .what = KT_BUS_FRAME_ANSWER, .id = frame->head.id, .token = frame->head.token, .code = code
         };
-        send(bus, peer, &head, (kt_text){ NULL, 0 }, (kt_text){ NULL, 0 });
+        send_answer(bus, peer, &head, (kt_text){ NULL, 0 });
         return;
     }
     call->peer = peer;
@@ -221,6 +239,7 @@ static void on_frame_call(kt_local *bus, uint32_t peer, const kt_bus_frame *fram
     const kt_board *board = bus->options.local.board;
     kt_bus_call seen = { .action = frame->action,
         .params = frame->body,
+        .trace = frame->trace,
         .caller = kt_text_of(bus->log_name),
         .id = call->id,
         .deadline_ns = call->deadline_ns,

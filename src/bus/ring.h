@@ -22,8 +22,8 @@
 #include <stdint.h>
 
 enum {
-    KT_PEER_RING_CAPACITY = 1 << 20,    /* bytes of each direction between two lanes */
-    KT_PEER_RING_FRAME_MAX = 256 << 10, /* bytes of one message */
+    KT_PEER_RING_CAPACITY = 2 << 20,  /* bytes of each direction between two lanes */
+    KT_PEER_RING_FRAME_MAX = 1 << 20, /* bytes of one message: an answer of 4,000 rows */
 };
 
 typedef struct kt_peer_ring_shared kt_peer_ring_shared;

@@ -181,13 +181,16 @@ static void frames_are_checked_before_use(void **state)
                    .what = KT_BUS_FRAME_CALL,
                    .timeout_ns = 1,
                    .action_size = 3,
+                   .trace_size = 2,
                    .body_size = 4 },
-        .rest = "a.b{}  " };
-    size_t size = sizeof good.head + 7;
+        .rest = "a.bt1{}  " };
+    size_t size = sizeof good.head + 9;
     kt_bus_frame frame;
 
     assert_int_equal(kt_bus_frame_take(&good, size, &frame), KT_OK);
     assert_true(kt_text_equal(frame.action, KT_TEXT("a.b")));
+    assert_true(kt_text_equal(frame.trace, KT_TEXT("t1")));
+    assert_true(kt_text_equal(frame.body, KT_TEXT("{}  ")));
     assert_int_equal(kt_bus_frame_take(&good, size - 1, &frame), KT_CORRUPT);
     assert_int_equal(kt_bus_frame_take(&good, 10, &frame), KT_CORRUPT);
     for (int i = 0; i < 6; i++) {
