@@ -441,7 +441,8 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
     kt_link_init(&hub->waiting);
     kt_link_init(&hub->replays);
     hub->scratch = malloc(KT_HUB_EVENT_MAX); /* pages that no event needs are never touched */
-    if (hub->scratch == NULL)
+    hub->packed = malloc(KT_HUB_EVENT_MAX);
+    if (hub->scratch == NULL || hub->packed == NULL)
         code = KT_SYS;
     for (int i = 0; i < KT_HUB_WATCH_MAX; i++)
         if (options->watch[i] != NULL && (hub->watch[i] = strdup(options->watch[i])) == NULL)
@@ -480,6 +481,7 @@ void kt_hub_free(kt_hub *hub)
     for (uint32_t i = 0; i < hub->source_count; i++)
         source_done(&hub->sources[i]);
     free(hub->scratch);
+    free(hub->packed);
     for (int i = 0; i < KT_HUB_WATCH_MAX; i++)
         free(hub->watch[i]);
     free(hub);

@@ -9,41 +9,51 @@
 
 /* ---- sending ---- */
 
-static kt_code put(kt_hub_client *client, const uint8_t *frame, uint32_t size, uint32_t body_at, uint8_t **out_body)
+/* An event, in the form that its client agreed to. KT_FULL: no room beside the reserve for answers, wait for room.
+ * KT_NOENT: it is closing. */
+static kt_code put_event(kt_hub_client *client, kt_message *message, uint64_t skipped)
 {
+    kt_hub *hub = client->hub;
+    const uint8_t *frame = message->frame;
+    uint32_t size = message->size, body_at = message->body_at;
     uint8_t *copy;
-    kt_code code = kt_ws_send_frame(client->conn, frame, size, &copy);
 
+    if (kt_ws_deflates(client->conn)) {
+        kt_message_pack(message, kt_ws_server_deflater(hub->ws), hub->packed, KT_HUB_EVENT_MAX);
+        frame = message->packed;
+        size = message->packed_size;
+        body_at = message->packed_body_at;
+    }
+    if (kt_ws_room(client->conn) < size + hub->answer_reserve)
+        return KT_FULL;
+    kt_code code = kt_ws_send_frame(client->conn, frame, size, &copy);
     if (code != KT_OK)
         return code;
-    *out_body = copy + body_at;
-    kt_message_patch_seq(*out_body, ++client->seq);
+    kt_message_patch_seq(copy + body_at, ++client->seq);
+    kt_message_patch_skipped(copy + body_at, skipped);
+    hub->counts.messages_sent++;
+    hub->counts.events_skipped += skipped;
+    return KT_OK;
+}
+
+/* What is no event may use the whole buffer. */
+static kt_code put(kt_hub_client *client, kt_message *message)
+{
+    uint8_t *body = message->frame + message->body_at;
+
+    kt_message_patch_seq(body, client->seq + 1);
+    kt_code code = kt_ws_send(client->conn, KT_WS_TEXT, body, message->size - message->body_at);
+    if (code != KT_OK)
+        return code;
+    client->seq++;
     client->hub->counts.messages_sent++;
     return KT_OK;
 }
 
-kt_code kt_client_put(kt_hub_client *client, const uint8_t *frame, uint32_t size, uint32_t body_at, uint64_t skipped)
-{
-    uint8_t *body;
-    kt_code code;
-
-    if (kt_ws_room(client->conn) < size + client->hub->answer_reserve)
-        return KT_FULL;
-    code = put(client, frame, size, body_at, &body);
-    if (code != KT_OK)
-        return code;
-    kt_message_patch_skipped(body, skipped);
-    client->hub->counts.events_skipped += skipped;
-    return KT_OK;
-}
-
-/* What is no event may use the whole buffer; a client that does not even read its answers is let go. */
+/* A client that does not even read its answers is let go. */
 static void say(kt_hub_client *client, kt_message *message)
 {
-    uint8_t *body;
-
-    if (kt_message_end(message) != KT_OK ||
-        put(client, message->frame, message->size, message->body_at, &body) == KT_FULL)
+    if (kt_message_end(message) != KT_OK || put(client, message) == KT_FULL)
         kt_ws_close(client->conn, KT_WS_CLOSE_POLICY, KT_TEXT("the client does not read what it asks for"));
 }
 
@@ -96,7 +106,7 @@ static void clean(kt_sub *sub)
     subject->kept_offset = 0;
 }
 
-kt_code kt_sub_offer(kt_sub *sub, const kt_message *message, uint64_t offset, bool may_skip)
+kt_code kt_sub_offer(kt_sub *sub, kt_message *message, uint64_t offset, bool may_skip)
 {
     kt_hub *hub = sub->client->hub;
     kt_code code;
@@ -110,7 +120,7 @@ kt_code kt_sub_offer(kt_sub *sub, const kt_message *message, uint64_t offset, bo
             "the event is larger than edge.client_buffer_bytes allows");
         return KT_LIMIT;
     }
-    code = kt_client_put(sub->client, message->frame, message->size, message->body_at, offset - sub->last_offset - 1);
+    code = put_event(sub->client, message, offset - sub->last_offset - 1);
     if (code != KT_OK)
         return code;
     sub->last_offset = offset;
@@ -491,13 +501,12 @@ static void disconnect(
     kt_hub_client *client, uint16_t close_code, const char *code, const char *reason, const char *close_reason)
 {
     kt_message message;
-    uint8_t *body;
 
     begin(client, &message, "disconnect");
     kt_json_member_text(&message.json, "code", kt_text_of(code));
     kt_json_member_text(&message.json, "reason", kt_text_of(reason));
     if (kt_message_end(&message) == KT_OK) /* no room for it: the close frame, which has its own, says it, too */
-        (void)put(client, message.frame, message.size, message.body_at, &body);
+        (void)put(client, &message);
     kt_ws_close(client->conn, close_code, kt_text_of(close_reason));
 }
 
@@ -559,6 +568,7 @@ kt_code kt_client_server_open(kt_hub *hub, kt_err *err)
     kt_ws_server_options options = {
         .handlers = { on_message, on_drain, on_close },
         .subprotocol = KT_SUBPROTOCOL,
+        .deflate = true,
         .conn_max = hub->client_max,
         .message_max = KT_EDGE_MESSAGE_MAX,
         .out_max = hub->buffer_bytes,

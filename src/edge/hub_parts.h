@@ -118,6 +118,7 @@ struct kt_hub {
     kt_timer retry;
     kt_op_scratch op_scratch;
     uint8_t *scratch; /* the message that is being built, KT_HUB_EVENT_MAX bytes */
+    uint8_t *packed;  /* the event that is being sent, compressed, as many */
     kt_edge_counts counts;
 };
 
@@ -187,13 +188,10 @@ void kt_replay_turn(kt_hub *hub);  /* one slice each, in turns */
 
 kt_code kt_client_server_open(kt_hub *hub, kt_err *err);
 
-/* Queue a built message. KT_FULL: no room beside the reserve for answers, wait for room. KT_NOENT: it is closing. */
-kt_code kt_client_put(kt_hub_client *client, const uint8_t *frame, uint32_t size, uint32_t body_at, uint64_t skipped);
-
 /* One event for one subscription that is due for it: sends it and keeps last_offset right. `may_skip`: events between
  * last_offset and this one were left out on purpose; otherwise there are none (asserted). KT_FULL: no room, nothing has
  * changed. KT_LIMIT: can never fit its client's buffer, told as a gap. KT_NOENT: its client is closing. */
-kt_code kt_sub_offer(kt_sub *sub, const kt_message *message, uint64_t offset, bool may_skip);
+kt_code kt_sub_offer(kt_sub *sub, kt_message *message, uint64_t offset, bool may_skip);
 
 /* Tell that offsets from `from` to `to` (0: not known) are lost. */
 void kt_sub_tell_gap(kt_sub *sub, uint64_t epoch, uint64_t from, uint64_t to, const char *reason);

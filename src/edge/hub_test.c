@@ -750,7 +750,8 @@ static void clients_come_and_go(void **state)
     kt_test_house_close(&house);
 }
 
-int main(void)
+/* hub_test deflate: what concerns frames, with clients that agree to permessage-deflate. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live),
@@ -776,5 +777,16 @@ int main(void)
         cmocka_unit_test(clients_come_and_go),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest deflate_tests[] = {
+        cmocka_unit_test(live),
+        cmocka_unit_test(snapshot),
+        cmocka_unit_test(resume_joins_the_live_stream),
+        cmocka_unit_test(conflation_counts_what_it_skips),
+        cmocka_unit_test(house_stops),
+        cmocka_unit_test(refusals_keep_the_connection),
+    };
+
+    kt_test_clients_deflate = argc > 1 && strcmp(argv[1], "deflate") == 0;
+    return kt_test_clients_deflate ? cmocka_run_group_tests(deflate_tests, NULL, NULL)
+                                   : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -356,6 +356,21 @@ kt_code kt_message_end(kt_message *message)
     return KT_OK;
 }
 
+void kt_message_pack(kt_message *message, kt_deflater *deflater, void *mem, uint32_t mem_size)
+{
+    uint32_t size = message->size - message->body_at;
+    size_t body_at = 0, packed_size = 0;
+
+    if (message->packed != NULL)
+        return;
+    if (size >= KT_DEFLATE_SIZE_MIN)
+        packed_size = kt_deflate_frame(deflater, KT_WS_TEXT, message->frame + message->body_at, size,
+            KT_SKIPPED_AT + KT_SEQ_DIGITS, mem, mem_size, &body_at);
+    message->packed = packed_size > 0 ? mem : message->frame;
+    message->packed_size = packed_size > 0 ? (uint32_t)packed_size : message->size;
+    message->packed_body_at = packed_size > 0 ? (uint32_t)body_at : message->body_at;
+}
+
 static void patch(uint8_t *field, uint64_t number)
 {
     uint32_t at = KT_SEQ_DIGITS;

@@ -36,6 +36,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/types.h"
+#include "net/deflate.h"
 
 #define KT_SUBPROTOCOL "kontor.v1.json"
 
@@ -137,6 +138,10 @@ typedef struct kt_message {
     uint8_t *frame;
     uint32_t size;
     uint32_t body_at; /* where the JSON starts in the frame */
+    /* set by kt_message_pack */
+    uint8_t *packed; /* NULL: not yet */
+    uint32_t packed_size;
+    uint32_t packed_body_at;
 } kt_message;
 
 /* Begin {"seq":...,"type":"<type>" or, with skips, {"seq":...,"skipped":...,"type":"<type>". */
@@ -144,6 +149,11 @@ void kt_message_begin(kt_message *message, void *mem, uint32_t mem_size, const c
 
 /* Close the object and put the header in front. KT_FULL: it did not fit. */
 kt_code kt_message_end(kt_message *message);
+
+/* For clients that agreed to permessage-deflate: the frame of an event (with skips) once more, with all but the two
+ * numbers compressed, in `mem`; where that would not be smaller, the plain frame. Made at the first call, for all
+ * clients; the bytes in `mem` belong to the message until another one is packed there. */
+void kt_message_pack(kt_message *message, kt_deflater *deflater, void *mem, uint32_t mem_size);
 
 /* Write the numbers into a copy of the frame, whose JSON starts at `body`. Asserts that they have at most KT_SEQ_DIGITS
  * digits. */

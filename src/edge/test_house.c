@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/test_util.h"
 #include "base/time.h"
+#include "net/deflate.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -232,17 +233,24 @@ static void read_head(kt_test_client *client)
     fail_msg("no answer to the handshake");
 }
 
+bool kt_test_clients_deflate;
+
 void kt_test_client_open(kt_test_client *client, kt_test_house *house)
 {
-    static const char handshake[] =
-        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Protocol: kontor.v1.json\r\n\r\n";
+    static const char start[] = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                                "Sec-WebSocket-Protocol: kontor.v1.json\r\n";
+    static const char offer[] = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
     *client = (kt_test_client){ .house = house, .fd = connect_to(house, 32768) };
     kt_ws_decoder_init(&client->decoder, KT_WS_CLIENT, 64 << 20);
-    send_all(house, client->fd, handshake, sizeof handshake - 1);
+    client->decoder.deflate = kt_test_clients_deflate;
+    send_all(house, client->fd, start, sizeof start - 1);
+    if (kt_test_clients_deflate)
+        send_all(house, client->fd, offer, sizeof offer - 1);
+    send_all(house, client->fd, "\r\n", 2);
     read_head(client);
+    assert_int_equal(strstr(client->head, "permessage-deflate") != NULL, kt_test_clients_deflate);
     assert_non_null(strstr(client->head, "101"));
     assert_non_null(strstr(client->head, "kontor.v1.json"));
 }
@@ -274,6 +282,30 @@ void kt_test_client_say(kt_test_client *client, const char *text)
 
 static uint64_t serial; /* of the last message of all clients */
 
+static void keep_message(kt_test_client *client, bool compressed)
+{
+    static kt_deflater *deflater;
+    kt_pool pool;
+    kt_queue whole = { 0 };
+    const uint8_t *bytes = client->buffer;
+    size_t size = client->size;
+
+    kt_pool_init(&pool, 256 << 20, 0);
+    if (compressed) {
+        assert_true(deflater != NULL || kt_deflater_new(&deflater, NULL) == KT_OK);
+        assert_int_equal(kt_inflate(deflater, bytes, size, &whole, &pool, 64 << 20), KT_OK);
+        bytes = whole.data + whole.at;
+        size = kt_queue_size(&whole);
+    }
+    free(client->message);
+    client->message = malloc(size + 1);
+    memcpy(client->message, bytes, size);
+    client->message[size] = '\0';
+    client->message_size = size;
+    kt_queue_clear(&whole, &pool);
+    kt_pool_done(&pool);
+}
+
 static void take_piece(kt_test_client *client, const kt_ws_event *event)
 {
     if (client->room < client->size + event->size + 1) {
@@ -285,11 +317,7 @@ static void take_piece(kt_test_client *client, const kt_ws_event *event)
     client->size += event->size;
     if (!event->last)
         return;
-    free(client->message);
-    client->message = malloc(client->size + 1);
-    memcpy(client->message, client->buffer, client->size);
-    client->message[client->size] = '\0';
-    client->message_size = client->size;
+    keep_message(client, event->compressed);
     client->message_count++;
     client->serial = ++serial;
     client->size = 0;

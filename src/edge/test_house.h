@@ -43,6 +43,9 @@ void kt_test_house_power_cut(kt_test_house *house, size_t torn);
 
 void kt_test_house_turn(kt_test_house *house);
 
+/* Do clients that are opened from now on agree to permessage-deflate? */
+extern bool kt_test_clients_deflate;
+
 /* A WebSocket client that reads only when it is told to. */
 typedef struct kt_test_client {
     kt_test_house *house;
