@@ -45,6 +45,7 @@ install: build
 
 .PHONY: bench
 bench: build
+	@deploy/setup bench
 	@bench/run $(BUILD)
 
 SECONDS_EACH ?= 60

@@ -1,12 +1,19 @@
-/* Binance spot, https://developers.binance.com/docs/binance-spot-api-docs: trade streams (/ws/<symbol>@trade or
- * combined under /stream?streams=), and REST under /api/v3. Times are in ms (microseconds come only to those who ask
+/* Binance spot, https://developers.binance.com/docs/binance-spot-api-docs: streams of trades, of changes of the book
+ * (@depth@100ms) and of the best prices (@bookTicker), raw (/ws/<symbol>@trade) or combined under /stream?streams=, and
+ * REST under /api/v3. Times are in ms (microseconds come only to those who ask
  * for them with timeUnit, and would be out of range here). Prices and quantities are strings with eight digits behind
  * the point. Trade ids count per symbol without gaps; `m` says whether the buyer was the maker, so true means that the
  * taker sold. */
 #include "base/time.h"
+#include "venue/binance_scan.h"
 #include "venue/decoder.h"
 
-enum { ROW_MAX = 1000 };
+enum { ROW_MAX = 1000 }; /* trades, or levels of one side of a book */
+
+/* What the names of our streams end in. */
+#define TRADE_STREAM "@trade"
+#define DEPTH_STREAM "@depth@100ms"
+#define TICKER_STREAM "@bookTicker"
 
 /* ---- stream messages ---- */
 
@@ -27,24 +34,48 @@ static const kt_json_field envelope_fields[] = {
 };
 enum { SEEN_STREAM = 1 << 0, SEEN_DATA = 1 << 1, SEEN_RESULT = 1 << 2, SEEN_ERROR = 1 << 3 };
 
-typedef struct stream_trade {
+/* Streams other than ours carry events of the same names: a book of futures has `pu`, and a rule of its own. */
+enum { SEEN_OF_FUTURES = 1 << 7 };
+
+typedef struct trade_nodes {
     kt_text event;
-    kt_text symbol;
-    uint64_t number;
-    kt_decimal price;
-    kt_decimal quantity;
-    int64_t time_ms;
-    bool buyer_is_maker;
-} stream_trade;
+    kt_binance_trade trade;
+} trade_nodes;
 
 static const kt_json_field trade_fields[] = {
-    KT_JSON_FIELD(stream_trade, event, "e", TEXT, 0),
-    KT_JSON_FIELD(stream_trade, symbol, "s", TEXT, 0),
-    KT_JSON_FIELD(stream_trade, number, "t", U64, 0),
-    KT_JSON_FIELD(stream_trade, price, "p", DECIMAL_TEXT, 0),
-    KT_JSON_FIELD(stream_trade, quantity, "q", DECIMAL_TEXT, 0),
-    KT_JSON_FIELD(stream_trade, time_ms, "T", I64, 0),
-    KT_JSON_FIELD(stream_trade, buyer_is_maker, "m", BOOL, 0),
+    KT_JSON_FIELD(trade_nodes, event, "e", TEXT, 0),
+    KT_JSON_FIELD(trade_nodes, trade.symbol, "s", TEXT, 0),
+    KT_JSON_FIELD(trade_nodes, trade.number, "t", U64, 0),
+    KT_JSON_FIELD(trade_nodes, trade.price, "p", DECIMAL_TEXT, 0),
+    KT_JSON_FIELD(trade_nodes, trade.quantity, "q", DECIMAL_TEXT, 0),
+    KT_JSON_FIELD(trade_nodes, trade.time_ms, "T", I64, 0),
+    KT_JSON_FIELD(trade_nodes, trade.buyer_is_maker, "m", BOOL, 0),
+};
+
+typedef struct depth_nodes {
+    kt_text event;
+    kt_binance_depth depth;
+    uint32_t bids, asks, previous;
+} depth_nodes;
+
+static const kt_json_field depth_fields[] = {
+    KT_JSON_FIELD(depth_nodes, event, "e", TEXT, 0),
+    KT_JSON_FIELD(depth_nodes, depth.event_ms, "E", I64, 0),
+    KT_JSON_FIELD(depth_nodes, depth.symbol, "s", TEXT, 0),
+    KT_JSON_FIELD(depth_nodes, depth.first_id, "U", U64, 0),
+    KT_JSON_FIELD(depth_nodes, depth.last_id, "u", U64, 0),
+    KT_JSON_FIELD(depth_nodes, bids, "b", ARRAY, 0),
+    KT_JSON_FIELD(depth_nodes, asks, "a", ARRAY, 0),
+    KT_JSON_FIELD(depth_nodes, previous, "pu", ANY, KT_JSON_OPTIONAL),
+};
+
+static const kt_json_field ticker_fields[] = {
+    KT_JSON_FIELD(kt_binance_ticker, update_id, "u", U64, 0),
+    KT_JSON_FIELD(kt_binance_ticker, symbol, "s", TEXT, 0),
+    KT_JSON_FIELD(kt_binance_ticker, bid, "b", DECIMAL_TEXT, 0),
+    KT_JSON_FIELD(kt_binance_ticker, bid_quantity, "B", DECIMAL_TEXT, 0),
+    KT_JSON_FIELD(kt_binance_ticker, ask, "a", DECIMAL_TEXT, 0),
+    KT_JSON_FIELD(kt_binance_ticker, ask_quantity, "A", DECIMAL_TEXT, 0),
 };
 
 static const kt_venue_names stream_names = { KT_TEXT("T"), KT_TEXT("p"), KT_TEXT("q"), KT_TEXT("t") };
@@ -61,36 +92,78 @@ static bool trade_row(uint64_t number, kt_decimal price, kt_decimal quantity, in
     return kt_time_from_ms(time_ms, &out->venue_time) == KT_OK;
 }
 
-static void decode_trade(const kt_venue_input *input, uint32_t node)
+/* NULL: refused. */
+static const kt_row_instrument *instrument_of(const kt_venue_input *input, kt_text venue_symbol)
 {
-    stream_trade trade = { 0 };
-    kt_json_found found = { 0 };
+    const kt_row_instrument *instrument = kt_venue_symbol_find_venue(input->decoder, venue_symbol);
+
+    if (instrument == NULL)
+        kt_venue_refuse(input, KT_INVALID_UNKNOWN_SYMBOL, KT_TEXT("s"));
+    return instrument;
+}
+
+static void tell_trade(const kt_venue_input *input, const kt_binance_trade *trade)
+{
     const kt_row_instrument *instrument = NULL;
     kt_row_trade row;
     char id_text[24];
-    kt_code code = kt_json_fields(
-        input->doc, node, trade_fields, KT_COUNT(trade_fields), &input->decoder->arena, &trade, &found, NULL);
 
-    if (code != KT_OK) {
-        kt_venue_refuse_code(input, code, &found);
-        return;
-    }
-    if (!trade_row(trade.number, trade.price, trade.quantity, trade.time_ms, trade.buyer_is_maker, id_text, &row)) {
+    if (!trade_row(
+            trade->number, trade->price, trade->quantity, trade->time_ms, trade->buyer_is_maker, id_text, &row)) {
         kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, stream_names.time);
         return;
     }
-    instrument = kt_venue_symbol_find_venue(input->decoder, trade.symbol);
-    if (instrument == NULL) {
-        kt_venue_refuse(input, KT_INVALID_UNKNOWN_SYMBOL, KT_TEXT("s"));
-        return;
-    }
-    if (kt_venue_trade_check(input, &row, instrument, &stream_names))
+    instrument = instrument_of(input, trade->symbol);
+    if (instrument != NULL && kt_venue_trade_check(input, &row, instrument, &stream_names))
         kt_venue_tick(input, instrument->symbol, &row);
 }
 
-static bool text_ends(kt_text text, kt_text end)
+static void tell_depth(const kt_venue_input *input, const kt_binance_depth *depth)
 {
-    return text.n >= end.n && memcmp(text.s + text.n - end.n, end.s, end.n) == 0;
+    const kt_row_instrument *instrument = NULL;
+    kt_ev_book book;
+
+    kt_event_init(KT_EV_BOOK, &book);
+    book.receive_time = input->receive_time_ns;
+    book.first_id = depth->first_id;
+    book.last_id = depth->last_id;
+    book.bids = KT_ROWS_OF(depth->bids.at, depth->bids.count);
+    book.asks = KT_ROWS_OF(depth->asks.at, depth->asks.count);
+    if (kt_time_from_ms(depth->event_ms, &book.venue_time) != KT_OK) {
+        kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, KT_TEXT("E"));
+        return;
+    }
+    if (book.venue_time <= 0) {
+        kt_venue_refuse(input, KT_INVALID_NOT_POSITIVE, KT_TEXT("E"));
+        return;
+    }
+    if (depth->first_id > depth->last_id) {
+        kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, KT_TEXT("U"));
+        return;
+    }
+    instrument = instrument_of(input, depth->symbol);
+    if (instrument != NULL && kt_venue_levels_check(input, &depth->bids, KT_TEXT("b")) &&
+        kt_venue_levels_check(input, &depth->asks, KT_TEXT("a")) && input->sink->book != NULL)
+        input->sink->book(input->sink->ctx, instrument->symbol, &book);
+}
+
+static void tell_ticker(const kt_venue_input *input, const kt_binance_ticker *ticker)
+{
+    const kt_row_instrument *instrument = instrument_of(input, ticker->symbol);
+    kt_ev_ticker ev;
+
+    if (instrument == NULL || !kt_venue_level_check(input, ticker->bid, ticker->bid_quantity, true, KT_TEXT("b")) ||
+        !kt_venue_level_check(input, ticker->ask, ticker->ask_quantity, true, KT_TEXT("a")) ||
+        input->sink->ticker == NULL)
+        return;
+    kt_event_init(KT_EV_TICKER, &ev);
+    ev.receive_time = input->receive_time_ns;
+    ev.update_id = ticker->update_id;
+    ev.bid = ticker->bid;
+    ev.bid_quantity = ticker->bid_quantity;
+    ev.ask = ticker->ask;
+    ev.ask_quantity = ticker->ask_quantity;
+    input->sink->ticker(input->sink->ctx, instrument->symbol, &ev);
 }
 
 static void tell_other(const kt_venue_input *input, kt_text kind)
@@ -99,19 +172,102 @@ static void tell_other(const kt_venue_input *input, kt_text kind)
         input->sink->other(input->sink->ctx, kind);
 }
 
-/* An event, bare or out of a combined message. Only a trade stream must carry trades: elsewhere an event without a name
- * is just one of the many that are not ours (bookTicker and partial books have none). */
+/* ---- the same three, wherever their fields stand ---- */
+
+/* Pick the fields of `node`; false: refused. */
+static bool pick(const kt_venue_input *input, uint32_t node, const kt_json_field *fields, uint32_t field_count,
+    void *out, kt_json_found *found)
+{
+    kt_code code = kt_json_fields(input->doc, node, fields, field_count, &input->decoder->arena, out, found, NULL);
+
+    if (code != KT_OK)
+        kt_venue_refuse_code(input, code, found);
+    return code == KT_OK;
+}
+
+static void decode_trade(const kt_venue_input *input, uint32_t node)
+{
+    trade_nodes nodes = { 0 };
+    kt_json_found found;
+
+    if (pick(input, node, trade_fields, KT_COUNT(trade_fields), &nodes, &found))
+        tell_trade(input, &nodes.trade);
+}
+
+static void decode_depth(const kt_venue_input *input, uint32_t node)
+{
+    depth_nodes nodes = { 0 };
+    kt_json_found found;
+
+    if (!pick(input, node, depth_fields, KT_COUNT(depth_fields), &nodes, &found))
+        return;
+    if ((found.seen & SEEN_OF_FUTURES) != 0) {
+        tell_other(input, KT_TEXT("depthUpdate"));
+        return;
+    }
+    nodes.depth.bids = (kt_json_pairs){ .at = input->decoder->levels, .max = KT_VENUE_LEVEL_MAX };
+    if (!kt_venue_levels_read(input, nodes.bids, KT_TEXT("b"), &nodes.depth.bids))
+        return;
+    nodes.depth.asks = kt_json_pairs_behind(&nodes.depth.bids);
+    if (kt_venue_levels_read(input, nodes.asks, KT_TEXT("a"), &nodes.depth.asks))
+        tell_depth(input, &nodes.depth);
+}
+
+static void decode_ticker(const kt_venue_input *input, uint32_t node)
+{
+    kt_binance_ticker ticker = { 0 };
+    kt_json_found found;
+
+    if (pick(input, node, ticker_fields, KT_COUNT(ticker_fields), &ticker, &found))
+        tell_ticker(input, &ticker);
+}
+
+static bool text_ends(kt_text text, kt_text end)
+{
+    return text.n >= end.n && memcmp(text.s + text.n - end.n, end.s, end.n) == 0;
+}
+
+/* Events with a name, and what they become. Each stream of ours must carry nothing else: elsewhere an event without a name
+ * is just one of the many that are not ours (partial books have none). */
+static const struct {
+    const char *name;
+    const char *stream;
+    void (*decode)(const kt_venue_input *input, uint32_t node);
+} events[] = {
+    { "trade", TRADE_STREAM, decode_trade },
+    { "depthUpdate", DEPTH_STREAM, decode_depth },
+};
+
+/* A book ticker has no name; raw, its fields tell it. */
+static bool is_ticker(const kt_venue_input *input, uint32_t node, kt_text stream)
+{
+    if (stream.n != 0)
+        return text_ends(stream, KT_TEXT(TICKER_STREAM));
+    for (size_t i = 0; i < KT_COUNT(ticker_fields); i++)
+        if (kt_json_get(input->doc, node, kt_text_of(ticker_fields[i].name)) == 0)
+            return false;
+    return true;
+}
+
+/* An event, bare or out of a combined message. */
 static void decode_event(const kt_venue_input *input, uint32_t node, kt_text stream)
 {
-    bool trades = text_ends(stream, KT_TEXT("@trade"));
     uint32_t event = kt_json_get(input->doc, node, KT_TEXT("e"));
+    bool ours = text_ends(stream, KT_TEXT(TICKER_STREAM));
     kt_text name = stream;
 
-    if (event != 0 && kt_json_text_is(input->doc, event, KT_TEXT("trade")))
-        decode_trade(input, node);
-    else if (trades && kt_json_kind_of(input->doc, node) != KT_JSON_OBJECT)
+    for (size_t i = 0; i < KT_COUNT(events); i++) {
+        if (event != 0 && kt_json_text_is(input->doc, event, kt_text_of(events[i].name))) {
+            events[i].decode(input, node);
+            return;
+        }
+        ours = ours || text_ends(stream, kt_text_of(events[i].stream));
+    }
+    if (ours && kt_json_kind_of(input->doc, node) != KT_JSON_OBJECT)
         kt_venue_refuse(input, KT_INVALID_WRONG_TYPE, KT_TEXT("data"));
-    else if (trades && event == 0)
+    else if (event == 0 && is_ticker(input, node, stream))
+        decode_ticker(input, node);
+    else if (ours && event == 0)
         kt_venue_refuse(input, KT_INVALID_MISSING_FIELD, KT_TEXT("e"));
     else if (event != 0 && kt_json_text(input->doc, event, &input->decoder->arena, &name) != KT_OK)
         kt_venue_refuse(input, KT_INVALID_WRONG_TYPE, KT_TEXT("e"));
@@ -172,7 +328,66 @@ static void decode_message(const kt_venue_input *input)
         decode_event(input, message.data, message.stream);
 }
 
+static bool scan_message(const kt_venue_input *input)
+{
+    kt_binance_message message;
+
+    if (!kt_binance_scan(input->bytes, input->decoder->levels, KT_VENUE_LEVEL_MAX, &message) ||
+        (message.kind == KT_BINANCE_TICKER && message.stream.n != 0 &&
+            !text_ends(message.stream, KT_TEXT(TICKER_STREAM))))
+        return false;
+    switch (message.kind) {
+    case KT_BINANCE_TRADE:
+        tell_trade(input, &message.trade);
+        break;
+    case KT_BINANCE_DEPTH:
+        tell_depth(input, &message.depth);
+        break;
+    case KT_BINANCE_TICKER:
+        tell_ticker(input, &message.ticker);
+        break;
+    }
+    return true;
+}
+
 /* ---- REST answers ---- */
+
+typedef struct rest_book {
+    uint64_t last_id;
+    uint32_t bids;
+    uint32_t asks;
+} rest_book;
+
+static const kt_json_field book_fields[] = {
+    KT_JSON_FIELD(rest_book, last_id, "lastUpdateId", U64, 0),
+    KT_JSON_FIELD(rest_book, bids, "bids", ARRAY, 0),
+    KT_JSON_FIELD(rest_book, asks, "asks", ARRAY, 0),
+};
+
+static bool decode_book(const kt_venue_input *input, kt_text symbol)
+{
+    rest_book answer = { 0 };
+    kt_json_found found;
+    kt_json_pairs bids = { .at = input->decoder->levels, .max = KT_VENUE_LEVEL_MAX }, asks;
+    kt_ev_book book;
+
+    if (!pick(input, 0, book_fields, KT_COUNT(book_fields), &answer, &found) ||
+        !kt_venue_levels_read(input, answer.bids, KT_TEXT("bids"), &bids))
+        return false;
+    asks = kt_json_pairs_behind(&bids);
+    if (!kt_venue_levels_read(input, answer.asks, KT_TEXT("asks"), &asks) ||
+        !kt_venue_levels_check(input, &bids, KT_TEXT("bids")) || !kt_venue_levels_check(input, &asks, KT_TEXT("asks")))
+        return false;
+    kt_event_init(KT_EV_BOOK, &book);
+    book.receive_time = input->receive_time_ns;
+    book.snapshot = true;
+    book.last_id = answer.last_id;
+    book.bids = KT_ROWS_OF(bids.at, bids.count);
+    book.asks = KT_ROWS_OF(asks.at, asks.count);
+    if (input->sink->book != NULL)
+        input->sink->book(input->sink->ctx, symbol, &book);
+    return true;
+}
 
 typedef struct rest_trade {
     uint64_t id;
@@ -311,6 +526,11 @@ static void decode_answer(const kt_venue_input *input, const kt_ev_request *requ
     bool all = kt_venue_symbol_count(input->decoder) == 0;
     uint32_t list = instruments ? kt_json_get(doc, 0, KT_TEXT("symbols")) : 0;
 
+    if (request->what == KT_WHAT_BOOK) {
+        answer->row_count = 1;
+        answer->invalid_count = !decode_book(input, request->symbol);
+        return;
+    }
     if ((instruments && list == 0) || kt_json_kind_of(doc, list) != KT_JSON_ARRAY) {
         kt_venue_refuse(input, KT_INVALID_WRONG_TYPE, instruments ? KT_TEXT("symbols") : KT_TEXT(""));
         answer->invalid_count++;
@@ -362,11 +582,18 @@ static kt_code venue_symbol(kt_text symbol, kt_builder *out, kt_text *out_base, 
     return KT_OK;
 }
 
-static void put_stream_name(const kt_row_instrument *instrument, kt_builder *out)
+static const char *const streams[] = { TRADE_STREAM, DEPTH_STREAM, TICKER_STREAM };
+
+/* The streams of one symbol: trades, and books where they are wanted. */
+static void put_streams(const kt_row_instrument *instrument, bool books, const char *between, kt_builder *out)
 {
-    for (size_t i = 0; i < instrument->venue_symbol.n; i++)
-        kt_builder_char(out, lower(instrument->venue_symbol.s[i]));
-    kt_builder_str(out, "@trade");
+    for (size_t stream = 0; stream < (books ? KT_COUNT(streams) : 1); stream++) {
+        if (stream != 0)
+            kt_builder_str(out, between);
+        for (size_t i = 0; i < instrument->venue_symbol.n; i++)
+            kt_builder_char(out, lower(instrument->venue_symbol.s[i]));
+        kt_builder_str(out, streams[stream]);
+    }
 }
 
 static kt_text without_slash(kt_text url)
@@ -385,14 +612,15 @@ static void stream_url(const kt_venue_decoder *decoder, kt_text ws_url, kt_build
         kt_builder_str(out, "/stream");
     for (uint32_t i = 0; i < kt_venue_symbol_count(decoder); i++) {
         kt_builder_str(out, i == 0 ? "?streams=" : "/");
-        put_stream_name(kt_venue_symbol_at(decoder, i), out);
+        put_streams(kt_venue_symbol_at(decoder, i), decoder->books, "/", out);
     }
 }
 
-static void subscribe(uint64_t message_id, const kt_row_instrument *instrument, kt_builder *out)
+static void subscribe(
+    const kt_venue_decoder *decoder, uint64_t message_id, const kt_row_instrument *instrument, kt_builder *out)
 {
     kt_builder_str(out, "{\"method\":\"SUBSCRIBE\",\"params\":[\"");
-    put_stream_name(instrument, out);
+    put_streams(instrument, decoder->books, "\",\"", out);
     kt_builder_str(out, "\"],\"id\":");
     kt_builder_u64(out, message_id);
     kt_builder_char(out, '}');
@@ -419,12 +647,18 @@ static void put_instruments_url(const kt_venue_decoder *decoder, const kt_row_in
 static void rest_url(const kt_venue_decoder *decoder, kt_text rest_url, const kt_ev_request *request,
     const kt_row_instrument *instrument, uint32_t limit, kt_builder *out)
 {
+    static const char *const paths[] = {
+        [KT_WHAT_TRADES_BY_ID] = "/api/v3/historicalTrades",
+        [KT_WHAT_RECENT_TRADES] = "/api/v3/trades",
+        [KT_WHAT_BOOK] = "/api/v3/depth",
+    };
+
     kt_builder_text(out, without_slash(rest_url));
     if (request->what == KT_WHAT_INSTRUMENTS) {
         put_instruments_url(decoder, instrument, out);
         return;
     }
-    kt_builder_str(out, request->what == KT_WHAT_TRADES_BY_ID ? "/api/v3/historicalTrades" : "/api/v3/trades");
+    kt_builder_str(out, paths[request->what]);
     kt_builder_str(out, "?symbol=");
     kt_venue_url_encode(out, instrument->venue_symbol);
     kt_builder_str(out, "&limit=");
@@ -436,6 +670,7 @@ static void rest_url(const kt_venue_decoder *decoder, kt_text rest_url, const kt
 }
 
 static const kt_venue_codec codec = {
+    .scan_message = scan_message,
     .decode_message = decode_message,
     .decode_answer = decode_answer,
     .error_text = error_text,
@@ -447,7 +682,7 @@ static const kt_venue_codec codec = {
 
 const kt_venue_format kt_venue_binance = {
     .name = "binance",
-    .can = 1u << KT_WHAT_INSTRUMENTS | 1u << KT_WHAT_TRADES_BY_ID | 1u << KT_WHAT_RECENT_TRADES,
+    .can = 1u << KT_WHAT_INSTRUMENTS | 1u << KT_WHAT_TRADES_BY_ID | 1u << KT_WHAT_RECENT_TRADES | 1u << KT_WHAT_BOOK,
     .row_max = ROW_MAX,
     .numbered = true,
     .open = false,

@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decoder = fuzz_decoder(&kt_venue_binance, "BTC/USDT");
     fuzz_message(decoder, bytes);
     fuzz_answer(decoder, KT_WHAT_TRADES_BY_ID, "BTC/USDT", bytes);
+    fuzz_answer(decoder, KT_WHAT_BOOK, "BTC/USDT", bytes);
     fuzz_answer(learner, KT_WHAT_INSTRUMENTS, "", bytes);
     kt_venue_decoder_free(learner);
     return 0;

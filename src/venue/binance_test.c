@@ -2,6 +2,8 @@
 #include "venue/test_sink.h"
 
 #define TRADE "\"e\":\"trade\",\"E\":1672515782136,\"s\":\"BNBBTC\""
+#define DEPTH "\"e\":\"depthUpdate\",\"E\":1672515782136,\"s\":\"BNBBTC\""
+#define TICKER "\"u\":400900217,\"s\":\"BNBBTC\",\"b\":\"25.35190000\",\"B\":\"31.21000000\""
 #define REST "\"quoteQty\":\"48.000012\",\"isBestMatch\":true"
 
 static const told_case messages[] = {
@@ -23,14 +25,43 @@ static const told_case messages[] = {
     { "the greatest id", "{" TRADE ",\"t\":18446744073709551615,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "tick BNB/BTC 1000000 1 1 sell 18446744073709551615 18446744073709551615" },
 
+    { "the documentation's change of a book",
+        "{" DEPTH ",\"U\":157,\"u\":160,\"b\":[[\"0.0024\",\"10\"]],\"a\":[[\"0.0026\",\"100\"]]}",
+        "change BNB/BTC 1672515782136000000 157-160 bids 0.0024x10 asks 0.0026x100" },
+    { "the same in a combined stream",
+        "{\"stream\":\"bnbbtc@depth@100ms\",\"data\":{" DEPTH
+        ",\"U\":157,\"u\":160,\"b\":[[\"0.0024\",\"10\"]],\"a\":[[\"0.0026\",\"100\"]]}}",
+        "change BNB/BTC 1672515782136000000 157-160 bids 0.0024x10 asks 0.0026x100" },
+    { "a change: nothing left at a price, and a side without changes",
+        "{" DEPTH ",\"U\":157,\"u\":157,\"b\":[[\"0.00240000\",\"0.00000000\"],[\"0.0025\",\"1\"]],\"a\":[]}",
+        "change BNB/BTC 1672515782136000000 157-157 bids 0.0024x0 0.0025x1 asks" },
+    { "a change: fields in any order, levels with more than two values",
+        "{\"a\":[],\"b\":[[\"0.0024\",\"10\",[]]],\"u\":160,\"U\":157,\"s\":\"BNBBTC\",\"E\":1672515782136,\"e\":\"depthUpdate\"}",
+        "change BNB/BTC 1672515782136000000 157-160 bids 0.0024x10 asks" },
+    { "a change: orders older than today's lot have more digits than it",
+        "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[],\"a\":[[\"200000.00000000\",\"25.426189001\"]]}",
+        "change BNB/BTC 1672515782136000000 1-2 bids asks 200000x25.426189001" },
+    { "the documentation's book ticker", "{" TICKER ",\"a\":\"25.36520000\",\"A\":\"40.66000000\"}",
+        "ticker BNB/BTC 400900217 25.3519x31.21 25.3652x40.66" },
+    { "the same in a combined stream",
+        "{\"stream\":\"bnbbtc@bookTicker\",\"data\":{" TICKER ",\"a\":\"25.36520000\",\"A\":\"40.66000000\"}}",
+        "ticker BNB/BTC 400900217 25.3519x31.21 25.3652x40.66" },
+    { "a book ticker: nobody asks", "{" TICKER ",\"a\":\"0.00000000\",\"A\":\"0.00000000\"}",
+        "ticker BNB/BTC 400900217 25.3519x31.21 0x0" },
+    { "a book ticker: fields in any order",
+        "{\"A\":\"1\",\"a\":\"2\",\"B\":\"3\",\"b\":\"1\",\"s\":\"BNBBTC\",\"u\":7}", "ticker BNB/BTC 7 1x3 2x1" },
+
     { "a subscription is confirmed", "{\"result\":null,\"id\":7}", "reply 7 " },
     { "a subscription is refused", "{\"error\":{\"code\":2,\"msg\":\"Invalid request: unknown variant\"},\"id\":7}",
         "reply 7 2: Invalid request: unknown variant" },
     { "a reply to somebody who numbers by text", "{\"result\":[],\"id\":\"x\"}", "reply 0 " },
     { "other events: aggTrade",
         "{\"stream\":\"bnbbtc@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"s\":\"BNBBTC\",\"a\":1}}", "other aggTrade" },
-    { "other events: bookTicker, which has no name",
-        "{\"stream\":\"bnbbtc@bookTicker\",\"data\":{\"u\":1,\"s\":\"BNBBTC\"}}", "other bnbbtc@bookTicker" },
+    { "other events: a partial book, which has no name",
+        "{\"stream\":\"bnbbtc@depth5\",\"data\":{\"lastUpdateId\":160,\"bids\":[[\"0.0024\",\"10\"]],\"asks\":[]}}",
+        "other bnbbtc@depth5" },
+    { "other events: a book of futures, which has another rule",
+        "{" DEPTH ",\"U\":157,\"u\":160,\"pu\":149,\"b\":[],\"a\":[]}", "other depthUpdate" },
     { "other events: all tickers", "[{\"e\":\"24hrTicker\"}]", "other array" },
     { "other events: all tickers, combined", "{\"stream\":\"!ticker@arr\",\"data\":[{\"e\":\"24hrTicker\"}]}",
         "other !ticker@arr" },
@@ -84,6 +115,54 @@ static const told_case messages[] = {
     { "negative id", "{" TRADE ",\"t\":-1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}", "invalid out of range: t" },
     { "zero price", "{" TRADE ",\"t\":1,\"p\":\"0.00000000\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "invalid not positive: p" },
+    { "a change: known field missing: E", "{\"e\":\"depthUpdate\",\"s\":\"BNBBTC\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}",
+        "invalid missing field: E" },
+    { "a change: known field missing: U", "{" DEPTH ",\"u\":2,\"b\":[],\"a\":[]}", "invalid missing field: U" },
+    { "a change: known field missing: u", "{" DEPTH ",\"U\":2,\"b\":[],\"a\":[]}", "invalid missing field: u" },
+    { "a change: known field missing: b", "{" DEPTH ",\"U\":1,\"u\":2,\"a\":[]}", "invalid missing field: b" },
+    { "a change: known field missing: a", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[]}", "invalid missing field: a" },
+    { "a change: wrongly typed: U", "{" DEPTH ",\"U\":\"1\",\"u\":2,\"b\":[],\"a\":[]}", "invalid wrong type: U" },
+    { "a change: wrongly typed: b", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":{},\"a\":[]}", "invalid wrong type: b" },
+    { "a change: wrongly typed: a level", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[\"1\"],\"a\":[]}",
+        "invalid wrong type: b" },
+    { "a change: wrongly typed: a level of one", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[],\"a\":[[\"1\"]]}",
+        "invalid wrong type: a" },
+    { "a change: wrongly typed: a bare price", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[],\"a\":[[1,\"1\"]]}",
+        "invalid wrong type: a" },
+    { "a change: wrongly typed: a quantity", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[[\"1\",null]],\"a\":[]}",
+        "invalid wrong type: b" },
+    { "a change: price zero", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[[\"0.00\",\"1\"]],\"a\":[]}",
+        "invalid not positive: b" },
+    { "a change: price negative", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[],\"a\":[[\"-1\",\"1\"]]}",
+        "invalid not positive: a" },
+    { "a change: quantity negative", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[],\"a\":[[\"1\",\"-1\"]]}",
+        "invalid not positive: a" },
+    { "a change: 40 digits",
+        "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[[\"1\",\"1234567890123456789012345678901234567890\"]],\"a\":[]}",
+        "invalid out of range: b" },
+    { "a change: it ends before it begins", "{" DEPTH ",\"U\":3,\"u\":2,\"b\":[],\"a\":[]}",
+        "invalid out of range: U" },
+    { "a change: negative update id", "{" DEPTH ",\"U\":-1,\"u\":2,\"b\":[],\"a\":[]}", "invalid out of range: U" },
+    { "a change: time zero", "{\"e\":\"depthUpdate\",\"E\":0,\"s\":\"BNBBTC\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}",
+        "invalid not positive: E" },
+    { "a change: time out of range",
+        "{\"e\":\"depthUpdate\",\"E\":9999999999999999,\"s\":\"BNBBTC\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}",
+        "invalid out of range: E" },
+    { "a change: unknown symbol", "{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"XXXYYY\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}",
+        "invalid unknown symbol: s" },
+    { "a change: given twice: u", "{" DEPTH ",\"U\":1,\"u\":2,\"b\":[],\"a\":[],\"u\":2}",
+        "invalid duplicate field: u" },
+    { "a change without a name", "{\"stream\":\"bnbbtc@depth@100ms\",\"data\":{\"E\":1}}", "invalid missing field: e" },
+    { "a book ticker: known field missing: b", "{\"stream\":\"bnbbtc@bookTicker\",\"data\":{\"u\":1,\"s\":\"BNBBTC\"}}",
+        "invalid missing field: b" },
+    { "a book ticker: wrongly typed: A", "{" TICKER ",\"a\":\"25.36520000\",\"A\":40}", "invalid wrong type: A" },
+    { "a book ticker: negative bid", "{\"u\":1,\"s\":\"BNBBTC\",\"b\":\"-1\",\"B\":\"1\",\"a\":\"1\",\"A\":\"1\"}",
+        "invalid not positive: b" },
+    { "a book ticker: negative quantity", "{\"u\":1,\"s\":\"BNBBTC\",\"b\":\"1\",\"B\":\"1\",\"a\":\"1\",\"A\":\"-1\"}",
+        "invalid not positive: a" },
+    { "a book ticker: unknown symbol", "{\"u\":1,\"s\":\"XXXYYY\",\"b\":\"1\",\"B\":\"1\",\"a\":\"1\",\"A\":\"1\"}",
+        "invalid unknown symbol: s" },
+    { "a book ticker: not an object", "{\"stream\":\"bnbbtc@bookTicker\",\"data\":[1]}", "invalid wrong type: data" },
     { "non-finite: NaN", "{" TRADE ",\"t\":1,\"p\":NaN,\"q\":\"1\",\"T\":1,\"m\":true}", "invalid malformed" },
     { "non-finite: as a text", "{" TRADE ",\"t\":1,\"p\":\"NaN\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "invalid wrong type: p" },
@@ -177,6 +256,17 @@ static const answer_case answers[] = {
     { "instruments: filters wrongly typed", KT_WHAT_INSTRUMENTS, 200,
         "{\"symbols\":[{\"symbol\":\"BNBBTC\",\"baseAsset\":\"BNB\",\"quoteAsset\":\"BTC\",\"filters\":{}}]}",
         "invalid wrong type: filters", { .row_count = 1, .invalid_count = 1 } },
+    { "the documentation's book", KT_WHAT_BOOK, 200,
+        "{\"lastUpdateId\":1027024,\"bids\":[[\"4.00000000\",\"431.00000000\"]],\"asks\":[[\"4.00000200\",\"12.00000000\"]]}",
+        "book BNB/BTC 0 0-1027024 bids 4x431 asks 4.000002x12", { .row_count = 1 } },
+    { "an empty book", KT_WHAT_BOOK, 200, "{\"lastUpdateId\":1,\"bids\":[],\"asks\":[]}",
+        "book BNB/BTC 0 0-1 bids asks", { .row_count = 1 } },
+    { "a book without its number", KT_WHAT_BOOK, 200, "{\"bids\":[],\"asks\":[]}",
+        "invalid missing field: lastUpdateId", { .row_count = 1, .invalid_count = 1 } },
+    { "a book with a bad level", KT_WHAT_BOOK, 200, "{\"lastUpdateId\":1,\"bids\":[[\"4\"]],\"asks\":[]}",
+        "invalid wrong type: bids", { .row_count = 1, .invalid_count = 1 } },
+    { "a list instead of a book", KT_WHAT_BOOK, 200, "[]", "invalid wrong type",
+        { .row_count = 1, .invalid_count = 1 } },
     { "the venue's error", KT_WHAT_TRADES_BY_ID, 400, "{\"code\":-1121,\"msg\":\"Invalid symbol.\"}", "",
         { .error = "status 400, -1121: Invalid symbol." } },
     { "banned", KT_WHAT_TRADES_BY_ID, 418, "{\"code\":-1003,\"msg\":\"Too much request weight used\"}", "",
@@ -295,6 +385,9 @@ static void test_urls(void **state)
     request.limit = 7;
     assert_int_equal(kt_venue_rest_url(decoder, "https://h", &request, text, sizeof text, &err), KT_OK);
     assert_string_equal(text, "https://h/api/v3/trades?symbol=BTCUSDT&limit=7");
+    request.what = KT_WHAT_BOOK;
+    assert_int_equal(kt_venue_rest_url(decoder, "https://h", &request, text, sizeof text, &err), KT_OK);
+    assert_string_equal(text, "https://h/api/v3/depth?symbol=BTCUSDT&limit=7");
     request.what = KT_WHAT_INSTRUMENTS;
     assert_int_equal(kt_venue_rest_url(decoder, "https://h", &request, text, sizeof text, &err), KT_OK);
     assert_string_equal(text, "https://h/api/v3/exchangeInfo?symbol=BTCUSDT");
@@ -308,6 +401,23 @@ static void test_urls(void **state)
     kt_venue_decoder_free(decoder);
 }
 
+static void test_streams_of_books(void **state)
+{
+    kt_venue_decoder_options options = { .format = &kt_venue_binance, .books = true };
+    kt_venue_decoder *decoder = NULL;
+    kt_err err = { 0 };
+    char text[256];
+
+    assert_int_equal(kt_venue_decoder_new(&options, &decoder, &err), KT_OK);
+    assert_int_equal(kt_venue_symbol_add(decoder, KT_TEXT("BTC/USDT"), &err), KT_OK);
+    assert_int_equal(kt_venue_stream_url(decoder, "ws://h:1", text, sizeof text, &err), KT_OK);
+    assert_string_equal(text, "ws://h:1/stream?streams=btcusdt@trade/btcusdt@depth@100ms/btcusdt@bookTicker");
+    assert_int_equal(kt_venue_subscribe(decoder, 3, KT_TEXT("BTC/USDT"), text, sizeof text, &err), KT_OK);
+    assert_string_equal(text,
+        "{\"method\":\"SUBSCRIBE\",\"params\":[\"btcusdt@trade\",\"btcusdt@depth@100ms\",\"btcusdt@bookTicker\"],\"id\":3}");
+    kt_venue_decoder_free(decoder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_instrument_is_learned),
         cmocka_unit_test(test_symbols),
         cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_streams_of_books),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

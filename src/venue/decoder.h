@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/json_scan.h"
 #include "base/map.h"
 #include "base/text.h"
 #include "venue/venue.h"
@@ -20,9 +21,11 @@ struct kt_venue_decoder {
     const kt_venue_format *format;
     uint8_t price_scale;
     uint8_t quantity_scale;
+    bool books;
     kt_json_node *nodes;
     uint32_t node_max;
-    kt_arena arena; /* texts of one message whose escapes had to be undone */
+    kt_decimal (*levels)[2]; /* of one message or answer, KT_VENUE_LEVEL_MAX of both sides together */
+    kt_arena arena;          /* texts of one message whose escapes had to be undone */
     kt_venue_symbol *symbols;
     uint32_t symbol_count;
     uint32_t symbol_max;
@@ -31,24 +34,30 @@ struct kt_venue_decoder {
     void *map_mem[2];
 };
 
+_Static_assert(sizeof(kt_row_level) == sizeof(kt_decimal[2]) && offsetof(kt_row_level, quantity) == sizeof(kt_decimal),
+    "levels are read as pairs and told as rows");
+
 /* What is being decoded: passed down so that a refusal can say which bytes it is about. */
 typedef struct kt_venue_input {
     kt_venue_decoder *decoder;
     const kt_venue_sink *sink;
-    const kt_json_doc *doc;
-    kt_text bytes; /* the message, or the row of an answer */
+    const kt_json_doc *doc; /* NULL: not read yet */
+    kt_text bytes;          /* the message, or the row of an answer */
     int64_t receive_time_ns;
 } kt_venue_input;
 
-/* The functions of one format. decode_message gets a whole JSON document; decode_answer one with status 200 to 299 (the
+/* The functions of one format. scan_message (NULL: none) sees each message first: false, and nothing told, when it is none
+ * of those that the format reads in one pass; what it does tell is the same as decode_message would. decode_message gets a whole JSON document; decode_answer one with status 200 to 299 (the
  * errors of others are the venue's own words, which `error_text` finds). */
 typedef struct kt_venue_codec {
+    bool (*scan_message)(const kt_venue_input *input);
     void (*decode_message)(const kt_venue_input *input);
     void (*decode_answer)(const kt_venue_input *input, const kt_ev_request *request, kt_venue_answer *answer);
     void (*error_text)(const kt_venue_input *input, kt_builder *out);
     kt_code (*venue_symbol)(kt_text symbol, kt_builder *out, kt_text *out_base, kt_text *out_quote, kt_err *err);
     void (*stream_url)(const kt_venue_decoder *decoder, kt_text ws_url, kt_builder *out);
-    void (*subscribe)(uint64_t message_id, const kt_row_instrument *instrument, kt_builder *out); /* NULL: none */
+    void (*subscribe)(const kt_venue_decoder *decoder, uint64_t message_id, const kt_row_instrument *instrument,
+        kt_builder *out); /* NULL: none */
     void (*rest_url)(const kt_venue_decoder *decoder, kt_text rest_url, const kt_ev_request *request,
         const kt_row_instrument *instrument, uint32_t limit, kt_builder *out);
 } kt_venue_codec;
@@ -69,6 +78,18 @@ bool kt_venue_trade_check(const kt_venue_input *input, const kt_row_trade *trade
 
 /* Tell the sink about a trade of the stream. */
 void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_trade *trade);
+
+/* Read [["1.5","2"], ...] at `array`; more in a row than two are skipped. False: refused as `field`. */
+bool kt_venue_levels_read(const kt_venue_input *input, uint32_t array, kt_text field, kt_json_pairs *levels);
+
+/* Check what every level must fulfil: a price above 0 (of a best price, 0 where there is none), a quantity of at least 0.
+ * False: refused as `field`. */
+bool kt_venue_level_check(
+    const kt_venue_input *input, kt_decimal price, kt_decimal quantity, bool may_lack, kt_text field);
+bool kt_venue_levels_check(const kt_venue_input *input, const kt_json_pairs *levels, kt_text field);
+
+/* Decode a message the long way, never by scan_message: for tests that compare the two. */
+void kt_venue_decode_general(const kt_venue_input *input);
 
 /* Append `text` as a part of a URL's query (net/url.h). */
 void kt_venue_url_encode(kt_builder *out, kt_text text);

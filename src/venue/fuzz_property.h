@@ -1,6 +1,6 @@
 /* venue/fuzz_property.h - what holds for any bytes given to any decoder; for fuzz targets only.
  *
- *   - a message is told to the sink in exactly one call
+ *   - a message is told to the sink in exactly one call, and the same one whether it is scanned or read the long way
  *   - a tick keeps the promises of venue.h, and written again the way the venue writes it (venue/sim/wire.h) it
  *     decodes to the same tick
  *   - the rows of an answer are told or counted as invalid, each once
@@ -11,17 +11,28 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "venue/sim/wire.h"
-#include "venue/venue.h"
+#include "venue/decoder.h"
 
 typedef struct fuzz_told {
-    uint32_t calls, rows, invalids, instruments;
+    uint32_t calls, rows, books, invalids, instruments;
     bool is_tick;
+    uint64_t hash; /* of what was told */
     kt_ev_tick tick;
     char symbol[KT_VENUE_SYMBOL_SIZE];
     size_t symbol_size;
     char id[KT_VENUE_TRADE_ID_SIZE];
 } fuzz_told;
+
+static void fuzz_hash(fuzz_told *told, uint16_t kind, kt_text symbol, const void *event)
+{
+    static uint8_t payload[1 << 20];
+    uint32_t size = 0;
+
+    kt_assert(kt_event_encode(kind, event, payload, sizeof payload, &size) == KT_OK);
+    told->hash = kt_hash64(payload, size, kt_hash64(symbol.s, symbol.n, kind));
+}
 
 static void fuzz_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
 {
@@ -36,11 +47,39 @@ static void fuzz_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
     kt_assert(symbol.n >= 1 && symbol.n <= sizeof told->symbol);
     told->calls++;
     told->is_tick = true;
+    fuzz_hash(told, KT_EV_TICK, symbol, tick);
     told->tick = *tick;
     memcpy(told->id, tick->trade_id.s, tick->trade_id.n);
     told->tick.trade_id.s = told->id;
     memcpy(told->symbol, symbol.s, symbol.n);
     told->symbol_size = symbol.n;
+}
+
+static void fuzz_book(void *ctx, kt_text symbol, const kt_ev_book *book)
+{
+    fuzz_told *told = ctx;
+    const kt_rows *const sides[] = { &book->bids, &book->asks };
+    kt_row_level level;
+
+    kt_assert(book->first_id <= book->last_id);
+    kt_assert(book->bids.count + book->asks.count <= KT_VENUE_LEVEL_MAX);
+    for (size_t side = 0; side < 2; side++)
+        for (uint32_t i = 0; i < sides[side]->count; i++) {
+            kt_rows_get(&kt_row_table_level, sides[side], i, &level);
+            kt_assert(level.price.m > 0 && level.quantity.m >= 0);
+        }
+    told->calls++;
+    told->books++;
+    fuzz_hash(told, KT_EV_BOOK, symbol, book);
+}
+
+static void fuzz_ticker(void *ctx, kt_text symbol, const kt_ev_ticker *ticker)
+{
+    fuzz_told *told = ctx;
+
+    kt_assert(ticker->bid.m >= 0 && ticker->ask.m >= 0 && ticker->bid_quantity.m >= 0 && ticker->ask_quantity.m >= 0);
+    told->calls++;
+    fuzz_hash(told, KT_EV_TICKER, symbol, ticker);
 }
 
 static void fuzz_row(void *ctx, const kt_row_trade *row)
@@ -53,6 +92,7 @@ static void fuzz_invalid(void *ctx, const kt_ev_invalid *invalid)
     kt_assert(kt_utf8_valid(invalid->excerpt) && invalid->excerpt.n <= KT_VENUE_EXCERPT_SIZE);
     ((fuzz_told *)ctx)->calls++;
     ((fuzz_told *)ctx)->invalids++;
+    fuzz_hash(ctx, KT_EV_INVALID, KT_TEXT(""), invalid);
 }
 
 static void fuzz_instrument(void *ctx, const kt_row_instrument *row)
@@ -76,6 +116,8 @@ static kt_venue_sink fuzz_sink(fuzz_told *told)
     return (kt_venue_sink){ .ctx = told,
         .tick = fuzz_tick,
         .row = fuzz_row,
+        .book = fuzz_book,
+        .ticker = fuzz_ticker,
         .invalid = fuzz_invalid,
         .instrument = fuzz_instrument,
         .other = fuzz_other,
@@ -105,6 +147,12 @@ static void fuzz_message(kt_venue_decoder *decoder, kt_text bytes)
 
     kt_venue_decode_message(decoder, bytes, 5, &sink);
     kt_assert(told.calls == 1);
+    if (bytes.n <= KT_VENUE_MESSAGE_MAX) {
+        sink = fuzz_sink(&again);
+        kt_venue_decode_general(
+            &(kt_venue_input){ .decoder = decoder, .sink = &sink, .bytes = bytes, .receive_time_ns = 5 });
+        kt_assert(again.calls == 1 && again.is_tick == told.is_tick && again.hash == told.hash);
+    }
     if (!told.is_tick)
         return;
     kt_text symbol = { told.symbol, told.symbol_size };
@@ -136,7 +184,9 @@ static void fuzz_answer(kt_venue_decoder *decoder, kt_what what, const char *sym
 
     kt_venue_decode_answer(decoder, &request, 200, bytes, 5, &sink, &answer);
     kt_assert(told.invalids == answer.invalid_count);
-    kt_assert(what == KT_WHAT_INSTRUMENTS || answer.row_count == 0 || told.rows + told.invalids == answer.row_count);
+    kt_assert(what != KT_WHAT_BOOK || told.books + told.invalids == 1);
+    kt_assert(what == KT_WHAT_INSTRUMENTS || what == KT_WHAT_BOOK || answer.row_count == 0 ||
+              told.rows + told.invalids == answer.row_count);
     kt_assert(told.instruments <= answer.row_count);
     kt_venue_decode_answer(decoder, &request, 400, bytes, 5, &sink, &answer);
     kt_assert(answer.row_count == 0 && answer.error[0] != '\0');

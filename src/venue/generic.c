@@ -26,6 +26,35 @@ enum { SEEN_ID = 1 << 4, SEEN_ID_CAMEL = 1 << 5 };
 
 static const kt_venue_names names = { KT_TEXT("ts"), KT_TEXT("price"), KT_TEXT("quantity"), KT_TEXT("tradeid") };
 
+/* As nearly all are written. */
+static const kt_json_step trade_steps[] = {
+    KT_JSON_STEP(generic_trade, ticker, "{\"ticker\":", TEXT),
+    KT_JSON_STEP(generic_trade, ts, ",\"ts\":", DECIMAL),
+    KT_JSON_STEP(generic_trade, quantity, ",\"quantity\":", DECIMAL),
+    KT_JSON_STEP(generic_trade, price, ",\"price\":", DECIMAL),
+    KT_JSON_STEP(generic_trade, id, ",\"tradeid\":", TEXT),
+    KT_JSON_BYTES("}"),
+};
+
+/* Check a trade whose id is in `id`; false: refused. */
+static bool check_trade(const kt_venue_input *input, const generic_trade *trade, kt_text *out_ticker, kt_row_trade *out)
+{
+    if (trade->ticker.n == 0 || trade->ticker.n > KT_VENUE_SYMBOL_SIZE) {
+        kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, KT_TEXT("ticker"));
+        return false;
+    }
+    *out = (kt_row_trade){
+        .price = trade->price, .quantity = trade->quantity, .side = KT_SIDE_UNKNOWN, .trade_id = trade->id
+    };
+    /* ms with six digits behind the point are ns */
+    if (kt_decimal_rescale(trade->ts, MS_TO_NS_SCALE, &out->venue_time) != KT_OK) {
+        kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, names.time);
+        return false;
+    }
+    *out_ticker = trade->ticker;
+    return kt_venue_trade_check(input, out, kt_venue_symbol_find(input->decoder, trade->ticker), &names);
+}
+
 /* Read the object at `node`; false: refused. */
 static bool read_trade(const kt_venue_input *input, uint32_t node, kt_text *out_ticker, kt_row_trade *out)
 {
@@ -44,21 +73,23 @@ static bool read_trade(const kt_venue_input *input, uint32_t node, kt_text *out_
         kt_venue_refuse(input, ids == 0 ? KT_INVALID_MISSING_FIELD : KT_INVALID_DUPLICATE_FIELD, names.id);
         return false;
     }
-    if (trade.ticker.n == 0 || trade.ticker.n > KT_VENUE_SYMBOL_SIZE) {
-        kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, KT_TEXT("ticker"));
+    if (ids == SEEN_ID_CAMEL)
+        trade.id = trade.id_camel;
+    return check_trade(input, &trade, out_ticker, out);
+}
+
+static bool scan_message(const kt_venue_input *input)
+{
+    const char *end = input->bytes.s + input->bytes.n;
+    generic_trade trade;
+    kt_text ticker = { 0 };
+    kt_row_trade row;
+
+    if (kt_json_scan(input->bytes.s, end, trade_steps, KT_COUNT(trade_steps), &trade) != end)
         return false;
-    }
-    *out = (kt_row_trade){ .price = trade.price,
-        .quantity = trade.quantity,
-        .side = KT_SIDE_UNKNOWN,
-        .trade_id = ids == SEEN_ID ? trade.id : trade.id_camel };
-    /* ms with six digits behind the point are ns */
-    if (kt_decimal_rescale(trade.ts, MS_TO_NS_SCALE, &out->venue_time) != KT_OK) {
-        kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, names.time);
-        return false;
-    }
-    *out_ticker = trade.ticker;
-    return kt_venue_trade_check(input, out, kt_venue_symbol_find(input->decoder, trade.ticker), &names);
+    if (check_trade(input, &trade, &ticker, &row))
+        kt_venue_tick(input, ticker, &row);
+    return true;
 }
 
 static void decode_message(const kt_venue_input *input)
@@ -135,6 +166,7 @@ static void rest_url(const kt_venue_decoder *decoder, kt_text rest_url, const kt
 }
 
 static const kt_venue_codec codec = {
+    .scan_message = scan_message,
     .decode_message = decode_message,
     .decode_answer = decode_answer,
     .error_text = error_text,

@@ -13,12 +13,12 @@
 
 #include "base/test_util.h"
 #include "base/text.h"
-#include "venue/venue.h"
+#include "venue/decoder.h"
 
 typedef struct kt_told {
     char mem[1 << 16];
     kt_builder text;
-    uint32_t ticks, rows, invalids, instruments, others, replies;
+    uint32_t ticks, rows, books, tickers, invalids, instruments, others, replies;
 } kt_told;
 
 static inline void told_line(kt_told *told)
@@ -57,6 +57,44 @@ static inline void told_row(void *ctx, const kt_row_trade *row)
     told_line(told);
     kt_builder_str(&told->text, "row ");
     told_trade(told, row->venue_time, row->price, row->quantity, row->side, row->trade_id, row->trade_number);
+}
+
+static inline void told_levels(kt_told *told, const kt_rows *levels)
+{
+    for (uint32_t i = 0; i < levels->count; i++) {
+        kt_row_level level;
+
+        kt_rows_get(&kt_row_table_level, levels, i, &level);
+        kt_builder_char(&told->text, ' ');
+        kt_builder_decimal(&told->text, level.price);
+        kt_builder_char(&told->text, 'x');
+        kt_builder_decimal(&told->text, level.quantity);
+    }
+}
+
+static inline void told_book(void *ctx, kt_text symbol, const kt_ev_book *book)
+{
+    kt_told *told = ctx;
+
+    told->books++;
+    told_line(told);
+    kt_builder_format(&told->text, "%s %.*s %lld %llu-%llu bids", book->snapshot ? "book" : "change",
+        KT_TEXT_ARG(symbol), (long long)book->venue_time, (unsigned long long)book->first_id,
+        (unsigned long long)book->last_id);
+    told_levels(told, &book->bids);
+    kt_builder_str(&told->text, " asks");
+    told_levels(told, &book->asks);
+}
+
+static inline void told_ticker(void *ctx, kt_text symbol, const kt_ev_ticker *ticker)
+{
+    const kt_row_level sides[] = { { ticker->bid, ticker->bid_quantity }, { ticker->ask, ticker->ask_quantity } };
+    kt_told *told = ctx;
+
+    told->tickers++;
+    told_line(told);
+    kt_builder_format(&told->text, "ticker %.*s %llu", KT_TEXT_ARG(symbol), (unsigned long long)ticker->update_id);
+    told_levels(told, &KT_ROWS_OF(sides, 2));
 }
 
 static inline void told_invalid(void *ctx, const kt_ev_invalid *invalid)
@@ -111,6 +149,8 @@ static inline kt_venue_sink told_start(kt_told *told)
     return (kt_venue_sink){ .ctx = told,
         .tick = told_tick,
         .row = told_row,
+        .book = told_book,
+        .ticker = told_ticker,
         .invalid = told_invalid,
         .instrument = told_instrument,
         .other = told_other,
@@ -119,7 +159,8 @@ static inline kt_venue_sink told_start(kt_told *told)
 
 static inline uint32_t told_calls(const kt_told *told)
 {
-    return told->ticks + told->rows + told->invalids + told->instruments + told->others + told->replies;
+    return told->ticks + told->rows + told->books + told->tickers + told->invalids + told->instruments + told->others +
+           told->replies;
 }
 
 /* A decoder at the scales of the configuration's defaults that knows `symbols`, separated by blanks. */
@@ -137,6 +178,22 @@ static inline kt_venue_decoder *decoder_knowing(const kt_venue_format *format, c
         if (kt_venue_symbol_add(decoder, symbol, &err) != KT_OK)
             fail_msg("%s", err.msg);
     return decoder;
+}
+
+/* Decode a message, and again the long way (venue/decoder.h), which must tell the same. */
+static inline void told_message(kt_told *told, kt_venue_decoder *decoder, kt_text bytes)
+{
+    static kt_told general;
+    kt_venue_sink sink = told_start(told);
+
+    kt_venue_decode_message(decoder, bytes, 77, &sink);
+    if (bytes.n > KT_VENUE_MESSAGE_MAX)
+        return;
+    sink = told_start(&general);
+    kt_venue_decode_general(
+        &(kt_venue_input){ .decoder = decoder, .sink = &sink, .bytes = bytes, .receive_time_ns = 77 });
+    assert_string_equal(told->mem, general.mem);
+    assert_int_equal(told_calls(told), told_calls(&general));
 }
 
 /* A message as a row of a table gives it: `text`, in which the one '#' stands for `times` copies of `part`. */
@@ -175,12 +232,11 @@ static inline void told_run(kt_venue_decoder *decoder, const told_case *rows, si
     uint32_t wrong = 0;
 
     for (size_t i = 0; i < count; i++) {
-        kt_venue_sink sink = told_start(&told);
         size_t size = 0;
         char *text = told_expand(&rows[i], &size);
         char *copy = kt_guard_copy(text, size);
 
-        kt_venue_decode_message(decoder, (kt_text){ copy, size }, 77, &sink);
+        told_message(&told, decoder, (kt_text){ copy, size });
         if (told_calls(&told) != 1 || strcmp(told.mem, rows[i].expected) != 0) {
             print_error("%s: '%s' instead of '%s'\n", rows[i].name, told.mem, rows[i].expected);
             wrong++;

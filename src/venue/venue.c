@@ -54,13 +54,15 @@ kt_code kt_venue_decoder_new(const kt_venue_decoder_options *options, kt_venue_d
     decoder->quantity_scale = options->quantity_scale;
     decoder->node_max = node_max;
     decoder->symbol_max = symbol_max;
+    decoder->books = options->books && (options->format->can & (1u << KT_WHAT_BOOK)) != 0;
+    decoder->levels = malloc(KT_VENUE_LEVEL_MAX * sizeof *decoder->levels);
     decoder->nodes = malloc(node_max * sizeof *decoder->nodes);
     decoder->symbols = malloc(symbol_max * sizeof *decoder->symbols);
     decoder->map_mem[0] = malloc(kt_map_text_mem_size(symbol_max));
     decoder->map_mem[1] = malloc(kt_map_text_mem_size(symbol_max));
     arena_mem = malloc(ARENA_SIZE);
     kt_arena_init(&decoder->arena, arena_mem, arena_mem != NULL ? ARENA_SIZE : 0);
-    if (decoder->nodes == NULL || decoder->symbols == NULL || decoder->map_mem[0] == NULL ||
+    if (decoder->nodes == NULL || decoder->levels == NULL || decoder->symbols == NULL || decoder->map_mem[0] == NULL ||
         decoder->map_mem[1] == NULL || arena_mem == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for a venue decoder with %u symbols and %u nodes", symbol_max, node_max);
         goto out;
@@ -82,6 +84,7 @@ void kt_venue_decoder_free(kt_venue_decoder *decoder)
     free(decoder->map_mem[0]);
     free(decoder->map_mem[1]);
     free(decoder->symbols);
+    free(decoder->levels);
     free(decoder->nodes);
     free(decoder);
 }
@@ -289,6 +292,50 @@ bool kt_venue_trade_check(const kt_venue_input *input, const kt_row_trade *trade
     return true;
 }
 
+bool kt_venue_levels_read(const kt_venue_input *input, uint32_t array, kt_text field, kt_json_pairs *levels)
+{
+    const kt_json_doc *doc = input->doc;
+
+    kt_json_each (doc, array, item) {
+        uint32_t price = kt_json_at(doc, item, 0), quantity = kt_json_at(doc, item, 1);
+        kt_code code = KT_FULL;
+
+        if (price == 0 || quantity == 0) {
+            kt_venue_refuse(input, KT_INVALID_WRONG_TYPE, field);
+            return false;
+        }
+        if (levels->count < levels->max)
+            code = kt_json_decimal_text(doc, price, &levels->at[levels->count][0]);
+        if (code == KT_OK)
+            code = kt_json_decimal_text(doc, quantity, &levels->at[levels->count][1]);
+        if (code != KT_OK) {
+            kt_venue_refuse_code(input, code, &(kt_json_found){ .field = field.s });
+            return false;
+        }
+        levels->count++;
+    }
+    return true;
+}
+
+/* No scales here: an order that is older than a change of the instrument's lot keeps its digits. */
+bool kt_venue_level_check(
+    const kt_venue_input *input, kt_decimal price, kt_decimal quantity, bool may_lack, kt_text field)
+{
+    bool good = price.m >= !may_lack && quantity.m >= 0;
+
+    if (!good)
+        kt_venue_refuse(input, KT_INVALID_NOT_POSITIVE, field);
+    return good;
+}
+
+bool kt_venue_levels_check(const kt_venue_input *input, const kt_json_pairs *levels, kt_text field)
+{
+    for (uint32_t i = 0; i < levels->count; i++)
+        if (!kt_venue_level_check(input, levels->at[i][0], levels->at[i][1], false, field))
+            return false;
+    return true;
+}
+
 void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_trade *trade)
 {
     kt_ev_tick tick;
@@ -308,26 +355,33 @@ void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_tra
 
 /* ---- decoding ---- */
 
+void kt_venue_decode_general(const kt_venue_input *input)
+{
+    kt_venue_decoder *decoder = input->decoder;
+    kt_venue_input parsed = *input;
+    kt_json_doc doc;
+    kt_code code = kt_json_parse(input->bytes, decoder->nodes, decoder->node_max, &doc, NULL);
+
+    if (code != KT_OK) {
+        kt_venue_refuse_code(input, code, NULL);
+        return;
+    }
+    parsed.doc = &doc;
+    decoder->format->codec->decode_message(&parsed);
+}
+
 void kt_venue_decode_message(
     kt_venue_decoder *decoder, kt_text bytes, int64_t receive_time_ns, const kt_venue_sink *sink)
 {
-    kt_json_doc doc;
-    kt_venue_input input = {
-        .decoder = decoder, .sink = sink, .doc = &doc, .bytes = bytes, .receive_time_ns = receive_time_ns
-    };
-    kt_code code;
+    const kt_venue_codec *codec = decoder->format->codec;
+    kt_venue_input input = { .decoder = decoder, .sink = sink, .bytes = bytes, .receive_time_ns = receive_time_ns };
 
     kt_arena_reset(&decoder->arena);
-    if (bytes.n > KT_VENUE_MESSAGE_MAX) {
+    if (bytes.n > KT_VENUE_MESSAGE_MAX)
         kt_venue_refuse(&input, KT_INVALID_OVERSIZED, KT_TEXT(""));
-        return;
-    }
-    code = kt_json_parse(bytes, decoder->nodes, decoder->node_max, &doc, NULL);
-    if (code != KT_OK) {
-        kt_venue_refuse_code(&input, code, NULL);
-        return;
-    }
-    decoder->format->codec->decode_message(&input);
+    /* what is long enough to have too many values is left to the reader that counts them */
+    else if (codec->scan_message == NULL || bytes.n / 2 >= decoder->node_max || !codec->scan_message(&input))
+        kt_venue_decode_general(&input);
 }
 
 static uint32_t limit_of(const kt_venue_format *format, const kt_ev_request *request)
@@ -401,7 +455,7 @@ kt_code kt_venue_subscribe(
     if (instrument == NULL)
         return kt_fail(err, KT_NOENT, "unknown symbol '%.*s'", KT_TEXT_ARG(symbol));
     kt_builder_init(&builder, out, size);
-    decoder->format->codec->subscribe(message_id, instrument, &builder);
+    decoder->format->codec->subscribe(decoder, message_id, instrument, &builder);
     return finish(&builder, "the message", err);
 }
 

@@ -6,14 +6,16 @@
  * ever.
  *
  * Formats  generic   one trade a message, REST by start time, at most 100 rows (reference/contracts.md section 1)
- *          binance   Binance spot: single and combined trade streams, REST by id, instruments from exchangeInfo
+ *          binance   Binance spot: single and combined streams of trades, book changes and best prices, REST by id,
+ *                    instruments from exchangeInfo, whole books
  * Numbers  prices and quantities are read digit by digit from the text (JSON numbers and strings alike), trailing zeros
- *          dropped; both are greater than 0 and fit the instrument's scale exactly: kt_decimal_rescale of a tick to
- *          the instrument's scale never fails.
+ *          dropped. Of a trade both are greater than 0 and fit the instrument's scale exactly: kt_decimal_rescale of a tick to
+ *          the instrument's scale never fails. Levels of a book may have more digits than their instrument.
  * Time     ns since 1970 UTC, greater than 0. Ids keep every digit.
  * Bad      never an error of the decoder: it is told to `invalid` with what was wrong in which field, and counted.
  * Bounds   KT_VENUE_MESSAGE_MAX, KT_VENUE_ANSWER_MAX, KT_VENUE_NODE_MAX: what is larger is `oversized`.
- * Cost     one pass of the JSON reader; no allocation after kt_venue_decoder_new.
+ * Cost     one pass of base/json_scan.h for what comes by the million, written as the venue always writes it; one of the JSON
+ *          reader for the rest, with the same result. No allocation after kt_venue_decoder_new.
  */
 #ifndef KT_VENUE_VENUE_H
 #define KT_VENUE_VENUE_H
@@ -32,6 +34,7 @@
 #define KT_VENUE_EXCERPT_SIZE 200        /* bytes of a refused message that are passed on */
 #define KT_VENUE_MESSAGE_MAX (64u << 10) /* bytes of one stream message */
 #define KT_VENUE_ANSWER_MAX (32u << 20)  /* bytes of one REST answer: a whole exchangeInfo has about 10 MB */
+#define KT_VENUE_LEVEL_MAX 10000         /* levels of one message or answer, both sides together */
 #define KT_VENUE_NODE_MAX (128u << 10)   /* JSON values of one message or answer: 1,000 trades need about 15,000 */
 
 /* Where decoded things go. A NULL function is skipped. The calls come in the order of the bytes; texts are borrowed
@@ -43,6 +46,11 @@ typedef struct kt_venue_sink {
     void (*tick)(void *ctx, kt_text symbol, const kt_ev_tick *tick);
     /* One trade of a REST answer, of the symbol that was asked for. */
     void (*row)(void *ctx, const kt_row_trade *row);
+    /* What changed in a book, or (snapshot, of the symbol that was asked for) all of it. Prices are positive, quantities not
+     * negative; first_id is at most last_id. The levels are decoded already and borrowed. */
+    void (*book)(void *ctx, kt_text symbol, const kt_ev_book *book);
+    /* The best prices. 0: there is none on this side. */
+    void (*ticker)(void *ctx, kt_text symbol, const kt_ev_ticker *ticker);
     /* One message of the stream, or one row of an answer, that was refused. */
     void (*invalid)(void *ctx, const kt_ev_invalid *invalid);
     /* One instrument of a REST answer. */
@@ -55,7 +63,7 @@ typedef struct kt_venue_sink {
 
 /* What became of a request, beside the rows that went to the sink. */
 typedef struct kt_venue_answer {
-    uint32_t row_count;     /* rows that the venue sent, valid or not */
+    uint32_t row_count;     /* rows that the venue sent, valid or not; a book is one */
     uint32_t invalid_count; /* of these, not valid: told to `invalid`. A body that is no list of rows counts as one */
     bool full;              /* as many rows as were asked for: there may be more */
     bool rate_limited;      /* wait as long as the Retry-After header says before the next request */
@@ -87,6 +95,7 @@ typedef struct kt_venue_decoder_options {
     uint32_t node_max;   /* 0: KT_VENUE_NODE_MAX */
     uint8_t price_scale; /* of symbols whose instrument is not known yet (and of all in the generic format), 0 to 18 */
     uint8_t quantity_scale; /* likewise */
+    bool books;             /* ask the stream for books too, where the format can answer KT_WHAT_BOOK */
 } kt_venue_decoder_options;
 
 /* A decoder with its table of symbols and its scratch memory. KT_ARG names the option that is wrong; KT_SYS: no
@@ -121,7 +130,7 @@ void kt_venue_decode_message(
 void kt_venue_decode_answer(kt_venue_decoder *decoder, const kt_ev_request *request, uint16_t status, kt_text body,
     int64_t receive_time_ns, const kt_venue_sink *sink, kt_venue_answer *out_answer);
 
-/* Where to connect for the trades of all known symbols: `ws_url` is the configured address, with or without the
+/* Where to connect for the trades (and books) of all known symbols: `ws_url` is the configured address, with or without the
  * path (/stream). After connecting nothing has to be sent. KT_FULL: longer than `size`. */
 kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, char *out, size_t size, kt_err *err);
 
