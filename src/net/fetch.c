@@ -40,6 +40,7 @@ struct kt_fetcher {
     kt_loop *loop;
     kt_fetcher_options options;
     char *user_agent;
+    char *ca_file; /* NULL: the system's */
     CURLM *multi;
     kt_timer timer;
     one_fetch *first;
@@ -264,9 +265,11 @@ kt_code kt_fetcher_new(kt_loop *loop, const kt_fetcher_options *options, kt_fetc
     if (options->conn_max == 0)
         fetcher->options.conn_max = KT_FETCH_CONN_MAX_DEFAULT;
     fetcher->user_agent = strdup(options->user_agent != NULL ? options->user_agent : "kontor");
+    bool own = options->ca_file != NULL && options->ca_file[0] != 0;
+    fetcher->ca_file = own ? strdup(options->ca_file) : NULL;
     fetcher->timer = (kt_timer){ on_due, fetcher, 0, 0 };
     fetcher->multi = curl_multi_init();
-    if (fetcher->multi == NULL || fetcher->user_agent == NULL) {
+    if (fetcher->multi == NULL || fetcher->user_agent == NULL || (own && fetcher->ca_file == NULL)) {
         kt_fetcher_free(fetcher);
         return kt_fail(err, KT_SYS, "cannot start libcurl");
     }
@@ -292,6 +295,7 @@ void kt_fetcher_free(kt_fetcher *fetcher)
         socket_forget(fetcher->sockets);
     kt_timer_cancel(fetcher->loop, &fetcher->timer);
     free(fetcher->user_agent);
+    free(fetcher->ca_file);
     free(fetcher);
     curl_global_cleanup();
 }
@@ -351,6 +355,9 @@ static void options_set(one_fetch *fetch, const kt_fetch_spec *spec)
     curl_easy_setopt(easy, CURLOPT_URL, spec->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (fetch->fetcher->ca_file != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, fetch->fetcher->ca_file);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, time_ms);

@@ -3,8 +3,8 @@
  * Bounds    Each request has a time limit and a maximum size of its answer; one fetcher has at most fetch_max requests
  *           open and conn_max connections, which are kept alive and used again. Redirects are not followed: venues'
  *           APIs have none, and one would carry keys elsewhere.
- * TLS       https works through libcurl, with the system's certificates. The program must ignore SIGPIPE, which
- *           OpenSSL's writes may raise.
+ * TLS       https works through libcurl, TLS 1.2 or newer, with names checked against the system's authorities or those
+ *           of ca_file. The program must ignore SIGPIPE, which libcurl's writes may raise.
  */
 #ifndef KT_NET_FETCH_H
 #define KT_NET_FETCH_H
@@ -26,6 +26,7 @@ typedef struct kt_fetcher_options {
     uint32_t fetch_max; /* 0: the default */
     uint32_t conn_max;  /* 0: the default; to all hosts together */
     const char *user_agent;
+    const char *ca_file; /* PEM file of the authorities to trust, copied; NULL or empty: the system's */
 } kt_fetcher_options;
 
 kt_code kt_fetcher_new(kt_loop *loop, const kt_fetcher_options *options, kt_fetcher **out_fetcher, kt_err *err);

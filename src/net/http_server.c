@@ -15,14 +15,14 @@
 #include <unistd.h>
 
 enum {
-    READ_SIZE = 16384,           /* taken from one client in one turn */
-    BODY_READ_SIZE_MAX = 262144, /* the same, while a large body comes */
-    OUT_MARK = 262144,           /* more than this not taken by a client: its further requests wait */
-    CACHED_MAX = 4 << 20,        /* blocks kept by the pool */
-    LINGER_TIME_MS = 1000,       /* for a client to take the last answer before the reset that unread bytes cause */
-    LINGER_SIZE_MAX = 4 << 20,   /* bytes of it read and dropped meanwhile */
-    ACCEPT_PAUSE_MS = 100,       /* after an accept that failed for want of memory or descriptors */
-    MESSAGE_SIZE_MAX = 512,      /* of kt_http_fail */
+    READ_SIZE = KT_STREAM_READ_MIN, /* taken from one client in one turn */
+    BODY_READ_SIZE_MAX = 262144,    /* the same, while a large body comes */
+    OUT_MARK = 262144,              /* more than this not taken by a client: its further requests wait */
+    CACHED_MAX = 4 << 20,           /* blocks kept by the pool */
+    LINGER_TIME_MS = 1000,          /* for a client to take the last answer before the reset that unread bytes cause */
+    LINGER_SIZE_MAX = 4 << 20,      /* bytes of it read and dropped meanwhile */
+    ACCEPT_PAUSE_MS = 100,          /* after an accept that failed for want of memory or descriptors */
+    MESSAGE_SIZE_MAX = 512,         /* of kt_http_fail */
     LISTEN_BACKLOG = 4096,
     NS_PER_MS = 1000000,
     DATE_SIZE = 40,
@@ -57,7 +57,8 @@ typedef struct http_conn {
     bool is_chunked;
     bool head_only; /* HEAD: answer without a body */
     bool keep_alive;
-    bool ended; /* the client has closed its side */
+    bool ended;    /* the client has closed its side */
+    bool greeting; /* TLS: nothing but the handshake has come yet */
 } http_conn;
 
 typedef struct slot {
@@ -135,6 +136,8 @@ static void conn_enter(http_conn *conn, conn_state state)
 
 static void conn_kill(http_conn *conn)
 {
+    conn->server->stats.handshakes_failed += conn->greeting;
+    conn->greeting = false;
     conn_enter(conn, CONN_DEAD);
     kt_loop_flush(conn->server->loop, &conn->flush);
 }
@@ -153,7 +156,7 @@ static int64_t conn_deadline_ns(const http_conn *conn)
         return INT64_MAX;
     else if (conn->state == CONN_BODY)
         time_ms = options->body_time_ms;
-    else if (kt_queue_size(&conn->in) > 0)
+    else if (kt_queue_size(&conn->in) > 0 || conn->greeting)
         time_ms = options->head_time_ms;
     else
         time_ms = options->idle_time_ms;
@@ -504,10 +507,35 @@ static void conn_linger(http_conn *conn)
         conn_kill(conn);
 }
 
+/* The first bytes are there: do they begin TLS? Until then a connection costs no more than a plain one. False: it was
+ * refused. */
+static bool conn_greet(http_conn *conn)
+{
+    kt_http_server *server = conn->server;
+    uint8_t first = KT_TLS_HANDSHAKE;
+
+    if (conn->stream.state != NULL || recv(conn->stream.fd, &first, 1, MSG_PEEK) < 1)
+        return true; /* the read that follows says what it was */
+    if (first != KT_TLS_HANDSHAKE) {
+        server->stats.handshakes_failed++;
+        conn->greeting = false;
+        conn->head_only = false;
+        conn_refuse(conn, 400, "this port speaks TLS: use https:// or wss://");
+        return false;
+    }
+    if (kt_tls_accept(server->options.tls, conn->stream.fd, &conn->stream) == KT_OK)
+        return true;
+    conn_kill(conn);
+    return false;
+}
+
 static void conn_read(http_conn *conn)
 {
     kt_http_server *server = conn->server;
     size_t want = READ_SIZE;
+
+    if (conn->greeting && !conn_greet(conn))
+        return;
     bool fresh = conn->state == CONN_HEAD && kt_queue_size(&conn->in) == 0;
 
     if (conn->state == CONN_BODY && !conn->is_chunked && conn->body_size > READ_SIZE)
@@ -523,6 +551,8 @@ static void conn_read(http_conn *conn)
     if (got > 0 && fresh)
         conn->since_ns = kt_loop_now(server->loop);
     if (got > 0)
+        conn->greeting = false;
+    if (got > 0)
         conn_process(conn);
     else if (got == KT_STREAM_END && kt_queue_size(&conn->out) > 0)
         conn->ended = true;
@@ -534,6 +564,7 @@ static void on_ready(kt_watch *watch, uint32_t ready)
 {
     http_conn *conn = watch->ctx;
 
+    ready = kt_stream_may(&conn->stream, ready);
     if (ready & KT_LOOP_WRITE)
         kt_loop_flush(conn->server->loop, &conn->flush);
     if (!(ready & KT_LOOP_READ))
@@ -582,7 +613,7 @@ static void on_flush(kt_flush *flush)
         return;
     }
     if (sent && conn->state == CONN_LAST) {
-        shutdown(conn->stream.fd, SHUT_WR);
+        kt_stream_shut(&conn->stream);
         conn_enter(conn, CONN_LINGER);
     }
     conn_watch(conn);
@@ -623,6 +654,7 @@ static void conn_new(kt_http_server *server, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     kt_stream_plain(&conn->stream, fd);
     conn->server = server;
+    conn->greeting = server->options.tls != NULL;
     conn->slot = at;
     conn->watch = (kt_watch){ on_ready, conn, fd, KT_LOOP_READ, false };
     conn->flush = (kt_flush){ on_flush, conn, NULL, NULL };

@@ -8,6 +8,8 @@
  *           {"statusCode":400,"error":"Bad Request","message":"..."} and closed; see http_parser.h for the statuses,
  *           and 408 head or body slower than its time limit, 413 body larger than body_max, 503 more than conn_max
  *           clients.
+ * TLS       With `tls` every connection speaks it; what does not begin with a handshake is answered 400 in plain text,
+ *           and a handshake has head_time_ms from the moment of the connection to the first byte of a request.
  * Costs     A client costs nobody else anything: one bounded read per turn each, bounded head, body and answer queue,
  *           time limits on head, body, idling and taking the answer. An idle client holds about 400 bytes and no
  *           buffer.
@@ -19,6 +21,7 @@
 #include "net/http_parser.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 enum {
     KT_HTTP_CONN_MAX_DEFAULT = 20000,
@@ -46,6 +49,7 @@ typedef struct kt_http_server_options {
     uint32_t idle_time_ms;   /* between requests: closed without a word */
     uint32_t write_time_ms;  /* an answer of which the client takes nothing for so long: closed */
     const char *server_name; /* Server header; NULL: none */
+    kt_tls *tls;             /* of kt_tls_server_new, borrowed; NULL: plain text */
     /* The request and all its texts are good until on_request returns. */
     void (*on_request)(void *ctx, kt_http_server *server, uint64_t exchange, const kt_http_request *request);
     void *ctx;
@@ -67,6 +71,7 @@ uint16_t kt_http_server_port(const kt_http_server *server);
 
 typedef struct kt_http_server_stats {
     uint64_t accepted, refused, requests, answered_by_server; /* refused: over conn_max or out of descriptors */
+    uint64_t handshakes_failed;                               /* TLS: spoken wrongly, not at all, or not to an end */
     uint32_t conn_count;
 } kt_http_server_stats;
 

@@ -1,6 +1,7 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,9 +26,19 @@ static ssize_t plain_write(kt_stream *stream, const void *from, size_t size)
     return answer(send(stream->fd, from, size, MSG_NOSIGNAL));
 }
 
-static uint32_t plain_wants(const kt_stream *stream, uint32_t events)
+static uint32_t plain_events(const kt_stream *stream, uint32_t events)
 {
     return events;
+}
+
+static const char *plain_fault(const kt_stream *stream)
+{
+    return strerrordesc_np(errno);
+}
+
+static void plain_shut(kt_stream *stream)
+{
+    shutdown(stream->fd, SHUT_WR);
 }
 
 static void plain_close(kt_stream *stream)
@@ -37,7 +48,8 @@ static void plain_close(kt_stream *stream)
 
 void kt_stream_plain(kt_stream *stream, int fd)
 {
-    static const kt_stream_ops ops = { plain_read, plain_write, plain_wants, plain_close };
+    static const kt_stream_ops ops = { plain_read, plain_write, plain_events, plain_events, plain_fault, plain_shut,
+        plain_close };
 
     *stream = (kt_stream){ &ops, NULL, fd };
 }

@@ -17,6 +17,7 @@
 enum {
     NS_PER_MS = 1000000,
     REQUEST_SIZE_MAX = KT_HTTP_HEAD_MAX,
+    ANSWER_ROOM = KT_HTTP_HEAD_MAX + KT_STREAM_READ_MIN,
     ERROR_SIZE = 256,
     KEY_BYTES = 16,
 };
@@ -35,17 +36,19 @@ struct kt_ws_client {
     char *request;
     uint32_t request_size;
     uint32_t request_sent;
-    char *answer; /* KT_HTTP_HEAD_MAX bytes and a little, while shaking hands */
+    char *answer; /* ANSWER_ROOM bytes, while shaking hands */
     uint32_t answer_size;
     kt_http_scan scan;
     char key[KT_WS_KEY_SIZE + 1];
     char *subprotocol;
-    kt_ws_conn *conn; /* once open */
-    int busy;         /* inside a callback of the user */
-    bool freed;       /* kt_ws_client_free was called there */
-    bool connected;   /* of the socket in `stream` */
-    bool deflate;     /* agreed */
-    char host[KT_URL_HOST_MAX + 8];
+    kt_ws_conn *conn;               /* once open */
+    int busy;                       /* inside a callback of the user */
+    bool freed;                     /* kt_ws_client_free was called there */
+    bool connected;                 /* of the socket in `stream` */
+    bool deflate;                   /* agreed */
+    bool secure;                    /* wss:// */
+    char host[KT_URL_HOST_MAX + 8]; /* with the port, and brackets around IPv6 */
+    char name[KT_URL_HOST_MAX + 1]; /* that the certificate must have */
     char error[ERROR_SIZE];
 };
 
@@ -206,16 +209,24 @@ static void open_up(kt_ws_client *client, const void *rest, size_t rest_size)
     /* Freed meanwhile: the connection was dropped, and its on_close takes the client along. */
 }
 
+static void handshake_ended(kt_ws_client *client, ssize_t result)
+{
+    if (client->secure && result == KT_STREAM_ERROR)
+        attempt_failed(client, "%s: %s", client->host, kt_stream_fault(&client->stream));
+    else
+        attempt_failed(client, "%s: connection ended during the WebSocket handshake", client->host);
+}
+
 static void answer_read(kt_ws_client *client)
 {
     kt_http_response_head head;
     kt_http_error error;
     size_t used = 0;
-    size_t room = KT_HTTP_HEAD_MAX - client->answer_size;
-    ssize_t got = room > 0 ? kt_stream_read(&client->stream, client->answer + client->answer_size, room) : 0;
+    size_t room = ANSWER_ROOM - client->answer_size; /* a head of more than KT_HTTP_HEAD_MAX has been refused */
+    ssize_t got = kt_stream_read(&client->stream, client->answer + client->answer_size, room);
 
     if (got < 0) {
-        attempt_failed(client, "%s: connection ended during the WebSocket handshake", client->host);
+        handshake_ended(client, got);
         return;
     }
     client->answer_size += (uint32_t)got;
@@ -241,7 +252,7 @@ static void request_write(kt_ws_client *client)
     ssize_t put = kt_stream_write(&client->stream, client->request + client->request_sent, left);
 
     if (put < 0) {
-        attempt_failed(client, "%s: connection ended during the WebSocket handshake", client->host);
+        handshake_ended(client, put);
         return;
     }
     client->request_sent += (uint32_t)put;
@@ -296,6 +307,11 @@ static void on_ready(kt_watch *watch, uint32_t ready)
             return;
         }
         client->connected = true;
+        if (client->secure &&
+            kt_tls_connect(client->options.tls, watch->fd, kt_text_of(client->name), &client->stream) != KT_OK) {
+            attempt_failed(client, "%s: no memory for TLS", client->host);
+            return;
+        }
     }
     if (client->request_sent < client->request_size)
         request_write(client);
@@ -368,8 +384,11 @@ kt_code kt_ws_connect(kt_loop *loop, const kt_ws_client_options *options, kt_ws_
 
     if (code != KT_OK)
         return code;
-    if (url.scheme != KT_URL_WS)
-        return kt_fail(err, KT_ARG, "URL '%.100s': a WebSocket needs ws:// (wss:// is not spoken yet)", options->url);
+    if (url.scheme != KT_URL_WS && url.scheme != KT_URL_WSS)
+        return kt_fail(err, KT_ARG, "URL '%.100s': a WebSocket needs ws:// or wss://", options->url);
+    if (url.scheme == KT_URL_WSS && options->tls == NULL)
+        return kt_fail(
+            err, KT_ARG, "URL '%.100s': wss:// needs authorities to trust, and none were given", options->url);
     client = calloc(1, sizeof *client);
     if (client == NULL)
         return kt_fail(err, KT_SYS, "no memory for a WebSocket client");
@@ -390,8 +409,10 @@ kt_code kt_ws_connect(kt_loop *loop, const kt_ws_client_options *options, kt_ws_
     client->flush = (kt_flush){ on_flush, client, NULL, NULL };
     client->timer = (kt_timer){ on_connect_time_over, client, 0, 0 };
     client->request = malloc(REQUEST_SIZE_MAX);
-    client->answer = malloc(KT_HTTP_HEAD_MAX);
+    client->answer = malloc(ANSWER_ROOM);
     client->subprotocol = options->subprotocol != NULL ? strdup(options->subprotocol) : NULL;
+    client->secure = url.scheme == KT_URL_WSS;
+    memcpy(client->name, url.host.s, url.host.n); /* kt_url_parse allows KT_URL_HOST_MAX bytes */
     snprintf(
         client->host, sizeof client->host, url.host_is_ipv6 ? "[%.*s]:%u" : "%.*s:%u", KT_TEXT_ARG(url.host), url.port);
     if (client->request == NULL || client->answer == NULL ||

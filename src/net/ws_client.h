@@ -1,13 +1,15 @@
 /* net/ws_client.h - outgoing WebSocket connections.
  *
  * Steps     resolve the name (on a thread of its own, so a slow name server stops nobody; numeric addresses at once),
- *           connect to its addresses in order, send the handshake, check the answer and its Sec-WebSocket-Accept.
+ *           connect to its addresses in order, with wss:// agree on TLS and check the certificate, send the handshake,
+ *           check the answer and its Sec-WebSocket-Accept.
  *           connect_time_ms covers all of it. Reconnecting is the caller's: only it knows how long to wait.
  */
 #ifndef KT_NET_WS_CLIENT_H
 #define KT_NET_WS_CLIENT_H
 
 #include "net/http_parser.h"
+#include "net/tls.h"
 #include "net/ws_conn.h"
 
 enum { KT_WS_CONNECT_TIME_DEFAULT_MS = 10000 };
@@ -15,7 +17,8 @@ enum { KT_WS_CONNECT_TIME_DEFAULT_MS = 10000 };
 typedef struct kt_ws_client kt_ws_client;
 
 typedef struct kt_ws_client_options {
-    const char *url;             /* ws://host[:port]/path?query */
+    const char *url;             /* ws://host[:port]/path?query, or wss:// */
+    kt_tls *tls;                 /* of kt_tls_client_new, for wss://; borrowed until on_open or on_close */
     const char *subprotocol;     /* offered; NULL: none. A server that picks another is refused */
     const kt_http_field *fields; /* further request headers, copied */
     uint32_t field_count;
@@ -37,7 +40,8 @@ typedef struct kt_ws_client_options {
     void *ctx;
 } kt_ws_client_options;
 
-/* Begin to connect. KT_SYNTAX: not a URL. KT_ARG: a scheme other than ws, or CR or LF in a header. Everything later
+/* Begin to connect. KT_SYNTAX: not a URL. KT_ARG: a scheme other than ws and wss, wss
+ * without `tls`, or CR or LF in a header. Everything later
  * comes through on_close. */
 kt_code kt_ws_connect(kt_loop *loop, const kt_ws_client_options *options, kt_ws_client **out_client, kt_err *err);
 

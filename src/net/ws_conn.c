@@ -2,7 +2,6 @@
 
 #include "base/assert.h"
 #include "net/resolve.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -425,7 +424,7 @@ static void conn_ended(kt_ws_conn *conn, ssize_t got)
     kt_text reason = KT_TEXT("connection ended without a close frame");
 
     if (got == KT_STREAM_ERROR)
-        reason = kt_text_of(strerrordesc_np(errno));
+        reason = kt_text_of(kt_stream_fault(&conn->stream));
     conn_die(conn, KT_WS_CLOSE_ABNORMAL, reason);
 }
 
@@ -444,6 +443,7 @@ static void on_ready(kt_watch *watch, uint32_t ready)
     kt_ws_setup *setup = conn->setup;
     ssize_t got = KT_STREAM_AGAIN;
 
+    ready = kt_stream_may(&conn->stream, ready);
     if ((ready & KT_LOOP_WRITE) && conn->blocked) {
         conn->blocked = false;
         kt_loop_flush(setup->loop, &conn->flush);
@@ -505,7 +505,7 @@ static void on_flush(kt_flush *flush)
     if (conn->state != CONN_DEAD)
         conn_write(conn);
     if (conn->state == CONN_ENDING && kt_queue_size(&conn->out) == 0) {
-        shutdown(conn->stream.fd, SHUT_WR);
+        kt_stream_shut(&conn->stream);
         conn->state = CONN_LINGER;
         /* RFC 6455 7.1.1: the server closes first, so that the waiting state of TCP is its own. When the peer's close
          * frame
