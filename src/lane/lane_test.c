@@ -146,26 +146,129 @@ static void a_difference_is_a_divergence_event_and_parks(void **state)
     assert_int_equal(events, 1);
 }
 
-static void outputs_of_changed_logic_stand_and_are_not_compared(void **state)
+/* The input of a tick by hand, and its first output as the counter will make it, as the row changes it. */
+static void every_field_of_an_output_that_stands_is_compared(void **state)
+{
+    static const struct {
+        const char *field;
+        int64_t time;
+        int cause, kind, cut, flip, more, less;
+        const char *subject;
+    } rows[] = {
+        { "none" },
+        { "time", .time = 1 },
+        { "cause", .cause = -1 },
+        { "kind", .kind = KT_EV_ALERT - KT_EV_FEED_STATS },
+        { "subject", .subject = "stats.sim.other" },
+        { "payload", .flip = 1 },
+        { "its size", .cut = 8 },
+        { "one more than was made", .more = 1 },
+        { "one less, and another input", .less = 1 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_script script;
+        kt_lane *lane = NULL;
+        kt_err err = { 0 };
+        bool park = false;
+        char id[32];
+        uint32_t size;
+        kt_rec rec;
+        uint8_t payload[1024];
+        kt_script_open(&script, &(kt_script_options){ .services = services });
+        kt_test_tick(&script, 999, 1); /* declares the subjects */
+        kt_lane *own = script.lane;
+        kt_ev_tick tick = kt_test_tick_of(2, id);
+        script.now_ns = 1000;
+        assert_int_equal(kt_event_encode(KT_EV_TICK, &tick, own->scratch, own->scratch_size, &size), KT_OK);
+        assert_int_equal(
+            kt_lane_append(own, KT_EV_TICK, KT_REC_INPUT, KT_TEXT("feed.sim.BTC"), 0, own->scratch, size, &rec), KT_OK);
+        own->live = false; /* applied, but not written */
+        kt_lane_apply(own, &rec, KT_TEXT("feed.sim.BTC"), own->scratch, size);
+        assert_int_equal(own->made.count, 1);
+        const kt_made *made = &own->made.items[0];
+        kt_rec_head head = { .kind = (uint16_t)(made->kind + rows[i].kind),
+            .flags = KT_REC_OUTPUT,
+            .time_ns = made->time_ns + rows[i].time,
+            .cause = rec.seq + (uint64_t)(int64_t)rows[i].cause };
+        const char *subject = rows[i].subject != NULL ? rows[i].subject : "stats.sim.count";
+        assert_int_equal(kt_log_subject(own->log, kt_text_of(subject), 0, &head.subject, NULL), KT_OK);
+        memcpy(payload, made->payload, made->size);
+        payload[made->size / 2] ^= (uint8_t)rows[i].flip;
+        for (int n = 0; n < 1 + rows[i].more - rows[i].less; n++)
+            assert_int_equal(kt_log_append(own->log, &head, payload, made->size - (uint32_t)rows[i].cut, NULL), KT_OK);
+        own->live = true;
+        if (rows[i].less != 0) {
+            kt_lane_begin(own, rec.seq);
+            kt_test_tick(&script, 1001, 3);
+        }
+        kt_code code = reopen(&script, 0, &lane, &park, &err);
+        if (code != (i == 0 ? KT_OK : KT_CORRUPT) || park != (i != 0))
+            fail_msg("%s: %s", rows[i].field, kt_code_text(code));
+        kt_lane_close(lane, false);
+    }
+}
+
+static void outputs_of_changed_logic_or_configuration_stand_and_are_not_compared(void **state)
+{
+    for (uint32_t logic = 0; logic < 2; logic++) {
+        kt_script script;
+        kt_err err = { 0 };
+        bool park = false;
+        kt_script_open(&script, &(kt_script_options){ .services = services });
+        kt_lane_options options = script.lane->options;
+        for (int i = 0; i < 5; i++)
+            kt_test_tick(&script, 1000 + i, (uint64_t)i);
+        kt_test_mood_now.add = 5;
+        options.logic = logic;
+        options.config_text = logic == 0 ? KT_TEXT("another: 1") : options.config_text;
+        for (int again = 0; again < 2; again++) {
+            kt_lane_close(script.lane, false);
+            if (kt_lane_open(&options, &script.lane, &park, &err) != KT_OK)
+                fail_msg("%s", err.msg);
+            assert_int_equal(kt_lane_count(script.lane)->uncompared, 6);
+            assert_int_equal(kt_lane_count(script.lane)->compared, again == 0 ? 0 : 2); /* from its start on */
+            assert_int_equal(kt_script_each(&script, "stats.>", NULL, NULL), again == 0 ? 6 : 8);
+            if (again == 0)
+                kt_test_tick(&script, 2000, 9); /* made by the new logic */
+        }
+        kt_script_close(&script);
+        kt_test_mood_now.add = 0;
+    }
+}
+
+typedef struct key_set {
+    uint64_t keys[64];
+    uint32_t count;
+} key_set;
+
+static void see_key(void *ctx, const kt_event *event)
+{
+    key_set *all = ctx;
+    kt_ev_feed_stats stats;
+
+    assert_int_equal(kt_event_decode(KT_EV_FEED_STATS, event->payload, event->size, &stats), KT_OK);
+    for (uint32_t i = 0; i < all->count; i++)
+        assert_true(all->keys[i] != stats.reordered);
+    all->keys[all->count++] = stats.reordered;
+}
+
+static void keys_are_given_out_once_across_logics_that_take_fewer(void **state)
 {
     kt_script script;
-    kt_lane *lane = NULL;
-    kt_err err = { 0 };
-    bool park = false;
+    key_set all = { 0 };
 
+    kt_test_mood_now.random = true;
     kt_script_open(&script, &(kt_script_options){ .services = services });
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 10; i++)
         kt_test_tick(&script, 1000 + i, (uint64_t)i);
-    kt_test_mood_now.add = 5;
-    assert_int_equal(reopen(&script, 1, &lane, &park, &err), KT_OK);
-    script.lane = lane;
-    assert_int_equal(kt_lane_count(lane)->uncompared, 6);
-    assert_int_equal(kt_script_each(&script, "stats.>", NULL, NULL), 6);
-    kt_test_tick(&script, 2000, 9); /* made by the new logic */
+    kt_test_mood_now.random = false; /* what has taken keys takes none when it is applied again */
     script.options.logic = 1;
-    kt_script_restart(&script, false); /* which is compared from its start on, the older is not */
-    assert_int_equal(kt_lane_count(script.lane)->uncompared, 6);
-    assert_int_equal(kt_lane_count(script.lane)->compared, 2);
+    kt_script_restart(&script, false);
+    kt_test_mood_now.random = true;
+    for (int i = 0; i < 10; i++)
+        kt_test_tick(&script, 2000 + i, (uint64_t)i);
+    assert_int_equal(kt_script_each(&script, "stats.>", see_key, &all), 13 + 13);
     kt_script_close(&script);
 }
 
@@ -873,7 +976,9 @@ int main(void)
         cmocka_unit_test_setup(recovery_compares_what_stands_and_writes_nothing_twice, setup),
         cmocka_unit_test_setup(recovery_writes_the_missing_outputs, setup),
         cmocka_unit_test_setup(a_difference_is_a_divergence_event_and_parks, setup),
-        cmocka_unit_test_setup(outputs_of_changed_logic_stand_and_are_not_compared, setup),
+        cmocka_unit_test_setup(every_field_of_an_output_that_stands_is_compared, setup),
+        cmocka_unit_test_setup(outputs_of_changed_logic_or_configuration_stand_and_are_not_compared, setup),
+        cmocka_unit_test_setup(keys_are_given_out_once_across_logics_that_take_fewer, setup),
         cmocka_unit_test_setup(timers_are_inputs_in_the_order_they_are_due, setup),
         cmocka_unit_test_setup(answers_carry_their_correlation, setup),
         cmocka_unit_test_setup(random_numbers_and_keys_are_the_same_when_applied_again, setup),

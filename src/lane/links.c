@@ -54,7 +54,7 @@ kt_code kt_control_receive(int fd, kt_control_message *message, int *out_fd)
     if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
         head->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(out_fd, CMSG_DATA(head), sizeof *out_fd);
-    if (size == (ssize_t)sizeof *message)
+    if (size == (ssize_t)sizeof *message && (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
         return KT_OK;
     if (*out_fd >= 0)
         close(*out_fd);

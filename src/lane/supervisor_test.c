@@ -37,6 +37,7 @@ typedef struct shared {
     _Atomic uint64_t diverge;      /* added to each count: a logic change without a new version */
     _Atomic uint64_t ask;          /* 1: lane keep asks count.read, 2: count.wait */
     _Atomic uint64_t asked;
+    _Atomic uint64_t meddle; /* 1: lane keep writes to the page of lane market, once */
     _Atomic uint64_t answered[KT_CODE_COUNT];
     _Atomic uint64_t applied[2];
     _Atomic uint64_t turns[2];
@@ -133,6 +134,10 @@ static void asker_turn(void *state)
     atomic_fetch_add(&world->turns[KEEP], 1);
     kt_test_counting *counting = kt_lane_service_state(self->lane, "counter");
     atomic_store(&world->applied[KEEP], counting->count);
+    if (atomic_load(&world->meddle) == 1) {
+        atomic_store(&world->meddle, 2);
+        atomic_store(&kt_board_page_of(kt_lane_board(self->lane), MARKET)->restarts, 99);
+    }
     if (atomic_load(&world->ask) == 0 || self->waits)
         return;
     spec.action = kt_text_of(actions[atomic_load(&world->ask)]);
@@ -182,6 +187,7 @@ static int run_lane(const kt_lane_links *links, void *ctx)
         .links = links,
         .segment_size = 1 << 16 };
 
+    signal(SIGSEGV, SIG_DFL); /* cmocka's own handler would go on with the tests */
     if (atomic_load(&world->not_signalled))
         prctl(PR_SET_PDEATHSIG, 0);
     kt_test_mood_now.die_at = atomic_load(&world->die_at[index]);
@@ -191,8 +197,16 @@ static int run_lane(const kt_lane_links *links, void *ctx)
     return kt_lane_main(&options, NULL, NULL);
 }
 
+/* What the supervisor has said of back-off: milliseconds, in order. */
+static char backoffs[256];
+
 static void diag(void *ctx, kt_level level, const char *line)
 {
+    const char *at = strstr(line, "starts again in ");
+    size_t n = strlen(backoffs);
+
+    if (at != NULL)
+        snprintf(backoffs + n, sizeof backoffs - n, "%d ", atoi(at + strlen("starts again in ")));
     if (getenv("KONTOR_TEST_DIAG") != NULL)
         fprintf(stderr, "# %s\n", line);
 }
@@ -205,6 +219,7 @@ static void house_open(house *self, uint32_t lane_count)
         world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     memset(world, 0, sizeof *world);
     memset(self, 0, sizeof *self);
+    backoffs[0] = 0;
     snprintf(self->dir, sizeof self->dir, "%s", kt_test_dir());
     self->lanes[MARKET] = (kt_supervisor_lane){ .name = "market", .run = run_lane, .ctx = self };
     self->lanes[KEEP] = (kt_supervisor_lane){ .name = "keep", .run = run_lane, .ctx = self };
@@ -216,6 +231,12 @@ static void house_open(house *self, uint32_t lane_count)
         .diag = diag };
     if (kt_supervisor_open(&self->options, &self->supervisor, &err) != KT_OK)
         fail_msg("%s", err.msg);
+}
+
+/* Of a running supervisor, whose first member they are. */
+static kt_supervisor_options *options_of(const house *self)
+{
+    return (kt_supervisor_options *)self->supervisor;
 }
 
 static kt_board_page *page(const house *self, uint32_t lane)
@@ -424,6 +445,93 @@ static void deaths_with_progress_never_park(void **state)
     assert_int_equal(read_log(&self, "house").alerts, 0);
 }
 
+static void a_lane_that_was_live_for_long_with_nothing_to_do_starts_to_count_anew(void **state)
+{
+    house self;
+
+    house_open(&self, 1);
+    options_of(&self)->settled_ns = 1;
+    for (uint32_t i = 1; i <= KT_DEATHS_TO_PARK + 2; i++) {
+        TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE));
+        kill_lane(&self, MARKET);
+        TURN_UNTIL(&self, atomic_load(&page(&self, MARKET)->restarts) == i);
+    }
+    assert_false(is_state(&self, MARKET, KT_BOARD_PARKED));
+    house_stop(&self);
+    assert_int_equal(KT_SETTLED_NS, INT64_C(60000000000));
+}
+
+static void back_off_doubles_up_to_its_bound_and_is_waited_for(void **state)
+{
+    house self;
+
+    house_open(&self, 2);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
+    options_of(&self)->backoff_max_ns = 3000000;
+    atomic_store(&world->crash_start, 1);
+    kill_lane(&self, KEEP);
+    TURN_UNTIL(&self, is_state(&self, KEEP, KT_BOARD_PARKED));
+    assert_string_equal(backoffs, "1 2 3 3 ");
+    options_of(&self)->backoff_first_ns = options_of(&self)->backoff_max_ns = INT64_C(3600000000000);
+    kill_lane(&self, MARKET);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_WAITING));
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(kt_supervisor_turn(self.supervisor, 1000000, NULL), KT_OK);
+    assert_int_equal(atomic_load(&page(&self, MARKET)->restarts), 0);
+    house_stop(&self);
+    assert_int_equal(read_log(&self, "house").states[KT_LANE_RUNNING], 2);
+}
+
+static void lanes_leave_signals_of_the_terminal_to_their_supervisor(void **state)
+{
+    house self;
+
+    house_open(&self, 1);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE));
+    kill(atomic_load(&page(&self, MARKET)->pid), SIGTERM);
+    kill(atomic_load(&page(&self, MARKET)->pid), SIGINT);
+    tick_to(&self, 10);
+    TURN_UNTIL(&self, atomic_load(&world->applied[MARKET]) == 10);
+    house_stop(&self);
+    tally said = read_log(&self, "house");
+    assert_int_equal(said.states[KT_LANE_DIED], 0);
+    assert_int_equal(said.states[KT_LANE_STOPPED], 1);
+}
+
+static void a_lane_can_not_write_to_the_page_of_another(void **state)
+{
+    house self;
+
+    house_open(&self, 2);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
+    atomic_store(&world->meddle, 1);
+    ring_lane(&self, KEEP);
+    TURN_UNTIL(&self, atomic_load(&world->meddle) == 2);
+    TURN_UNTIL(
+        &self, atomic_load(&page(&self, KEEP)->restarts) == 1 || atomic_load(&page(&self, MARKET)->restarts) != 0);
+    assert_int_equal(atomic_load(&page(&self, MARKET)->restarts), 0);
+    house_stop(&self);
+}
+
+static void a_name_is_given_to_one_lane(void **state)
+{
+    static const char *const names[][2] = { { "market", "market" }, { "market", "house" } };
+    house self;
+
+    house_open(&self, 1);
+    house_stop(&self);
+    for (size_t i = 0; i < KT_COUNT(names); i++) {
+        kt_err err = { 0 };
+        self.lanes[MARKET].name = names[i][0];
+        self.lanes[KEEP].name = names[i][1];
+        self.options.lane_count = 2;
+        assert_int_equal(kt_supervisor_open(&self.options, &self.supervisor, &err), KT_ARG);
+        assert_non_null(strstr(err.msg, names[i][1]));
+    }
+    self.options.lane_count = 0;
+    assert_int_equal(kt_supervisor_open(&self.options, &self.supervisor, NULL), KT_LIMIT);
+}
+
 static void a_market_message_that_killed_three_times_is_set_aside_with_an_event(void **state)
 {
     house self;
@@ -537,6 +645,7 @@ static void a_lane_that_finds_no_room_waits_until_there_is_some(void **state)
     assert_true(said.states[KT_LANE_WAITING] > KT_DEATHS_TO_PARK);
     assert_int_equal(said.alerts, 1);
     assert_non_null(strstr(said.alert, "waits for room"));
+    assert_non_null(strstr(backoffs, "1 2 4 8 8 8 "));
     assert_int_equal(read_log(&self, "market").inputs, applied + 100);
 }
 
@@ -774,11 +883,34 @@ static void a_lane_that_does_not_stop_is_killed_after_a_bounded_time(void **stat
     house_open(&self, 2);
     TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
     kill(atomic_load(&page(&self, KEEP)->pid), SIGSTOP);
-    ((kt_supervisor_options *)self.supervisor)->stop_wait_ns = 200000000; /* options are its first member */
+    options_of(&self)->stop_wait_ns = 200000000;
     house_stop(&self);
     tally said = read_log(&self, "house");
     assert_int_equal(said.states[KT_LANE_STOPPED], 1);
     assert_int_equal(said.states[KT_LANE_DIED], 1);
+}
+
+static void a_second_signal_kills_what_has_not_stopped(void **state)
+{
+    house self;
+    int32_t told[3];
+    int fd, status;
+
+    house_open(&self, 2);
+    house_stop(&self);
+    self.options.stop_wait_ns = INT64_C(3600000000000);
+    atomic_store(&world->turns[MARKET], 0);
+    pid_t pid = fork_supervisor(&self, 5000, &fd);
+    assert_int_equal(read(fd, told, sizeof told), sizeof told);
+    assert_true(KT_TEST_WAIT(atomic_load(&world->turns[MARKET]) > 0, WAIT_S));
+    kill(told[1 + KEEP], SIGSTOP);
+    kill(pid, SIGTERM);
+    assert_true(KT_TEST_WAIT(gone(told[1 + MARKET]), WAIT_S)); /* the first has been read */
+    kill(pid, SIGTERM);
+    assert_true(KT_TEST_WAIT(gone(told[1 + KEEP]), WAIT_S));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == KT_TIMEOUT);
+    close(fd);
 }
 
 static void a_stopped_lane_costs_the_others_nothing(void **state)
@@ -876,6 +1008,11 @@ int main(void)
         cmocka_unit_test(divergence_is_an_event_and_parks_the_lane),
         cmocka_unit_test(five_deaths_in_a_row_without_progress_park_with_event_and_alert),
         cmocka_unit_test(deaths_with_progress_never_park),
+        cmocka_unit_test(a_lane_that_was_live_for_long_with_nothing_to_do_starts_to_count_anew),
+        cmocka_unit_test(back_off_doubles_up_to_its_bound_and_is_waited_for),
+        cmocka_unit_test(lanes_leave_signals_of_the_terminal_to_their_supervisor),
+        cmocka_unit_test(a_lane_can_not_write_to_the_page_of_another),
+        cmocka_unit_test(a_name_is_given_to_one_lane),
         cmocka_unit_test(a_market_message_that_killed_three_times_is_set_aside_with_an_event),
         cmocka_unit_test(a_foreign_record_that_killed_three_times_is_set_aside),
         cmocka_unit_test(a_raw_message_that_killed_the_decoder_three_times_is_set_aside_by_its_hash),
@@ -889,6 +1026,7 @@ int main(void)
         cmocka_unit_test(a_new_supervisor_waits_for_the_locks_of_dying_lanes),
         cmocka_unit_test(sigterm_stops_all_lanes_and_their_logs_are_clean),
         cmocka_unit_test(a_lane_that_does_not_stop_is_killed_after_a_bounded_time),
+        cmocka_unit_test(a_second_signal_kills_what_has_not_stopped),
         cmocka_unit_test(a_stopped_lane_costs_the_others_nothing),
         cmocka_unit_test(a_call_goes_over_the_ring_and_is_answered),
         cmocka_unit_test(open_calls_end_unknown_when_the_other_side_restarts),
