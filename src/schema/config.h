@@ -36,7 +36,8 @@
 
 enum {
     KT_CONFIG_VENUE_MAX = 16,
-    KT_CONFIG_SYMBOL_MAX = 1024, /* of one venue */
+    KT_CONFIG_VENUE_DERIVED_MAX = 2, /* of these, made by keys of their own: `venue` and `market` */
+    KT_CONFIG_SYMBOL_MAX = 1024,     /* of one venue */
     KT_CONFIG_COMPOSITE_MAX = 64,
     KT_CONFIG_MEMBER_MAX = 16,   /* of one composite */
     KT_CONFIG_TICKER_MAX = 1024, /* compat.tickers */
@@ -69,6 +70,14 @@ enum {
     K(U32, edge_client_buffer_bytes, "edge.client_buffer_bytes", "", "", 65536, 1 << 30, "1048576",                    \
         "bytes that may wait for one client", "what waits for clients now would not fit")                              \
     K(U32, edge_client_max, "edge.client_max", "", "", 1, 100000, "10000", "clients at a time", "")                    \
+    K(TEXT, edge_tls_certificate, "edge.tls_certificate", "", "", 0, 1000, "",                                         \
+        "PEM file, the certificate and those up to its authority, read anew when it changes; empty: plain text",       \
+        "the port speaks TLS or plain text")                                                                           \
+    K(TEXT, edge_tls_key, "edge.tls_key", "", "", 0, 1000, "", "PEM file of its key, without a password",              \
+        "the port speaks TLS or plain text")                                                                           \
+    K(TEXT, net_ca_file, "net.ca_file", "", "", 0, 1000, "",                                                           \
+        "PEM file of the authorities that venues' certificates must come from; empty: the system's",                   \
+        "venues are connected by it")                                                                                  \
     K(U64, log_segment_bytes, "log.segment_bytes", "", "", 1 << 21, 1ULL << 31, "67108864",                            \
         "bytes of one segment file of a log; an eighth of it must hold a venue's longest answer",                      \
         "segments that are being written have this size")                                                              \
@@ -83,6 +92,11 @@ enum {
     K(TEXT, market_ws_url, "market.ws_url", "", "MARKET_WS_URL", 0, 1000, "",                                          \
         "stream of a venue `market` in the generic format; needs market.rest_url", "its venue is in use")              \
     K(TEXT, market_rest_url, "market.rest_url", "", "MARKET_REST_URL", 0, 1000, "", "its reliable source of trades",   \
+        "its venue is in use")                                                                                         \
+    K(TEXT, venue, "venue", "", "", 0, 32, "",                                                                         \
+        "one more venue, by its format's name and at its public addresses: binance; needs symbols",                    \
+        "its venue is in use")                                                                                         \
+    K(WORDS, symbols, "symbols", "", "", 0, 1024, "", "what to gather from `venue`, such as BTC/USDT,ETH/USDT",        \
         "its venue is in use")                                                                                         \
     K(U32, gather_backoff_min_ms, "gather.backoff_min_ms", "", "", 1, 60000, "100",                                    \
         "ms until the first reconnect; doubles, with jitter", "")                                                      \
@@ -156,7 +170,7 @@ typedef struct kt_config {
     KT_CONFIG_TYPE_##type member;
     KT_CONFIG_MAP(KT_CONFIG_MEMBER)
 #undef KT_CONFIG_MEMBER
-    const kt_config_venue *venues; /* in the order of the file; `market` of market.ws_url is the last */
+    const kt_config_venue *venues; /* in the order of the file; then those of `venue` and of market.ws_url */
     uint32_t venue_count;
     const kt_config_composite *composites;
     uint32_t composite_count;

@@ -151,12 +151,87 @@ static kt_code check_tickers(const kt_config *config, kt_err *err)
     return KT_OK;
 }
 
-/* market.ws_url and market.rest_url are one more venue. */
-static kt_code add_market(kt_config *config, kt_err *err)
+/* Where a format's own venue is; NULL: there is none. */
+static const struct {
+    const char *ws_url, *rest_url;
+} public_addresses[KT_CONFIG_FORMAT_COUNT] = {
+    [KT_CONFIG_BINANCE] = { "wss://stream.binance.com:9443", "https://api.binance.com" },
+};
+
+static kt_code take_public_addresses(kt_config *config, kt_err *err)
 {
     kt_config_venue *venues = (kt_config_venue *)config->venues;
 
-    config->private->listed_venue_count = config->venue_count;
+    for (uint32_t i = 0; i < config->venue_count; i++) {
+        if (venues[i].ws_url[0] != '\0')
+            continue;
+        if (public_addresses[venues[i].format].ws_url == NULL)
+            return kt_fail(err, KT_NOENT, "venues[%u] %.32s: ws_url: the format %s has no public address", i,
+                venues[i].name, kt_config_format_names[venues[i].format]);
+        venues[i].ws_url = public_addresses[venues[i].format].ws_url;
+        if (venues[i].rest_url[0] == '\0')
+            venues[i].rest_url = public_addresses[venues[i].format].rest_url;
+    }
+    return KT_OK;
+}
+
+/* One more venue behind those of the list, its other parts as they are without being told. */
+static kt_code add_venue(kt_config *config, const kt_config_venue *from, kt_err *err)
+{
+    kt_config_venue *venues = (kt_config_venue *)config->venues; /* read_objects left room */
+
+    if (venues == NULL)
+        venues = kt_config_take(config, KT_CONFIG_VENUE_DERIVED_MAX * sizeof *venues);
+    if (venues == NULL)
+        return kt_config_no_memory(err);
+    config->venues = venues;
+    kt_config_venue *added = &venues[config->venue_count];
+    for (uint32_t i = 0; i < KT_COUNT(kt_config_venue_parts); i++) {
+        const kt_value_spec *part = &kt_config_venue_parts[i];
+        kt_code code = part->fallback == NULL ? KT_OK
+                                              : kt_config_set_value(config, part, kt_text_of(part->fallback),
+                                                    (uint8_t *)added + part->at, from->name, err);
+
+        if (code != KT_OK)
+            return code;
+    }
+    added->name = from->name;
+    added->format = from->format;
+    added->ws_url = from->ws_url;
+    added->rest_url = from->rest_url;
+    added->symbols = from->symbols;
+    config->venue_count++;
+    return KT_OK;
+}
+
+/* `venue` and `symbols` are one more venue. */
+static kt_code add_public(kt_config *config, kt_err *err)
+{
+    uint32_t format = 0;
+
+    if (config->venue[0] == '\0' && config->symbols.count == 0)
+        return KT_OK;
+    if (config->venue[0] == '\0')
+        return kt_fail(
+            err, KT_NOENT, "%s: symbols are given, but venue is not; both are needed", WHERE(config, symbols));
+    while (format < KT_CONFIG_FORMAT_COUNT &&
+           (public_addresses[format].ws_url == NULL || strcmp(kt_config_format_names[format], config->venue) != 0))
+        format++;
+    if (format == KT_CONFIG_FORMAT_COUNT)
+        return kt_fail(
+            err, KT_RANGE, "%s: venue: '%s' is not known; allowed is binance", WHERE(config, venue), config->venue);
+    return add_venue(config,
+        &(kt_config_venue){ .name = config->venue,
+            .format = (kt_config_format)format,
+            .ws_url = "",
+            .rest_url = "",
+            .symbols = config->symbols },
+        err);
+}
+
+/* market.ws_url and market.rest_url are one more venue. */
+static kt_code add_market(kt_config *config, kt_err *err)
+{
     if (config->market_ws_url[0] == '\0' && config->market_rest_url[0] == '\0')
         return KT_OK;
     if (config->market_ws_url[0] == '\0')
@@ -165,26 +240,23 @@ static kt_code add_market(kt_config *config, kt_err *err)
     if (config->market_rest_url[0] == '\0')
         return kt_fail(err, KT_NOENT, "%s: market.ws_url is given, but market.rest_url is not; both are needed",
             WHERE(config, market_ws_url));
-    if (venues == NULL)
-        venues = kt_config_take(config, sizeof *venues);
-    if (venues == NULL)
-        return kt_config_no_memory(err);
-    config->venues = venues; /* read_objects left room for one more */
-    for (uint32_t i = 0; i < KT_COUNT(kt_config_venue_parts); i++) {
-        const kt_value_spec *part = &kt_config_venue_parts[i];
-        kt_code code = part->fallback == NULL ? KT_OK
-                                              : kt_config_set_value(config, part, kt_text_of(part->fallback),
-                                                    (uint8_t *)&venues[config->venue_count] + part->at, "market", err);
+    return add_venue(config,
+        &(kt_config_venue){ .name = "market",
+            .format = KT_CONFIG_GENERIC,
+            .ws_url = config->market_ws_url,
+            .rest_url = config->market_rest_url },
+        err);
+}
 
-        if (code != KT_OK)
-            return code;
-    }
-    venues[config->venue_count].name = "market";
-    venues[config->venue_count].format = KT_CONFIG_GENERIC;
-    venues[config->venue_count].ws_url = config->market_ws_url;
-    venues[config->venue_count].rest_url = config->market_rest_url;
-    config->venue_count++;
-    return KT_OK;
+static kt_code check_tls(const kt_config *config, kt_err *err)
+{
+    bool certificate = config->edge_tls_certificate[0] != '\0', key = config->edge_tls_key[0] != '\0';
+
+    if (certificate == key)
+        return KT_OK;
+    return kt_fail(err, KT_NOENT, "%s: %s is given, but %s is not; both are needed",
+        certificate ? WHERE(config, edge_tls_certificate) : WHERE(config, edge_tls_key),
+        certificate ? "edge.tls_certificate" : "edge.tls_key", certificate ? "edge.tls_key" : "edge.tls_certificate");
 }
 
 static void add_window(kt_config *config, int64_t ns)
@@ -279,7 +351,14 @@ kt_code kt_config_finish(kt_config *config, kt_err *err)
     if (code == KT_OK)
         code = check_host(config, err);
     if (code == KT_OK)
+        code = check_tls(config, err);
+    config->private->listed_venue_count = config->venue_count;
+    if (code == KT_OK)
+        code = add_public(config, err);
+    if (code == KT_OK)
         code = add_market(config, err);
+    if (code == KT_OK)
+        code = take_public_addresses(config, err);
     for (uint32_t i = 0; code == KT_OK && i < config->venue_count; i++)
         code = check_venue(config, i, err);
     if (code == KT_OK)

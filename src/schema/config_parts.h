@@ -110,7 +110,7 @@ typedef union kt_config_value {
 
 typedef struct kt_config_private {
     kt_config_block *blocks;
-    uint32_t listed_venue_count; /* without the one that market.ws_url makes */
+    uint32_t listed_venue_count; /* without those that keys of their own make */
     kt_config_origin_of origins[KT_CONFIG_KEY_COUNT];
     /* Of keys that may change: what holds without settings, taken when the first comes, and the settings. */
     bool settled;

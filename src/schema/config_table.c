@@ -26,7 +26,8 @@ const kt_key_spec kt_config_keys[KT_CONFIG_KEY_COUNT] = { KT_CONFIG_MAP(KEY) };
 const kt_value_spec kt_config_venue_parts[KT_CONFIG_VENUE_PART_COUNT] = {
     PART(TEXT, kt_config_venue, name, 1, 32, NULL, "small letters, digits, _ and -"),
     PART(FORMAT, kt_config_venue, format, 0, 0, NULL, "generic or binance"),
-    PART(TEXT, kt_config_venue, ws_url, 1, 1000, NULL, "its stream, ws:// or wss://"),
+    PART(TEXT, kt_config_venue, ws_url, 0, 1000, "",
+        "its stream, ws:// or wss://; empty: the public address of the format, and that of REST"),
     PART(TEXT, kt_config_venue, rest_url, 0, 1000, "", "its reliable source, http:// or https://; empty: not asked"),
     PART(WORDS, kt_config_venue, symbols, 0, KT_CONFIG_SYMBOL_MAX, "",
         "which ones; empty: all that come (generic only)"),
@@ -57,8 +58,8 @@ static const kt_value_spec ticker_parts[] = {
 const kt_list_spec kt_config_lists[KT_CONFIG_LIST_COUNT] = {
     LIST("vwap.composites", kt_config_composite, composites, composite_count, composite_parts, KT_CONFIG_COMPOSITE_MAX,
         "average prices over several venues"),
-    LIST("venues", kt_config_venue, venues, venue_count, kt_config_venue_parts, KT_CONFIG_VENUE_MAX - 1,
-        "markets to connect to"),
+    LIST("venues", kt_config_venue, venues, venue_count, kt_config_venue_parts,
+        KT_CONFIG_VENUE_MAX - KT_CONFIG_VENUE_DERIVED_MAX, "markets to connect to"),
     LIST("compat.tickers", kt_config_ticker, tickers, ticker_count, ticker_parts, KT_CONFIG_TICKER_MAX,
         "which venue a ticker of the compatible API and tables stands for"),
 };

@@ -157,6 +157,27 @@ static void test_flag_over_environment_over_file_over_default(void **state)
     kt_config_free(config);
 }
 
+static void test_a_public_venue_needs_only_its_name(void **state)
+{
+    char *const argv[] = { "--venue", "binance", "--symbols", "BTC/USDT,ETH/USDT" };
+    char *const env[] = { "MARKET_WS_URL=ws://h/stream", "MARKET_REST_URL=http://h/trades", NULL };
+    kt_config *config = NULL;
+    kt_err err = { 0 };
+
+    if (kt_config_load((int)KT_COUNT(argv), argv, env, &config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(config->venue_count, 2);
+    assert_string_equal(config->venues[0].name, "binance");
+    assert_int_equal(config->venues[0].format, KT_CONFIG_BINANCE);
+    assert_string_equal(config->venues[0].ws_url, "wss://stream.binance.com:9443");
+    assert_string_equal(config->venues[0].rest_url, "https://api.binance.com");
+    assert_int_equal(config->venues[0].symbols.count, 2);
+    assert_string_equal(config->venues[0].symbols.at[1], "ETH/USDT");
+    assert_int_equal(config->venues[0].silence_ms, 10000);
+    assert_string_equal(config->venues[1].name, "market");
+    kt_config_free(config);
+}
+
 static void test_list_names_value_and_origin(void **state)
 {
     const char *path = write_file("edge: {port: 1001}\n");
@@ -249,6 +270,19 @@ static void test_bad_files(void **state)
             "market.rest_url is not; both are needed" },
         { "REST without stream", "market: {rest_url: 'http://h/s'}\n", KT_NOENT,
             "market.ws_url is not; both are needed" },
+        { "certificate without its key", "edge: {tls_certificate: a.crt}\n", KT_NOENT,
+            "edge.tls_certificate is given, but edge.tls_key is not; both are needed" },
+        { "key without its certificate", "edge: {tls_key: a.key}\n", KT_NOENT,
+            "edge.tls_key is given, but edge.tls_certificate is not; both are needed" },
+        { "symbols of no venue", "symbols: [BTC/USDT]\n", KT_NOENT, "symbols are given, but venue is not" },
+        { "a public venue without symbols", "venue: binance\n", KT_NOENT, "symbols: this format needs to be told" },
+        { "an unknown public venue", "venue: nyse\nsymbols: [A/USD]\n", KT_RANGE, "allowed is binance" },
+        { "a format without a public venue", "venue: generic\nsymbols: [A/USD]\n", KT_RANGE, "allowed is binance" },
+        { "no stream where none is public", "venues: [{name: a, format: generic}]\n", KT_NOENT,
+            "the format generic has no public address" },
+        { "a public venue twice",
+            "venue: binance\nsymbols: [A/B]\nvenues: [{name: binance, format: binance, symbols: [A/B]}]\n", KT_TWICE,
+            "another venue has it already" },
         { "venue without name", "venues:\n  - {format: generic, ws_url: 'ws://h/s'}\n", KT_NOENT,
             "kontor.yaml:2: name: is missing in an element of venues" },
         { "venue with unknown key", "venues: [" VENUE ", colour: red}]\n", KT_NOENT,
@@ -567,6 +601,7 @@ int main(void)
         cmocka_unit_test(test_file_says_everything),
         cmocka_unit_test(test_canonical_form_reads_back_the_same),
         cmocka_unit_test(test_flag_over_environment_over_file_over_default),
+        cmocka_unit_test(test_a_public_venue_needs_only_its_name),
         cmocka_unit_test(test_list_names_value_and_origin),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_bad_flags_and_variables),

@@ -134,7 +134,7 @@ static kt_code read_objects(yaml_reader *reader, const kt_value_spec *parts, uin
     if (count > max)
         return kt_fail(
             reader->err, KT_RANGE, "%s: %s: has %zu elements; allowed are at most %u", where, list, count, max);
-    objects = kt_config_take(reader->config, (count + 1) * size); /* one more: the venue of market.ws_url */
+    objects = kt_config_take(reader->config, (count + KT_CONFIG_VENUE_DERIVED_MAX) * size);
     if (objects == NULL)
         return kt_config_no_memory(reader->err);
     for (const yaml_node_item_t *i = node->data.sequence.items.start;
