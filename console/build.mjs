@@ -1,16 +1,18 @@
-// Builds the page and turns it into C: `node build.mjs <work folder> <out.c>`.
+// Builds the page and turns it into C: `node build.mjs <work folder> <schema.ts> <out.c>`.
 //
 // The work folder (in Meson's build tree) gets a copy of the sources and its own node_modules, so that the source tree
 // stays clean and may be read-only. Packages are installed again only when the lock file has changed.
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 const source = dirname(fileURLToPath(import.meta.url));
 const work = resolve(process.argv[2] ?? join(source, 'dist', 'work'));
-const output = resolve(process.argv[3] ?? join(source, 'dist', 'page_files.c'));
+const schema = resolve(process.argv[3] ?? join(source, 'dist', 'schema.ts'));
+const output = resolve(process.argv[4] ?? join(source, 'dist', 'page_files.c'));
 
 const types = { html: 'text/html; charset=utf-8', css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8',
                 svg: 'image/svg+xml', txt: 'text/plain; charset=utf-8' };
@@ -22,6 +24,7 @@ function install() {
         rmSync(join(work, name), { recursive: true, force: true });
         cpSync(join(source, name), join(work, name), { recursive: true });
     }
+    cpSync(schema, join(work, 'src', 'schema.ts'));
     if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock)
         return;
     console.error("kontor: fetching the page's packages");
@@ -34,20 +37,60 @@ function install() {
     writeFileSync(stamp, lock);
 }
 
+// A page is one HTML document under several paths; a path that ends in a slash stands for all below it.
+const documents = ['/', '/m/', '/channels'];
+
 async function bundle() {
     const { build } = await import(pathToFileURL(join(work, 'node_modules', 'esbuild', 'lib', 'main.js')).href);
     const dist = join(work, 'dist');
+    const common = { absWorkingDir: work, outdir: dist, bundle: true, minify: true, target: ['es2021'], legalComments: 'eof', logLevel: 'warning' };
     rmSync(dist, { recursive: true, force: true });
     mkdirSync(dist, { recursive: true });
-    await build({ absWorkingDir: work, entryPoints: ['src/page.ts', 'src/worker.ts', 'src/page.css'], outdir: dist,
-                  bundle: true, minify: true, format: 'esm', target: ['es2021'], legalComments: 'eof', logLevel: 'warning' });
+    const { metafile } = await build({ ...common, entryPoints: ['src/shell.ts'], format: 'esm', splitting: true, metafile: true });
+    await build({ ...common, entryPoints: ['src/worker.ts', 'src/theme.ts', 'src/page.css'], format: 'iife' });
     cpSync(join(work, 'src', 'index.html'), join(dist, 'index.html'));
     cpSync(join(work, 'src', 'icon.svg'), join(dist, 'icon.svg'));
     writeFileSync(join(dist, 'licenses.txt'), readFileSync(join(work, 'src', 'licenses.txt'), 'utf8') +
         readFileSync(join(work, 'node_modules', 'lightweight-charts', 'LICENSE'), 'utf8'));
-    return [['/', 'index.html'], ['/page.js', 'page.js'], ['/worker.js', 'worker.js'], ['/page.css', 'page.css'],
-            ['/icon.svg', 'icon.svg'], ['/licenses.txt', 'licenses.txt']]
+    checkSizes(dist, metafile);
+    const others = readdirSync(dist).filter((name) => name !== 'index.html').sort();
+    return [...documents.map((path) => [path, 'index.html']), ...others.map((name) => [name === 'licenses.txt' ? '/licenses' : `/${name}`, name])]
         .map(([path, file]) => ({ path, file, bytes: readFileSync(join(dist, file)) }));
+}
+
+// ---- budgets ----
+
+const budgets = { first: 130e3, all: 300e3, document: 14e3 }; // bytes, gzip -9
+
+// The files of a first visit to Market: the shell, and what it and Market import.
+function firstFiles(metafile) {
+    const outputs = metafile.outputs;
+    const of = (source) => Object.keys(outputs).find((name) => outputs[name].entryPoint === source);
+    const found = new Set();
+    const add = (name) => {
+        if (found.has(name))
+            return;
+        found.add(name);
+        outputs[name].imports.filter((one) => one.kind === 'import-statement').forEach((one) => add(one.path));
+    };
+    for (const source of ['src/shell.ts', 'src/market/page.ts', 'src/market/chart.ts'])
+        add(of(source));
+    return [...[...found].map((name) => basename(name)), 'index.html', 'page.css', 'theme.js', 'worker.js', 'icon.svg'];
+}
+
+function checkSizes(dist, metafile) {
+    const size = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
+    const first = firstFiles(metafile);
+    const names = readdirSync(dist).sort();
+    const sums = { first: first.reduce((sum, name) => sum + size(name), 0), all: names.reduce((sum, name) => sum + size(name), 0),
+                   document: size('index.html') + size('page.css') };
+    const table = [...names.map((name) => `${String(size(name)).padStart(8)}  ${name}${first.includes(name) ? '' : ' (later)'}`),
+                   ...Object.entries(sums).map(([name, bytes]) => `${String(bytes).padStart(8)}  ${name}, at most ${budgets[name]}`)].join('\n');
+    writeFileSync(join(work, 'sizes.txt'), table + '\n');
+    if (Object.entries(sums).some(([name, bytes]) => bytes > budgets[name])) {
+        console.error(`kontor: the page is over its budget (bytes after gzip -9):\n${table}`);
+        process.exit(1);
+    }
 }
 
 // The tag changes with the content, so a browser asks and is told 304 until a new build.

@@ -1,39 +1,31 @@
 // What is said at /ws, and between the page and its worker.
 
-export type Decimal = string; // printed as received; a number is made of it for pixels only
-export type Time = string; // ISO 8601, UTC
+import type { Events, Time } from './schema';
 
-export interface Trade {
-    venue_time: Time; receive_time: Time; price: Decimal; quantity: Decimal; side: string; trade_id: string; trade_number: number;
-    validated: boolean; suspect: boolean; revision: number;
-}
-export interface Vwap {
-    mark: Time; window: number; price: Decimal; trades: number; validated: boolean; complete: boolean; revision: number;
-}
-export interface Correction {
-    mark_from: Time; mark_to: Time; window: number; revision: number; old_price: Decimal; new_price: Decimal;
-    delta_trades: number; cause: string; trade_ids: string[]; trade_count: number;
-}
-export interface FeedStats {
-    received: number; invalid: number; repeated: number; reordered: number; missing: number; repaired: number; suspect: number;
-    corrected: number; skew_min: number; skew_max: number; market_time: Time; validated_until: Time; lost: number; full_ms: number;
-}
-export interface Link { state: string; reason: string; attempt: number; receive_time: Time }
-export interface Instrument { base: string; quote: string; price_scale: number; quantity_scale: number }
+export type { ActionRow, BookLevelRow, ColumnRow, Correction, Decimal, FeedStats, Instrument, LaneRow, LaneStart, LaneState, LevelRow, Link, LogRow, NodeRow, Time, Trade,
+              Vwap } from './schema';
 
 export interface HouseEvent {
-    seq: number; skipped: number; type: 'event'; channel: string; epoch: string; offset: number; publish_time: Time; kind: string;
-    data: unknown;
+    seq: number; skipped: number; type: 'event'; channel: string; epoch: string; offset: number; publish_time: Time; kind: keyof Events;
+    data: any; // Events[kind]; null where the record could not be read
 }
 export interface Channel { channel: string; log: string; epoch: string; offset: number }
 
-// One channel that the page wants to hear. `back`: that many events of the past at the first subscription.
-export interface Want { channel: string; back: number }
+// A channel that the page wants to hear. `from`: so many events of the past, or a time, at the first subscription.
+// `sifted`: only what passes the filter reaches the page.
+export interface Want { channel: string; from: number | Time; sifted?: boolean }
 
-export interface Loss { channel: string; from: number | null; to: number | null; reason: string }
+export interface Loss { channel: string; epoch: string; from: number | null; to: number | null; reason: string; at: number }
+
+// What came of a connection that was cut on purpose and made again.
+export interface Resumed {
+    channels: number; expected: number; received: number; repeated: number; missing: number; ms: number; live: boolean;
+    from: string; // where the busiest channel stood, epoch/offset
+    to: number; // its newest offset when the connection was back
+}
 
 export interface Status {
-    link: 'connecting' | 'open' | 'lost';
+    link: 'connecting' | 'open' | 'lost' | 'cut';
     since: number; // ms, when that began
     retryAt: number; // ms, when the next try is due
     tries: number;
@@ -41,9 +33,23 @@ export interface Status {
     received: number; // events since the page was opened
     skipped: number;
     repeated: number; // events that came although their offset was known: must stay 0
+    dropped: number; // events that this page was too slow to take
     losses: Loss[];
     backAfter: number | null; // ms that the last interruption took
+    replayed: number; // events that came between the last interruption and the live stream
+    resumed: Resumed | null;
+    sifted: { seen: number; passed: number };
 }
 
-export type ToWorker = { type: 'want'; wants: Want[] } | { type: 'take' };
-export interface FromWorker { type: 'batch'; events: HouseEvent[]; status: Status; channels: Channel[] | null }
+export type Answer<T> = { ok: true; ms: number; data: T } | { ok: false; ms: number; code: string; field?: string; message: string };
+
+export type ToWorker =
+    | { type: 'want'; wants: Want[]; patterns: string[] }
+    | { type: 'sift'; filter: string }
+    | { type: 'call'; id: number; action: string; params: unknown }
+    | { type: 'take'; hidden: boolean }
+    | { type: 'cut' } | { type: 'resume' } | { type: 'retry' };
+
+export type FromWorker =
+    | { type: 'batch'; events: HouseEvent[]; status: Status; channels: Channel[] | null }
+    | { type: 'answer'; id: number; answer: Answer<unknown> };

@@ -531,14 +531,6 @@ static void get_page(const request_context *context, const kt_page_file *file)
             .body = same ? (kt_text){ NULL, 0 } : (kt_text){ (const char *)file->bytes, file->size } });
 }
 
-static const kt_page_file *page_file(kt_text path)
-{
-    for (uint32_t i = 0; i < kt_page_file_count; i++)
-        if (kt_text_equal(path, kt_text_of(kt_page_files[i].path)))
-            return &kt_page_files[i];
-    return NULL;
-}
-
 static void not_found(const request_context *context)
 {
     kt_text path = context->request->path;
@@ -570,7 +562,7 @@ void kt_rest_request(void *ctx, kt_http_server *http, uint64_t exchange, const k
 {
     static const kt_http_field allow = { KT_TEXT("Allow"), KT_TEXT("GET, HEAD, OPTIONS") };
     request_context context = { ctx, http, exchange, request };
-    const kt_page_file *file = page_file(request->path);
+    const kt_page_file *file = kt_page_find(request->path);
     const route *found = NULL;
     char message[128];
 

@@ -72,9 +72,9 @@ try {
     await page.goto(await wire.open());
 
     await check('page: price and averages move', async () => {
-        await page.waitForFunction(() => /^\d/.test(document.querySelector('#price').innerText));
-        await changes(page, '#windows .value .num');
-        await changes(page, '#counters dd');
+        await page.waitForFunction(() => /^\d/.test(document.querySelector('.price .value .num')?.innerText ?? ''));
+        await changes(page, '.windows .value .num');
+        await changes(page, '.counters dd');
     });
     await check('page: comes back after its connection was cut, and nothing is lost', async () => {
         wire.set(true);
@@ -85,9 +85,9 @@ try {
         await page.waitForTimeout(1500);
         wire.set(false);
         await page.waitForFunction(() => ['live', 'quiet'].includes(document.querySelector('#state').dataset.state));
-        await changes(page, '#windows .value .num');
+        await changes(page, '.windows .value .num');
         troubles.length = 0;
-        if (!/ 0 repeated, 0 losses/.test(await text(page, '#footer')))
+        if (!/ 0 repeated · 0 lost/.test(await text(page, '#footer')))
             throw new Error(await text(page, '#footer'));
     });
     await check('page: no errors in the console', async () => {

@@ -1,0 +1,76 @@
+// The one loop of the page. Each part says how often it wants to write and how much it matters; what does not fit into the
+// frame waits for the next. Parts write, they never read layout. A hidden page is not painted.
+
+const budgetMs = 6;
+const lateMs = 34; // a frame that comes later than this was held up
+const lateMax = 3; // late frames in a row until parts that may do so halve their rate
+const calmFrames = 120;
+
+interface Part { everyMs: number; rank: number; yields: boolean; paint: (now: number) => void; paintedAt: number }
+
+const parts: Part[] = [];
+let before = 0;
+let late = 0;
+let calm = 0;
+let slowed = false;
+let frames = 0;
+let countedAt = 0;
+let rate = 0;
+
+export const rank = { pointer: 0, price: 1, ladder: 2, tape: 3, chart: 4, rest: 5 };
+
+// Run `paint` every so many ms, lower ranks first. `yields`: at half the rate while the page can not keep up.
+export function everyFrame(everyMs: number, rankOf: number, paint: (now: number) => void, yields = false): () => void {
+    const part = { everyMs, rank: rankOf, yields, paint, paintedAt: -everyMs };
+    parts.push(part);
+    parts.sort((a, b) => a.rank - b.rank);
+    return () => {
+        const at = parts.indexOf(part);
+        if (at >= 0)
+            parts.splice(at, 1);
+    };
+}
+
+export function isSlow(): boolean {
+    return slowed;
+}
+
+export function frameRate(): number {
+    return rate;
+}
+
+function watchPace(now: number) {
+    const gap = now - before;
+    before = now;
+    frames++;
+    if (now - countedAt >= 1000) {
+        rate = Math.round(frames * 1000 / (now - countedAt));
+        frames = 0;
+        countedAt = now;
+    }
+    if (gap > lateMs && gap < 1000) {
+        late++;
+        calm = 0;
+    } else {
+        late = 0;
+        calm++;
+    }
+    slowed = late >= lateMax || (slowed && calm < calmFrames);
+}
+
+function frame(now: number) {
+    const start = performance.now();
+    requestAnimationFrame(frame);
+    watchPace(now);
+    for (const part of [...parts]) {
+        const every = part.yields && slowed ? part.everyMs * 2 : part.everyMs;
+        if (now - part.paintedAt < every - 1)
+            continue;
+        if (performance.now() - start > budgetMs)
+            break;
+        part.paintedAt = now;
+        part.paint(now);
+    }
+}
+
+requestAnimationFrame(frame);
