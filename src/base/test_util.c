@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -217,4 +219,39 @@ void kt_test_sleep_ms(uint32_t ms)
     struct timespec span = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
 
     nanosleep(&span, NULL);
+}
+
+typedef struct racer {
+    void (*run)(void *ctx);
+    void *ctx;
+    int core; /* the how manieth of those that this process may use */
+} racer;
+
+static void *racer_main(void *argument)
+{
+    const racer *self = argument;
+    cpu_set_t allowed, own;
+    int nth = 0;
+
+    CPU_ZERO(&own);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) >= 2) {
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            if (CPU_ISSET(cpu, &allowed) && nth++ == self->core)
+                CPU_SET(cpu, &own);
+        sched_setaffinity(0, sizeof own, &own);
+    }
+    self->run(self->ctx);
+    return NULL;
+}
+
+void kt_test_at_once(void (*one)(void *ctx), void (*other)(void *ctx), void *ctx)
+{
+    racer racers[] = { { one, ctx, 0 }, { other, ctx, 1 } };
+    pthread_t threads[KT_COUNT(racers)];
+
+    for (size_t i = 0; i < KT_COUNT(racers); i++)
+        if (pthread_create(&threads[i], NULL, racer_main, &racers[i]) != 0)
+            give_up("cannot start", "a thread");
+    for (size_t i = 0; i < KT_COUNT(racers); i++)
+        pthread_join(threads[i], NULL);
 }

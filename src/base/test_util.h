@@ -67,4 +67,8 @@ int64_t kt_test_now_ns(void);
     })
 void kt_test_sleep_ms(uint32_t ms);
 
+/* Run both to their end at the same time, each on a core of its own where there are two: on a busy machine they would
+ * else hardly ever run at once. For races; neither may assert (cmocka asserts on its own thread only). */
+void kt_test_at_once(void (*one)(void *ctx), void (*other)(void *ctx), void *ctx);
+
 #endif

@@ -4,7 +4,7 @@
 #include "base/test_util.h"
 
 #include <poll.h>
-#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -174,62 +174,112 @@ static void only_who_wants_it_is_rung(void **state)
     kt_board_close(&self.board);
 }
 
-/* ---- both at once: each round, writer and reader race from a barrier; both looking too early is a lost wake-up ---- */
+/* ---- both at once: both looking too early is a lost wake-up ---- */
 
+enum { LANES = 16, WRITER = 0, READERS = 1 };
+
+/* Lane 0 publishes, the others are readers that go to sleep; the two walk over the readers towards each other, so that they
+ * meet at one of them in every round. */
 typedef struct race {
-    scene scene;
-    _Atomic uint64_t round; /* started */
-    _Atomic uint64_t done;  /* by the writer */
+    kt_board board;
+    kt_waker waker;
+    kt_sleeper sleepers[LANES];
+    struct {
+        _Atomic uint64_t position;
+        uint8_t pad_to_line[120];
+    } published[LANES];
+    bool slept[LANES];
+    _Atomic uint64_t steps[2];
     uint64_t rounds;
+    uint64_t sleeps, lost;
 } race;
 
-/* So that every offset between the two is tried. */
-static void delay(uint64_t number)
+static void meet(race *self, int who, uint64_t step)
 {
-    for (uint64_t i = number % 256; i > 0; i--)
-        atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&self->steps[who], step, memory_order_release);
+    for (uint32_t looks = 1; atomic_load_explicit(&self->steps[!who], memory_order_acquire) < step; looks++)
+        if (looks % 1024 == 0)
+            sched_yield(); /* the other has no core just now */
 }
 
-static void *race_writer(void *ctx)
+/* Both have everything at hand: then a store waits, and a load does not. */
+static uint64_t look_at_all(race *self)
+{
+    uint64_t sum = 0;
+
+    for (int lane = 1; lane < LANES; lane++)
+        sum += atomic_load(&self->published[lane].position) + atomic_load(&self->sleepers[lane].page->episode);
+    return sum;
+}
+
+static bool pending_position(void *ctx)
+{
+    return atomic_load_explicit((const _Atomic uint64_t *)ctx, memory_order_relaxed) != 0;
+}
+
+/* Log i is read by lane i. In every other round it is a ring that has something, not a log. */
+static void race_publish(void *ctx)
 {
     race *self = ctx;
 
-    for (uint64_t round = 1; round <= self->rounds; round++) {
-        while (atomic_load_explicit(&self->round, memory_order_acquire) < round) {}
-        delay(round * 2654435761u >> 7);
-        publish(&self->scene);
-        atomic_store_explicit(&self->done, round, memory_order_release);
+    for (uint64_t round = 0; round < self->rounds; round++) {
+        meet(self, WRITER, 3 * round + 1);
+        look_at_all(self);
+        meet(self, WRITER, 3 * round + 2);
+        for (uint32_t lane = 1; lane < LANES; lane++) {
+            atomic_store_explicit(&self->published[lane].position, 1, memory_order_release);
+            if (round % 2 == 0)
+                kt_wake_log(&self->waker, lane, 1, 0);
+            else
+                kt_wake_lane(&self->waker, lane);
+        }
+        meet(self, WRITER, 3 * round + 3);
     }
-    return NULL;
+}
+
+static void race_sleep(void *ctx)
+{
+    race *self = ctx;
+
+    for (uint64_t round = 0; round < self->rounds; round++) {
+        for (uint32_t lane = 1; lane < LANES; lane++)
+            atomic_store_explicit(&self->published[lane].position, 0, memory_order_relaxed);
+        meet(self, READERS, 3 * round + 1);
+        look_at_all(self);
+        meet(self, READERS, 3 * round + 2);
+        for (uint32_t lane = LANES - 1; lane > 0; lane--)
+            self->slept[lane] = kt_sleep_begin(&self->sleepers[lane], 0);
+        meet(self, READERS, 3 * round + 3);
+        for (uint32_t lane = 1; lane < LANES; lane++) {
+            struct pollfd bell = { .fd = self->sleepers[lane].bell_fd, .events = POLLIN };
+            self->sleeps += self->slept[lane];
+            self->lost += self->slept[lane] && poll(&bell, 1, 0) != 1; /* asleep, and nobody told: for ever */
+            kt_sleep_end(&self->sleepers[lane]);
+        }
+    }
 }
 
 static void no_wake_up_is_lost_in_a_race(void **state)
 {
-    race self;
-    pthread_t writer;
-    uint64_t slept = 0;
+    static const char *const lanes[LANES] = { "writer", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n",
+        "o", "p" };
+    static race self;
 
-    memset(&self, 0, sizeof self);
-    scene_open(&self.scene);
-    self.rounds = kt_test_cases(2000000);
-    assert_int_equal(pthread_create(&writer, NULL, race_writer, &self), 0);
-    for (uint64_t round = 1; round <= self.rounds; round++) {
-        kt_sleep_want(&self.scene.sleeper, 0, round - 1, UINT64_MAX);
-        self.scene.seen = round - 1;
-        atomic_store_explicit(&self.round, round, memory_order_release);
-        delay(round * 40503u >> 3);
-        if (kt_sleep_begin(&self.scene.sleeper, 0)) {
-            while (atomic_load_explicit(&self.done, memory_order_acquire) < round) {}
-            if (!rung(&self.scene)) /* published, marked asleep, nobody told: it would sleep for ever */
-                fail_msg("wake-up lost in round %llu", (unsigned long long)round);
-            slept++;
-            kt_sleep_end(&self.scene.sleeper);
-        }
-        while (atomic_load_explicit(&self.done, memory_order_acquire) < round) {}
+    assert_int_equal(kt_board_open(&self.board, lanes, LANES, NULL), KT_OK);
+    kt_waker_init(&self.waker, &self.board);
+    for (uint32_t lane = 1; lane < LANES; lane++) {
+        self.sleepers[lane] = (kt_sleeper){ .page = kt_board_page_of(&self.board, lane),
+            .bell_fd = self.board.bell_fds[lane],
+            .pending = pending_position,
+            .ctx = &self.published[lane].position };
+        for (uint32_t log = 0; log < LANES; log++)
+            kt_sleep_want(&self.sleepers[lane], log, log == lane ? 0 : UINT64_MAX, UINT64_MAX);
     }
-    pthread_join(writer, NULL);
-    print_message("# slept in %llu of %llu rounds\n", (unsigned long long)slept, (unsigned long long)self.rounds);
-    kt_board_close(&self.scene.board);
+    self.rounds = kt_test_cases(50000);
+    kt_test_at_once(race_publish, race_sleep, &self);
+    assert_true(self.sleeps > 0);
+    assert_int_equal(self.lost, 0);
+    kt_board_close(&self.board);
 }
 
 int main(void)

@@ -385,9 +385,7 @@ void kt_log_kick(kt_log *log)
     log->kicked = written;
     if (log->options.wake != NULL)
         log->options.wake(log->options.ctx, KT_MOVED_WRITTEN);
-    atomic_thread_fence(
-        memory_order_seq_cst); /* written is stored before resting is read; the thread does the reverse */
-    if (log->thread_runs && atomic_load_explicit(&log->resting, memory_order_relaxed)) {
+    if (log->thread_runs && kt_log_is_resting(log)) {
         pthread_mutex_lock(&log->lock);
         pthread_cond_signal(&log->work);
         pthread_mutex_unlock(&log->lock);
@@ -558,6 +556,7 @@ kt_code kt_log_open(const kt_log_options *options, kt_log **out_log, kt_err *err
     log->lock_fd = log->state_fd = log->prewriting.fd = -1;
     log->snapshot.fd = -1;
     log->reserved_size = UINT32_MAX;
+    log->rest_ns = KT_COMMIT_DELAY_MS * INT64_C(1000000);
     log->file_size = KT_ALIGN_UP(options->segment_size, (uint64_t)KT_PAGE);
     log->record_max = log->file_size / 8 < KT_RECORD_MAX ? (uint32_t)(log->file_size / 8) : KT_RECORD_MAX;
     kt_subjects_init(&log->subjects, options->subject_max);

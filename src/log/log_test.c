@@ -1,4 +1,5 @@
 #include "log/log_test.h"
+#include "log/writer.h"
 
 /* ---- record and segment: log.md 1 ---- */
 
@@ -310,6 +311,104 @@ static void the_thread_makes_durable_what_is_written_without_being_asked(void **
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+static void a_kick_starts_a_commit_from_rest(void **state)
+{
+    kt_log_options options = small_log(1);
+    options.sync = KT_SYNC_THREAD;
+    kt_log *log = must_open(&options);
+    uint32_t subject = must_subject(log, "a", 0);
+
+    pthread_mutex_lock(&log->lock);
+    log->rest_ns = INT64_C(3600000000000);
+    pthread_mutex_unlock(&log->lock);
+    assert_int_equal(kt_log_prewrite(log, NULL), KT_OK);
+    for (uint64_t key = 1; key <= 20; key++) {
+        assert_true(KT_TEST_WAIT(atomic_load(&log->resting), 20));
+        append_keys(log, subject, key, key);
+        kt_log_kick(log);
+        assert_true(KT_TEST_WAIT(kt_log_durable(log) == kt_log_written(log), 20));
+    }
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
+/* ---- both at once: a record is published while the thread goes to rest ---- */
+
+/* The two walk over the logs towards each other, so that they meet at one of them in every round. */
+typedef struct race {
+    kt_log logs[32]; /* nothing of each but what the two look at */
+    bool seen_resting[32], seen_written[32];
+    _Atomic uint64_t steps[2];
+    uint64_t rounds;
+    uint64_t lost; /* rounds in which both looked too early */
+} race;
+
+enum { PUBLISHES, RESTS };
+
+static void meet(race *self, int who, uint64_t step)
+{
+    atomic_store_explicit(&self->steps[who], step, memory_order_release);
+    for (uint32_t looks = 1; atomic_load_explicit(&self->steps[!who], memory_order_acquire) < step; looks++)
+        if (looks % 1024 == 0)
+            sched_yield(); /* the other has no core just now */
+}
+
+/* Both have both of each at hand: then a store waits, and a load does not. */
+static void look_at_all(const race *self)
+{
+    for (size_t i = 0; i < KT_COUNT(self->logs); i++)
+        if (atomic_load(&self->logs[i].resting) || kt_log_written(&self->logs[i]) != 0)
+            abort();
+}
+
+static void race_publish(void *ctx)
+{
+    race *self = ctx;
+
+    for (uint64_t step = 1; step <= 3 * self->rounds; step += 3) {
+        meet(self, PUBLISHES, step);
+        look_at_all(self);
+        meet(self, PUBLISHES, step + 1);
+        for (size_t i = 0; i < KT_COUNT(self->logs); i++) {
+            atomic_store_explicit(&self->logs[i].written, 1, memory_order_release);
+            self->seen_resting[i] = kt_log_is_resting(&self->logs[i]);
+        }
+        meet(self, PUBLISHES, step + 2);
+    }
+}
+
+static void race_rest(void *ctx)
+{
+    race *self = ctx;
+
+    for (uint64_t step = 1; step <= 3 * self->rounds; step += 3) {
+        for (size_t i = 0; i < KT_COUNT(self->logs); i++) {
+            atomic_store_explicit(&self->logs[i].resting, false, memory_order_relaxed);
+            atomic_store_explicit(&self->logs[i].written, 0, memory_order_relaxed);
+        }
+        meet(self, RESTS, step);
+        look_at_all(self);
+        meet(self, RESTS, step + 1);
+        for (size_t i = KT_COUNT(self->logs); i-- > 0;) {
+            kt_log_rests(&self->logs[i]);
+            self->seen_written[i] = atomic_load_explicit(&self->logs[i].written, memory_order_relaxed) == 1;
+        }
+        meet(self, RESTS, step + 2);
+        bool lost = false;
+        for (size_t i = 0; i < KT_COUNT(self->logs); i++)
+            lost = lost || (!self->seen_resting[i] && !self->seen_written[i]);
+        self->lost += lost;
+    }
+}
+
+static void no_kick_is_lost_while_the_thread_goes_to_rest(void **state)
+{
+    static race self;
+
+    self.rounds = kt_test_cases(20000);
+    kt_test_at_once(race_publish, race_rest, &self);
+    assert_int_equal(self.lost, 0);
+}
+
 static _Atomic uint32_t wakes[2];
 
 static void count_wake(void *ctx, kt_log_moved moved)
@@ -489,6 +588,8 @@ int main(void)
         cmocka_unit_test(subjects_have_bounds_and_a_grammar),
         cmocka_unit_test(the_table_of_subjects_never_fills_a_segment),
         cmocka_unit_test(the_thread_makes_durable_what_is_written_without_being_asked),
+        cmocka_unit_test(a_kick_starts_a_commit_from_rest),
+        cmocka_unit_test(no_kick_is_lost_while_the_thread_goes_to_rest),
         cmocka_unit_test(a_commit_wakes_those_who_wait_for_it),
         cmocka_unit_test(the_next_segment_is_pre_written_in_writes_of_4_kib),
         cmocka_unit_test(readahead_is_switched_off_for_mapped_segments),

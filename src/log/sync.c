@@ -13,7 +13,6 @@ enum {
     PREWRITE_PIECE = 1 << 20, /* bytes pre-written between two commits */
     SPIN_NS = 50 * 1000,      /* looked for more work this long before resting: a wake-up costs 20 us */
 };
-#define REST_NS (KT_COMMIT_DELAY_MS * INT64_C(1000000))
 #define STATE_SYNC_NS INT64_C(1000000000) /* under load the state file is synced this often, otherwise when at rest */
 #define PREWRITE_RETRY_NS INT64_C(1000000000) /* a full disk is asked again this often */
 
@@ -269,12 +268,11 @@ static void rest(kt_log *log, bool just_worked)
             return;
         now_ns = kt_log_monotonic_ns();
     }
-    struct timespec end = { (now_ns + REST_NS) / 1000000000, (now_ns + REST_NS) % 1000000000 };
     int late = 0;
 
     pthread_mutex_lock(&log->lock);
-    atomic_store(&log->resting, true);
-    atomic_thread_fence(memory_order_seq_cst);
+    struct timespec end = { (now_ns + log->rest_ns) / 1000000000, (now_ns + log->rest_ns) % 1000000000 };
+    kt_log_rests(log);
     if (!unsynced(log) && !log->thread_stops)
         late = pthread_cond_timedwait(&log->work, &log->lock, &end);
     atomic_store(&log->resting, false);

@@ -71,7 +71,8 @@ struct kt_log {
     /* ---- shared ---- */
     _Atomic uint64_t written, durable, snapshot_seq;
     _Atomic bool failed;
-    _Atomic bool resting; /* the thread waits on `work` */
+    uint8_t pad_to_line[64]; /* `written` is stored with each record */
+    _Atomic bool resting;    /* the thread waits on `work` */
     _Atomic uint32_t ready_count;
     _Atomic bool prewrite_failed;
     _Atomic int prewrite_errno;
@@ -80,6 +81,7 @@ struct kt_log {
     pthread_cond_t moved; /* durable, ready_count or a failure changed */
     pthread_t thread;
     bool thread_runs, thread_stops;
+    int64_t rest_ns;         /* longest rest of the thread, guarded by lock: tests make it longer than their patience */
     kt_open_segment *oldest; /* list up to the current one */
     bool dir_dirty;          /* a segment got its name since the last commit */
     kt_ready ready[KT_AHEAD_MAX];
@@ -97,6 +99,21 @@ struct kt_log {
     uint64_t prewriting_at;
     uint64_t ready_serial;
 };
+
+/* "Publish, then look whether the thread rests" and "say that it rests, then look again": each is a store followed by a load of
+ * another place, and without either fence both can look too early; the record would wait for the commit delay. The test
+ * of the log has them race. */
+static inline void kt_log_rests(kt_log *log)
+{
+    atomic_store_explicit(&log->resting, true, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline bool kt_log_is_resting(const kt_log *log)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&log->resting, memory_order_relaxed);
+}
 
 /* recover.c: everything of kt_log_open between the lock and the thread. */
 kt_code kt_log_recover(kt_log *log, kt_err *err);
