@@ -1,62 +1,79 @@
 #include "quant/vwap.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/time.h"
 
-enum { CELL_START = 64 };
+enum { CELL_START = 64, CACHE_LINE = 64 };
 
+/* A cell does not hold its own sums but those of all cells before it: a window is a difference of two cells, however
+ * many lie between, and a trade in the newest cell changes none. Only differences mean something, so that the sums may
+ * wrap around. */
 typedef struct cell {
-    int64_t number;
+    kt_u128 pq;
+    kt_u128 q;
     uint64_t trades;
-    kt_i128 pq;
-    kt_i128 q;
+    int64_t number;
 } cell;
 
-/* A window that slides: it holds the cells from `first` to before `next` (positions counted from the first cell ever
- * kept), which are those with low <= number <= high. */
+/* Where a number stands: `position` is that of the first cell with this number or a greater one (positions are counted
+ * from the first cell ever kept). Asked again with a greater number it goes on from there. */
+typedef struct place {
+    int64_t number; /* PLACE_UNKNOWN: none yet */
+    uint64_t position;
+} place;
+
+#define PLACE_UNKNOWN INT64_MAX
+
 typedef struct window {
     int64_t span_s;
-    bool set; /* false: has no mark yet, or lost it when cells were forgotten */
-    int64_t mark_s;
-    int64_t low;
-    int64_t high;
-    uint64_t first;
-    uint64_t next;
-    kt_vwap_sums sums;
+    place low; /* where it begins */
 } window;
 
+/* Thousands of series are open at once and trades jump between them, so what a trade needs stands together: the first
+ * two lines of cache are for one in order, the others for averages. */
 struct kt_vwap {
+    cell end;              /* the sums with the newest cell, and its number; -1: there is none */
+    int64_t last_ns;       /* first time that falls into the last cell, */
+    uint32_t last_size_ns; /* and how many times do; 0: there is no cell */
+    uint16_t window_count;
+    uint16_t window_max;
+    kt_u128 start_pq; /* of `end`, before the first cell kept */
+    kt_u128 start_q;
     cell *cells;
-    uint32_t capacity;
-    uint32_t cell_max;
     uint32_t at;    /* index of the first cell kept */
     uint32_t count; /* cells kept */
     uint64_t base;  /* position of the first cell kept */
+    uint32_t capacity;
+    uint32_t cell_max;
     int64_t kept_from_s;
-    kt_vwap_sums total;
-    int64_t last_ns;       /* first time that falls into the last cell, */
-    uint64_t last_size_ns; /* and how many times do; 0: there is no cell */
-    int64_t high_max;      /* greatest `high` of the windows: cells beyond it are in none */
-    window *windows;
-    uint32_t window_count;
-};
+    place high; /* where the windows of the last mark end */
+    window windows[];
+} __attribute__((aligned(CACHE_LINE)));
 
-static const kt_vwap_sums no_sums;
+_Static_assert(
+    offsetof(kt_vwap, start_pq) == CACHE_LINE && offsetof(kt_vwap, kept_from_s) == 2 * CACHE_LINE, "as said above");
 
-kt_code kt_vwap_new(uint32_t cell_max, kt_vwap **out_vwap)
+static size_t series_size(uint32_t window_max)
+{
+    return (sizeof(kt_vwap) + window_max * sizeof(window) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+kt_code kt_vwap_new(uint32_t cell_max, uint32_t window_max, kt_vwap **out_vwap)
 {
     kt_vwap *vwap;
 
-    if (cell_max < 2 || cell_max > UINT32_MAX / 2)
+    if (cell_max < 2 || cell_max > UINT32_MAX / 2 || window_max < 1 || window_max > KT_VWAP_WINDOW_MAX)
         return KT_ARG;
-    vwap = calloc(1, sizeof *vwap);
+    vwap = aligned_alloc(CACHE_LINE, series_size(window_max));
     if (vwap == NULL)
         return KT_SYS;
-    vwap->cell_max = cell_max;
-    vwap->high_max = -1;
+    *vwap = (kt_vwap){
+        .cell_max = cell_max, .window_max = (uint16_t)window_max, .end.number = -1, .high.number = PLACE_UNKNOWN
+    };
     *out_vwap = vwap;
     return KT_OK;
 }
@@ -66,30 +83,30 @@ void kt_vwap_free(kt_vwap *vwap)
     if (vwap == NULL)
         return;
     free(vwap->cells);
-    free(vwap->windows);
     free(vwap);
 }
 
 kt_code kt_vwap_window(kt_vwap *vwap, int64_t span_s, uint32_t *out_window)
 {
-    window *windows;
-
     if (span_s < 1 || span_s > INT64_MAX / KT_NS_PER_S)
         return KT_ARG;
-    if (vwap->window_count == KT_VWAP_WINDOW_MAX)
+    if (vwap->window_count == vwap->window_max)
         return KT_FULL;
-    windows = realloc(vwap->windows, (vwap->window_count + 1) * sizeof *windows);
-    if (windows == NULL)
-        return KT_SYS;
-    vwap->windows = windows;
-    windows[vwap->window_count] = (window){ .span_s = span_s };
+    vwap->windows[vwap->window_count] = (window){ .span_s = span_s, .low.number = PLACE_UNKNOWN };
     *out_window = vwap->window_count++;
     return KT_OK;
 }
 
+/* Cells ----------------------------------------------------------------------------------------------------------- */
+
 static cell *cell_at(const kt_vwap *vwap, uint64_t position)
 {
     return &vwap->cells[vwap->at + (uint32_t)(position - vwap->base)];
+}
+
+static uint64_t end_of(const kt_vwap *vwap)
+{
+    return vwap->base + vwap->count;
 }
 
 /* Position of the first cell with this number or a greater one. */
@@ -97,6 +114,8 @@ static uint64_t position_of(const kt_vwap *vwap, int64_t number)
 {
     uint32_t low = 0, high = vwap->count;
 
+    if (number > vwap->end.number)
+        return end_of(vwap);
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
@@ -108,6 +127,36 @@ static uint64_t position_of(const kt_vwap *vwap, int64_t number)
     return vwap->base + low;
 }
 
+/* The same, going on from where the place was. */
+static uint64_t place_move(const kt_vwap *vwap, place *at, int64_t number)
+{
+    uint64_t end = end_of(vwap);
+
+    if (number < at->number || number > vwap->end.number)
+        at->position = position_of(vwap, number);
+    else
+        while (at->position < end && cell_at(vwap, at->position)->number < number)
+            at->position++;
+    at->number = number;
+    return at->position;
+}
+
+/* The sums of all cells before this position. */
+static const cell *sums_before(const kt_vwap *vwap, uint64_t position)
+{
+    return position == end_of(vwap) ? &vwap->end : cell_at(vwap, position);
+}
+
+/* What the cells from one position to before another hold. */
+static kt_vwap_sums sums_between(const kt_vwap *vwap, uint64_t from, uint64_t to)
+{
+    const cell *low = sums_before(vwap, from), *high = sums_before(vwap, to);
+
+    return (kt_vwap_sums){
+        .pq = (kt_i128)(high->pq - low->pq), .q = (kt_i128)(high->q - low->q), .trades = high->trades - low->trades
+    };
+}
+
 static int64_t number_of(int64_t time_ns)
 {
     int64_t second = time_ns / KT_NS_PER_S;
@@ -115,14 +164,9 @@ static int64_t number_of(int64_t time_ns)
     return 2 * second + (time_ns != second * KT_NS_PER_S);
 }
 
-static void last_note(kt_vwap *vwap)
+static void last_note(kt_vwap *vwap, int64_t number)
 {
-    int64_t number;
-
-    vwap->last_size_ns = 0;
-    if (vwap->count == 0)
-        return;
-    number = vwap->cells[vwap->at + vwap->count - 1].number;
+    vwap->end.number = number;
     vwap->last_ns = number / 2 * KT_NS_PER_S + number % 2;
     vwap->last_size_ns = number % 2 == 0 ? 1 : KT_NS_PER_S - 1;
 }
@@ -135,8 +179,6 @@ static kt_code cells_reserve(kt_vwap *vwap)
 
     if (vwap->at + vwap->count < vwap->capacity)
         return KT_OK;
-    if (vwap->count == vwap->cell_max)
-        return KT_FULL;
     if (vwap->at > vwap->capacity / 2) {
         memmove(vwap->cells, vwap->cells + vwap->at, vwap->count * sizeof *cells);
         vwap->at = 0;
@@ -155,75 +197,76 @@ static kt_code cells_reserve(kt_vwap *vwap)
 static kt_code cell_insert(kt_vwap *vwap, uint64_t position, int64_t number)
 {
     kt_code code = vwap->count == vwap->cell_max ? KT_FULL : cells_reserve(vwap);
-    cell *place;
+    bool last = position == end_of(vwap);
+    cell before, *c;
 
     if (code != KT_OK)
         return code;
-    place = cell_at(vwap, position);
-    memmove(place + 1, place, (size_t)(vwap->base + vwap->count - position) * sizeof *place);
-    *place = (cell){ .number = number };
+    before = *sums_before(vwap, position);
+    c = cell_at(vwap, position);
+    if (!last)
+        memmove(c + 1, c, (size_t)(end_of(vwap) - position) * sizeof *c);
+    *c = before;
+    c->number = number;
     vwap->count++;
-    for (uint32_t i = 0; i < vwap->window_count; i++) {
-        window *w = &vwap->windows[i];
-
-        if (!w->set)
-            continue;
-        if (number < w->low)
-            w->first++;
-        if (number <= w->high)
-            w->next++;
-    }
-    last_note(vwap);
+    if (last)
+        last_note(vwap, number);
+    for (uint32_t i = 0; i < vwap->window_count; i++)
+        vwap->windows[i].low.position += number < vwap->windows[i].low.number;
+    vwap->high.position += number < vwap->high.number;
     return KT_OK;
 }
 
-static void windows_add(kt_vwap *vwap, int64_t number, kt_i128 pq, kt_i128 q, int64_t trades)
+/* Add to the sums of the cell at `position`. */
+static void cell_add(kt_vwap *vwap, uint64_t position, kt_i128 pq, kt_i128 q, int64_t trades)
 {
-    for (uint32_t i = 0; i < vwap->window_count; i++) {
-        window *w = &vwap->windows[i];
+    for (uint64_t p = position + 1; p < end_of(vwap); p++) {
+        cell *c = cell_at(vwap, p);
 
-        if (!w->set || number < w->low || number > w->high)
-            continue;
-        w->sums.pq += pq;
-        w->sums.q += q;
-        w->sums.trades += (uint64_t)trades;
+        c->pq += (kt_u128)pq;
+        c->q += (kt_u128)q;
+        c->trades += (uint64_t)trades;
     }
+    vwap->end.pq += (kt_u128)pq;
+    vwap->end.q += (kt_u128)q;
+    vwap->end.trades += (uint64_t)trades;
 }
+
+/* Would everything that is kept still fit with this? */
+static bool total_fits(const kt_vwap *vwap, kt_i128 pq, kt_i128 q)
+{
+    kt_i128 total;
+
+    return kt_i128_add((kt_i128)(vwap->end.pq - vwap->start_pq), pq, &total) == KT_OK &&
+           kt_i128_add((kt_i128)(vwap->end.q - vwap->start_q), q, &total) == KT_OK;
+}
+
+/* Trades ---------------------------------------------------------------------------------------------------------- */
 
 kt_code kt_vwap_push(kt_vwap *vwap, int64_t time_ns, kt_price price, kt_qty qty)
 {
     kt_i128 product = (kt_i128)price.m * qty.m; /* 63 + 63 bits: fits */
-    kt_i128 pq, q;
-    cell *place;
+    uint64_t position = end_of(vwap) - 1;
+    bool newest = (uint64_t)time_ns - (uint64_t)vwap->last_ns < vwap->last_size_ns;
 
     if (price.m <= 0 || qty.m <= 0 || time_ns < 0)
         return KT_ARG;
-    if (time_ns < vwap->kept_from_s * KT_NS_PER_S)
+    if (!newest && time_ns < vwap->kept_from_s * KT_NS_PER_S)
         return KT_SEQ;
-    if (kt_i128_add(vwap->total.pq, product, &pq) != KT_OK || kt_i128_add(vwap->total.q, qty.m, &q) != KT_OK)
+    if (!total_fits(vwap, product, qty.m))
         return KT_RANGE;
-    if ((uint64_t)time_ns - (uint64_t)vwap->last_ns < vwap->last_size_ns) {
-        place = &vwap->cells[vwap->at + vwap->count - 1];
-    } else {
+    if (!newest) {
         int64_t number = number_of(time_ns);
-        uint64_t position = position_of(vwap, number);
 
-        if (position == vwap->base + vwap->count || cell_at(vwap, position)->number != number) {
+        position = position_of(vwap, number);
+        if (position == end_of(vwap) || cell_at(vwap, position)->number != number) {
             kt_code code = cell_insert(vwap, position, number);
 
             if (code != KT_OK)
                 return code;
         }
-        place = cell_at(vwap, position);
     }
-    place->pq += product;
-    place->q += qty.m;
-    place->trades++;
-    vwap->total.pq = pq;
-    vwap->total.q = q;
-    vwap->total.trades++;
-    if (place->number <= vwap->high_max)
-        windows_add(vwap, place->number, product, qty.m, 1);
+    cell_add(vwap, position, product, qty.m, 1);
     return KT_OK;
 }
 
@@ -231,79 +274,65 @@ kt_code kt_vwap_remove(kt_vwap *vwap, int64_t time_ns, kt_price price, kt_qty qt
 {
     kt_i128 product = (kt_i128)price.m * qty.m;
     uint64_t position;
-    cell *place;
+    kt_vwap_sums held;
 
     if (price.m <= 0 || qty.m <= 0 || time_ns < 0)
         return KT_ARG;
     if (time_ns < vwap->kept_from_s * KT_NS_PER_S)
         return KT_SEQ;
     position = position_of(vwap, number_of(time_ns));
-    if (position == vwap->base + vwap->count)
+    if (position == end_of(vwap) || cell_at(vwap, position)->number != number_of(time_ns))
         return KT_NOENT;
-    place = cell_at(vwap, position);
-    if (place->number != number_of(time_ns) || place->trades == 0 || place->pq < product || place->q < qty.m ||
-        (place->trades == 1 && (place->pq != product || place->q != qty.m)))
+    held = sums_between(vwap, position, position + 1);
+    if (held.trades == 0 || held.pq < product || held.q < qty.m ||
+        (held.trades == 1 && (held.pq != product || held.q != qty.m)))
         return KT_NOENT;
-    place->pq -= product;
-    place->q -= qty.m;
-    place->trades--;
-    vwap->total.pq -= product;
-    vwap->total.q -= qty.m;
-    vwap->total.trades--;
-    windows_add(vwap, place->number, -product, -(kt_i128)qty.m, -1);
+    cell_add(vwap, position, -product, -(kt_i128)qty.m, -1);
     return KT_OK;
-}
-
-static void sums_add(kt_vwap_sums *sums, const cell *c)
-{
-    sums->pq += c->pq;
-    sums->q += c->q;
-    sums->trades += c->trades;
-}
-
-static void sums_take(kt_vwap_sums *sums, const cell *c)
-{
-    kt_assert(sums->trades >= c->trades);
-    sums->pq -= c->pq;
-    sums->q -= c->q;
-    sums->trades -= c->trades;
 }
 
 kt_code kt_vwap_at(kt_vwap *vwap, uint32_t window_index, int64_t mark_s, kt_vwap_sums *out_sums)
 {
+    kt_vwap_sums sums;
     window *w;
-    uint64_t end = vwap->base + vwap->count;
 
     kt_assert(window_index < vwap->window_count);
     w = &vwap->windows[window_index];
     if (mark_s - w->span_s < vwap->kept_from_s && vwap->kept_from_s > 0)
         return KT_SEQ;
-    if (!w->set || mark_s < w->mark_s || mark_s - w->span_s > w->mark_s) {
-        w->first = position_of(vwap, 2 * (mark_s - w->span_s));
-        w->next = w->first;
-        w->sums = no_sums;
-        w->set = true;
-    }
-    w->mark_s = mark_s;
-    w->low = 2 * (mark_s - w->span_s);
-    w->high = 2 * mark_s;
-    for (; w->next < end && cell_at(vwap, w->next)->number <= w->high; w->next++)
-        sums_add(&w->sums, cell_at(vwap, w->next));
-    for (; w->first < w->next && cell_at(vwap, w->first)->number < w->low; w->first++)
-        sums_take(&w->sums, cell_at(vwap, w->first));
-    kt_assert(w->sums.trades != 0 || (w->sums.pq == 0 && w->sums.q == 0));
-    if (w->high > vwap->high_max)
-        vwap->high_max = w->high;
-    *out_sums = w->sums;
+    sums = sums_between(
+        vwap, place_move(vwap, &w->low, 2 * (mark_s - w->span_s)), place_move(vwap, &vwap->high, 2 * mark_s + 1));
+    kt_assert(sums.trades != 0 || (sums.pq == 0 && sums.q == 0));
+    *out_sums = sums;
     return KT_OK;
+}
+
+static void fetch(const void *at, size_t size)
+{
+    for (size_t i = 0; i < size; i += CACHE_LINE)
+        __builtin_prefetch((const char *)at + i, 1);
+}
+
+void kt_vwap_fetch(const kt_vwap *vwap, kt_vwap_part part)
+{
+    if (part == KT_VWAP_SERIES) {
+        fetch(vwap, sizeof *vwap + vwap->window_max * sizeof(window));
+        return;
+    }
+    if (vwap->count == 0)
+        return;
+    fetch(cell_at(vwap, end_of(vwap) - 1), 2 * sizeof(cell));
+    for (uint32_t i = 0; i < vwap->window_count; i++)
+        if (vwap->windows[i].low.number != PLACE_UNKNOWN)
+            fetch(cell_at(vwap, vwap->windows[i].low.position), 2 * sizeof(cell));
 }
 
 kt_code kt_vwap_next(const kt_vwap *vwap, int64_t span_s, int64_t after_s, int64_t *out_mark_s)
 {
-    uint64_t end = vwap->base + vwap->count;
+    uint64_t end = end_of(vwap);
     uint64_t position = position_of(vwap, 2 * (after_s + 1 - span_s));
 
-    while (position < end && cell_at(vwap, position)->trades == 0)
+    while (position < end && sums_between(vwap, position, position + 1).trades == 0)
         position++;
     if (position == end)
         return KT_EMPTY;
@@ -318,16 +347,22 @@ void kt_vwap_forget(kt_vwap *vwap, int64_t before_s)
     if (before_s <= vwap->kept_from_s)
         return;
     vwap->kept_from_s = before_s;
-    for (uint32_t i = 0; i < vwap->window_count; i++)
-        if (vwap->windows[i].set && vwap->windows[i].mark_s - vwap->windows[i].span_s < before_s)
-            vwap->windows[i].set = false;
     while (vwap->count > 0 && vwap->cells[vwap->at].number < 2 * before_s) {
-        sums_take(&vwap->total, &vwap->cells[vwap->at]);
         vwap->at++;
         vwap->base++;
         vwap->count--;
     }
-    last_note(vwap);
+    vwap->start_pq = sums_before(vwap, vwap->base)->pq;
+    vwap->start_q = sums_before(vwap, vwap->base)->q;
+    for (uint32_t i = 0; i < vwap->window_count; i++)
+        if (vwap->windows[i].low.position < vwap->base)
+            vwap->windows[i].low.number = PLACE_UNKNOWN;
+    if (vwap->high.position < vwap->base)
+        vwap->high.number = PLACE_UNKNOWN;
+    if (vwap->count == 0) {
+        vwap->end.number = -1;
+        vwap->last_size_ns = 0;
+    }
 }
 
 int64_t kt_vwap_kept_from(const kt_vwap *vwap)
@@ -335,41 +370,34 @@ int64_t kt_vwap_kept_from(const kt_vwap *vwap)
     return vwap->kept_from_s;
 }
 
-static kt_code sums_scale(kt_vwap_sums *sums, int64_t price_factor, int64_t qty_factor)
-{
-    kt_vwap_sums scaled = *sums;
+/* Scales and snapshots -------------------------------------------------------------------------------------------- */
 
-    if (kt_i128_mul(sums->pq, price_factor, &scaled.pq) != KT_OK ||
-        kt_i128_mul(scaled.pq, qty_factor, &scaled.pq) != KT_OK || kt_i128_mul(sums->q, qty_factor, &scaled.q) != KT_OK)
-        return KT_RANGE;
-    *sums = scaled;
-    return KT_OK;
+bool kt_vwap_fits(const kt_vwap *vwap, int64_t price_factor, int64_t qty_factor)
+{
+    kt_i128 pq = (kt_i128)(vwap->end.pq - vwap->start_pq), q = (kt_i128)(vwap->end.q - vwap->start_q);
+
+    return kt_i128_mul(pq, price_factor, &pq) == KT_OK && kt_i128_mul(pq, qty_factor, &pq) == KT_OK &&
+           kt_i128_mul(q, qty_factor, &q) == KT_OK;
 }
 
 kt_code kt_vwap_rescale(kt_vwap *vwap, int64_t price_factor, int64_t qty_factor)
 {
+    kt_u128 factor = (kt_u128)price_factor * (kt_u128)qty_factor;
+
     kt_assert(price_factor >= 1);
     kt_assert(qty_factor >= 1);
     /* Every part is at most the total, so when the total fits they all do. */
-    if (sums_scale(&vwap->total, price_factor, qty_factor) != KT_OK)
+    if (!kt_vwap_fits(vwap, price_factor, qty_factor))
         return KT_RANGE;
-    for (uint32_t i = 0; i < vwap->count; i++) {
-        cell *c = &vwap->cells[vwap->at + i];
-
-        c->pq *= (kt_i128)price_factor * qty_factor;
-        c->q *= qty_factor;
+    for (uint64_t p = vwap->base; p < end_of(vwap); p++) {
+        cell_at(vwap, p)->pq *= factor;
+        cell_at(vwap, p)->q *= (kt_u128)qty_factor;
     }
-    for (uint32_t i = 0; i < vwap->window_count; i++)
-        if (vwap->windows[i].set)
-            kt_assert(sums_scale(&vwap->windows[i].sums, price_factor, qty_factor) == KT_OK);
+    vwap->start_pq *= factor;
+    vwap->start_q *= (kt_u128)qty_factor;
+    vwap->end.pq *= factor;
+    vwap->end.q *= (kt_u128)qty_factor;
     return KT_OK;
-}
-
-bool kt_vwap_fits(const kt_vwap *vwap, int64_t price_factor, int64_t qty_factor)
-{
-    kt_vwap_sums total = vwap->total;
-
-    return sums_scale(&total, price_factor, qty_factor) == KT_OK;
 }
 
 uint32_t kt_vwap_cell_count(const kt_vwap *vwap)
@@ -379,35 +407,28 @@ uint32_t kt_vwap_cell_count(const kt_vwap *vwap)
 
 void kt_vwap_cell_get(const kt_vwap *vwap, uint32_t index, kt_vwap_cell *out_cell)
 {
-    const cell *c;
+    uint64_t position = vwap->base + index;
 
     kt_assert(index < vwap->count);
-    c = &vwap->cells[vwap->at + index];
-    *out_cell = (kt_vwap_cell){ .number = c->number, .sums = { .pq = c->pq, .q = c->q, .trades = c->trades } };
+    *out_cell =
+        (kt_vwap_cell){ .number = cell_at(vwap, position)->number, .sums = sums_between(vwap, position, position + 1) };
 }
 
 kt_code kt_vwap_cell_put(kt_vwap *vwap, const kt_vwap_cell *put)
 {
-    kt_vwap_sums total = vwap->total;
     kt_code code;
 
     if (put->number < 0 || put->number > number_of(INT64_MAX) || put->sums.pq < 0 || put->sums.q < 0 ||
         (put->sums.trades == 0) != (put->sums.q == 0) || (put->sums.q == 0) != (put->sums.pq == 0))
         return KT_ARG;
-    if (put->number / 2 < vwap->kept_from_s ||
-        (vwap->count > 0 && put->number <= vwap->cells[vwap->at + vwap->count - 1].number))
+    if (put->number / 2 < vwap->kept_from_s || put->number <= vwap->end.number)
         return KT_SEQ;
-    if (kt_i128_add(total.pq, put->sums.pq, &total.pq) != KT_OK || kt_i128_add(total.q, put->sums.q, &total.q) != KT_OK)
+    if (!total_fits(vwap, put->sums.pq, put->sums.q))
         return KT_RANGE;
-    code = cell_insert(vwap, vwap->base + vwap->count, put->number);
-    if (code != KT_OK)
-        return code;
-    *cell_at(vwap, vwap->base + vwap->count - 1) =
-        (cell){ .number = put->number, .trades = put->sums.trades, .pq = put->sums.pq, .q = put->sums.q };
-    total.trades += put->sums.trades;
-    vwap->total = total;
-    windows_add(vwap, put->number, put->sums.pq, put->sums.q, (int64_t)put->sums.trades);
-    return KT_OK;
+    code = cell_insert(vwap, end_of(vwap), put->number);
+    if (code == KT_OK)
+        cell_add(vwap, end_of(vwap) - 1, put->sums.pq, put->sums.q, (int64_t)put->sums.trades);
+    return code;
 }
 
 kt_code kt_vwap_price(const kt_vwap_sums *sums, uint32_t digits, int64_t *out_m)

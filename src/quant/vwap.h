@@ -11,9 +11,10 @@
  *              second   10          11          12
  *              cell     |20|  21   |22|   23   |24|        window of mark 12, span 2: cells 20 to 24
  *
- * Cost     push: O(1) in order, moving the cells behind it for a late trade. kt_vwap_at: amortised O(1) a cell while
- *          its marks ascend, the cells of the window otherwise. Memory: 48 bytes a cell, grown by doubling up to
- *          cell_max.
+ *          What is kept of a cell is the sum of all cells before it, so that a window is a difference of two.
+ *
+ * Cost     push: O(1) in order; a late trade or a removal touches the cells behind it. kt_vwap_at: amortised O(1) a cell
+ *          while its marks ascend, a search otherwise. Memory: 48 bytes a cell, grown by doubling up to cell_max.
  * Bounds   KT_VWAP_WINDOW_MAX windows, cell_max cells; all sums held together fit 127 bits (KT_RANGE).
  */
 #ifndef KT_QUANT_VWAP_H
@@ -37,12 +38,13 @@ typedef struct kt_vwap_sums {
 
 typedef struct kt_vwap kt_vwap;
 
-/* A series of at most cell_max cells (at least 2). KT_ARG, KT_SYS: no memory. */
-kt_code kt_vwap_new(uint32_t cell_max, kt_vwap **out_vwap);
+/* A series of at most cell_max cells (at least 2) and window_max windows (1 to KT_VWAP_WINDOW_MAX). KT_ARG, KT_SYS: no
+ * memory. */
+kt_code kt_vwap_new(uint32_t cell_max, uint32_t window_max, kt_vwap **out_vwap);
 void kt_vwap_free(kt_vwap *vwap);
 
 /* Add a window of `span_s` whole seconds (at least 1); *out_window is its number from 0. Two windows may have the same
- * span: each slides on its own. KT_ARG, KT_FULL: KT_VWAP_WINDOW_MAX, KT_SYS: no memory. */
+ * span: each slides on its own. KT_ARG, KT_FULL: window_max. */
 kt_code kt_vwap_window(kt_vwap *vwap, int64_t span_s, uint32_t *out_window);
 
 /* Add one trade. KT_ARG: price or qty not positive, or time negative. KT_SEQ: older than what kt_vwap_forget left.
@@ -56,6 +58,13 @@ kt_code kt_vwap_remove(kt_vwap *vwap, int64_t time_ns, kt_price price, kt_qty qt
 
 /* What is in the window of this mark. KT_SEQ: the window begins before what is kept. */
 kt_code kt_vwap_at(kt_vwap *vwap, uint32_t window, int64_t mark_s, kt_vwap_sums *out_sums);
+
+/* For those who know which series come next, as in a batch or a tape: start to fetch its memory, so that it is there
+ * when its turn comes. Nothing changes. First of the series itself, and some trades later of the cells that a trade in
+ * order and averages will need. */
+typedef enum kt_vwap_part { KT_VWAP_SERIES, KT_VWAP_CELLS } kt_vwap_part;
+
+void kt_vwap_fetch(const kt_vwap *vwap, kt_vwap_part part);
 
 /* The first mark after `after_s` whose window of `span_s` has a trade. KT_EMPTY: there is none yet. Cells that
  * forgetting or removal emptied do not count. */

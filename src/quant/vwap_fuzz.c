@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t windows[3];
     int64_t kept = 0;
 
-    kt_assert(kt_vwap_new(CELL_MAX, &vwap) == KT_OK);
+    kt_assert(kt_vwap_new(CELL_MAX, 3, &vwap) == KT_OK);
     kt_assert(kt_vwap_window(vwap, 1, &windows[0]) == KT_OK);
     kt_assert(kt_vwap_window(vwap, 5, &windows[1]) == KT_OK);
     kt_assert(kt_vwap_window(vwap, 30, &windows[2]) == KT_OK);

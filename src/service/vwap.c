@@ -952,32 +952,44 @@ int64_t kt_averages_longest_ns(const kt_averages *averages)
     return averages->longest_s * S;
 }
 
+/* The place of this venue's symbol in a composite, or NULL. */
+static member *member_of(const line *composite, kt_text venue, kt_text symbol)
+{
+    for (uint32_t m = 0; m < composite->member_count; m++)
+        if (kt_text_equal(composite->members[m].venue, venue) && kt_text_equal(composite->members[m].symbol, symbol))
+            return &composite->members[m];
+    return NULL;
+}
+
 kt_code kt_average_feed_new(
     kt_averages *averages, kt_text venue, kt_text symbol, kt_gather *gather, kt_average_feed **out)
 {
     kt_average_feed *feed = calloc(1, sizeof *feed);
+    uint32_t window_max = averages->window_count;
     kt_code code = KT_SYS;
 
     if (feed == NULL)
         return KT_SYS;
+    for (uint32_t c = 0; c < averages->composite_count; c++)
+        if (member_of(&averages->composites[c], venue, symbol) != NULL)
+            window_max += averages->window_count;
     feed->averages = averages;
     feed->gather = gather;
     feed->from_ns = INT64_MAX;
-    if (kt_vwap_new(KT_AVERAGE_CELL_MAX, &feed->live) != KT_OK ||
-        kt_vwap_new(KT_AVERAGE_CELL_MAX, &feed->sure) != KT_OK)
+    if (kt_vwap_new(KT_AVERAGE_CELL_MAX, window_max, &feed->live) != KT_OK ||
+        kt_vwap_new(KT_AVERAGE_CELL_MAX, window_max, &feed->sure) != KT_OK)
         goto out;
     code = line_init(&feed->own, averages, (kt_text){ 0 }, 1);
     if (code == KT_OK)
         code = line_name(&feed->own, venue, symbol);
     if (code == KT_OK)
         code = line_join(&feed->own, &feed->own.members[0], feed);
-    for (uint32_t c = 0; code == KT_OK && c < averages->composite_count; c++)
-        for (uint32_t m = 0; code == KT_OK && m < averages->composites[c].member_count; m++) {
-            member *mem = &averages->composites[c].members[m];
+    for (uint32_t c = 0; code == KT_OK && c < averages->composite_count; c++) {
+        member *m = member_of(&averages->composites[c], venue, symbol);
 
-            if (mem->feed == NULL && kt_text_equal(mem->venue, venue) && kt_text_equal(mem->symbol, symbol))
-                code = line_join(&averages->composites[c], mem, feed);
-        }
+        if (m != NULL && m->feed == NULL)
+            code = line_join(&averages->composites[c], m, feed);
+    }
 out:
     if (code != KT_OK) {
         kt_average_feed_free(feed);
