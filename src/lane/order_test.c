@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +21,14 @@
 
 enum { WAIT_S = 60 };
 
-/* The disk of this program: it can be told not to sync. */
+/* The disk of this program: it can be told not to sync, or not yet. */
 static bool sync_fails;
+static _Atomic bool sync_waits;
 
 int fdatasync(int fd)
 {
+    while (atomic_load(&sync_waits))
+        usleep(1000);
     if (!sync_fails)
         return (int)syscall(SYS_fdatasync, fd);
     errno = EIO;
@@ -271,6 +275,36 @@ static void a_feed_that_asks_for_it_sees_outputs_when_they_are_durable(void **st
     kt_script_close(&script);
 }
 
+static void on_counted(void *ctx, uint64_t id, kt_code code, kt_text body)
+{
+    assert_int_equal(code, KT_OK);
+    ++*(uint32_t *)ctx;
+}
+
+static void the_answer_to_a_command_waits_until_the_command_is_durable(void **state)
+{
+    kt_script script;
+    uint32_t answers = 0;
+    kt_bus_call_spec call = { .action = KT_TEXT("count.add"), .on_answer = on_counted, .ctx = &answers };
+
+    kt_script_open(&script, &(kt_script_options){ .services = counter });
+    kt_lane_options options = script.lane->options;
+    options.inline_sync = false;
+    reopen(&script, &options);
+    kt_log *log = kt_lane_log(script.lane);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    atomic_store(&sync_waits, true);
+    assert_int_equal(kt_bus_call_start(kt_lane_bus(script.lane), &call, NULL, NULL), KT_OK);
+    turns(&script, 20);
+    assert_int_equal(counting_of(&script)->count, 1);
+    assert_true(kt_log_durable(log) < kt_log_written(log));
+    assert_int_equal(answers, 0);
+    atomic_store(&sync_waits, false);
+    assert_true(KT_TEST_WAIT((turns(&script, 1), answers == 1), WAIT_S));
+    assert_int_equal(kt_log_durable(log), kt_log_written(log));
+    kt_script_close(&script);
+}
+
 static kt_call waiting;
 
 static kt_code take_call(void *state, kt_env *env, const kt_call *call)
@@ -423,6 +457,7 @@ int main(void)
         cmocka_unit_test_setup(what_could_not_be_admitted_for_want_of_room_is_admitted_later, setup),
         cmocka_unit_test_setup(a_cursor_is_safe_only_up_to_a_snapshot_on_disk, setup),
         cmocka_unit_test_setup(a_feed_that_asks_for_it_sees_outputs_when_they_are_durable, setup),
+        cmocka_unit_test_setup(the_answer_to_a_command_waits_until_the_command_is_durable, setup),
         cmocka_unit_test_setup(a_command_may_be_answered_later, setup),
         cmocka_unit_test_setup(a_failed_sync_ends_the_lane_and_the_next_start_has_all_that_was_written, setup),
         cmocka_unit_test_setup(a_failed_lane_takes_nothing_more, setup),
