@@ -7,6 +7,7 @@
 #include "service/feed.h"
 #include "service/market.h"
 #include "service/record_feed.h"
+#include "service/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,16 +29,17 @@ typedef struct lane_plan {
     const kt_feed_spec *const *feeds;
 } lane_plan;
 
-static const kt_service_spec *const market_services[] = { &kt_market_service, NULL };
-static const kt_feed_spec *const market_feeds[] = { &kt_venue_feed, NULL };
+static const kt_service_spec *const market_services[] = { &kt_settings_service, &kt_market_service, NULL };
+static const kt_feed_spec *const market_feeds[] = { &kt_settings_feed, &kt_venue_feed, NULL };
 static const kt_feed_spec *const keep_feeds[] = { &kt_record_feed, NULL };
 static const kt_service_spec *const no_services[] = { NULL };
-static const kt_feed_spec *const edge_feeds[] = { &kt_edge_feed, NULL };
+static const kt_service_spec *const edge_services[] = { &kt_settings_service, NULL };
+static const kt_feed_spec *const edge_feeds[] = { &kt_settings_feed, &kt_edge_feed, NULL };
 
 static const lane_plan plans[] = {
     { "market", market_services, market_feeds },
     { "keep", no_services, keep_feeds },
-    { "edge", no_services, edge_feeds },
+    { "edge", edge_services, edge_feeds },
 };
 enum { PLAN_COUNT = sizeof plans / sizeof plans[0] };
 

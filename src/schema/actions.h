@@ -353,7 +353,8 @@
     F(T, 3, TEXT, none, origin, "", 0, 256, 0, "flag, environment, key-value store, file and line, or default") \
     F(T, 4, BOOL, none, live, "", 0, 1, 0, "a change takes effect without a restart")                           \
     F(T, 5, TEXT, none, allowed, "", 0, 256, 0, "what is allowed")                                              \
-    F(T, 6, TEXT, none, text, "", 0, 512, 0, "what it does")
+    F(T, 6, TEXT, none, text, "", 0, 512, 0, "what it does")                                                    \
+    F(T, 7, TEXT, none, stays, "", 0, 256, 0, "why a change does not; empty: it does")
 
 #define KT_PARAMS_config_get(F, T) \
     F(T, 1, TEXT, none, section, "", 0, 64, 0, "first part of the keys, such as edge; empty: all")

@@ -220,6 +220,9 @@ enum {
 };
 #define KT_CONFIG_SETTINGS_KEY "config.settings."
 
+/* Sections of which keys may change, one after the other; NULL behind the last. */
+const char *kt_config_section_at(uint32_t index);
+
 /* The lane whose section it is; NULL: no key of it may change while the house runs, or there is no such section. */
 const char *kt_config_section_lane(kt_text section);
 
@@ -244,7 +247,7 @@ void kt_config_settings_clear(kt_config *config);
 typedef struct kt_config_key {
     const char *name;
     const char *text;
-    const char *stays;  /* "": may change while the house runs */
+    char stays[200];    /* why it can not change while the house runs: its row's reason, or who holds it; "": it can */
     const char *origin; /* as kt_config_list() */
     char allowed[100];
 } kt_config_key;

@@ -161,6 +161,9 @@ kt_code kt_config_read_environment(kt_config *config, char *const *env, kt_err *
 kt_code kt_config_read_flags(
     kt_config *config, int argc, char *const *argv, bool apply, const char **out_file, kt_err *err);
 
+/* config_settings.c: the flag or variable that holds this key, or the list `fixed`; NULL: nobody. */
+const char *kt_config_held_by(const kt_config *config, uint32_t index);
+
 /* config_check.c --------------------------------------------------------------------------------------------------- */
 
 /* Check what holds between values, and derive what follows from them. */

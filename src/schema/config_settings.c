@@ -19,6 +19,11 @@ static const struct {
     { "diag", "edge" },
 };
 
+const char *kt_config_section_at(uint32_t index)
+{
+    return index < KT_COUNT(owners) ? owners[index].section : NULL;
+}
+
 const char *kt_config_section_lane(kt_text section)
 {
     for (uint32_t i = 0; i < KT_COUNT(owners); i++)
@@ -32,13 +37,13 @@ static bool in_section(uint32_t index, kt_text section)
     return kt_text_equal(kt_config_section_of(kt_config_keys[index].value.name), section);
 }
 
-/* Flag, variable or the list `fixed` hold this key. */
-static bool is_held(const kt_config *config, uint32_t index)
+const char *kt_config_held_by(const kt_config *config, uint32_t index)
 {
     for (uint32_t i = 0; i < config->fixed.count; i++)
         if (strcmp(config->fixed.at[i], kt_config_keys[index].value.name) == 0)
-            return true;
-    return false;
+            return config->private->origins[index].from >= KT_FROM_ENVIRONMENT ? config->private->origins[index].where
+                                                                               : "the list `fixed`";
+    return NULL;
 }
 
 static size_t size_of(kt_value_type type)
@@ -88,7 +93,7 @@ static kt_code apply(kt_config *config, uint32_t index, kt_text section, kt_err 
     private->origins[index] = private->loaded_origins[index];
     kt_config_blocks_free(setting->blocks);
     setting->blocks = NULL;
-    if (setting->text == NULL || is_held(config, index))
+    if (setting->text == NULL || kt_config_held_by(config, index) != NULL)
         return KT_OK;
     private->blocks = NULL; /* what is taken now goes with the setting */
     where = kt_config_printf(config, "key-value store " KT_CONFIG_SETTINGS_KEY "%.*s", KT_TEXT_ARG(section));
@@ -262,10 +267,9 @@ static kt_code take_members(const kt_config *config, kt_text section, const kt_j
         if (seen[index])
             return kt_config_refuse(err, KT_TWICE, where, &kt_config_keys[index].value, "is given twice");
         seen[index] = true;
-        if (merge && is_held(config, index))
-            return kt_fail(err, KT_ARG, "%s: can not change while the house runs: %s", kt_config_keys[index].value.name,
-                config->private->origins[index].from >= KT_FROM_ENVIRONMENT ? config->private->origins[index].where
-                                                                            : "it is among the keys of `fixed`");
+        if (merge && kt_config_held_by(config, index) != NULL)
+            return kt_fail(err, KT_ARG, "%s: can not change while the house runs: %s holds it",
+                kt_config_keys[index].value.name, kt_config_held_by(config, index));
         free(texts[index]);
         texts[index] = NULL;
         if (merge && kt_json_kind_of(doc, key + 1) == KT_JSON_NULL)

@@ -571,7 +571,7 @@ static void test_refused_changes(void **state)
         { "the store", "store", "{\"path\":\"x.db\"}", KT_ARG, "the store is open there" },
         { "a venue in use", "market", "{\"ws_url\":\"ws://h/\"}", KT_ARG, "its venue is in use" },
         { "the data folder", "data", "{}", KT_ARG, "its logs and its store lie there" },
-        { "what the file has fixed", "edge", "{\"silence_ms\":9000}", KT_ARG, "it is among the keys of `fixed`" },
+        { "what the file has fixed", "edge", "{\"silence_ms\":9000}", KT_ARG, "the list `fixed` holds it" },
     };
     static char before[KT_CONFIG_TEXT_MAX];
     static char after[KT_CONFIG_TEXT_MAX];

@@ -218,16 +218,19 @@ kt_code kt_config_key_at(
     const kt_config *config, uint32_t index, kt_config_key *out_key, char *buf, size_t size, kt_text *out_value)
 {
     const kt_key_spec *key = &kt_config_keys[index];
+    const char *held;
     kt_builder value;
 
     kt_builder_init(&value, buf, size);
     put_plain(&value, &key->value, (const uint8_t *)config + key->value.at);
     if (value.code != KT_OK)
         return value.code;
-    *out_key = (kt_config_key){ .name = key->value.name,
-        .text = key->value.text,
-        .stays = key->stays,
-        .origin = config->private->origins[index].where };
+    held = kt_config_held_by(config, index);
+    *out_key = (kt_config_key){
+        .name = key->value.name, .text = key->value.text, .origin = config->private->origins[index].where
+    };
+    snprintf(out_key->stays, sizeof out_key->stays, "%s%s", held != NULL ? held : key->stays,
+        held != NULL ? " holds it" : "");
     kt_config_allowed(&key->value, out_key->allowed, sizeof out_key->allowed);
     *out_value = kt_builder_done(&value);
     return KT_OK;

@@ -325,6 +325,13 @@
     F(T, 3, U64, none, revision, "", 1, UINT64_MAX, 1, "1 for the first value of the key, then one more each") \
     F(T, 4, BOOL, none, removed, "", 0, 1, 0, "the key is gone")
 
+#define KT_FIELDS_settings(F, T)                                                                        \
+    F(T, 1, TEXT, none, section, "", 1, 64, 0, "first part of its keys")                                \
+    F(T, 2, TEXT, none, lane, "", 1, 64, 0, "lane that applies them")                                   \
+    F(T, 3, U64, none, revision, "", 0, UINT64_MAX, 0, "of the section in the key-value store")         \
+    F(T, 4, TEXT, none, settings, "", 0, 4096, 0, "object of JSON that holds from now on; empty: none") \
+    F(T, 5, TEXT, none, refused, "", 0, 255, 0, "why the change was not taken; empty: it was")
+
 #define KT_FIELDS_lane_state(F, T)                                                       \
     F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                \
     F(T, 2, ENUM, lane_state, state, "", 0, 6, 0, "what became of it")                   \
@@ -371,7 +378,8 @@
     E(105, KV, kv, "kv.{key}", "a key of the key-value store changed")                                               \
     E(106, LANE_STATE, lane_state, "house.lane.{lane}", "a lane started, ended, died, waits or was parked")          \
     E(107, ALERT, alert, "house.alert", "somebody should look")                                                      \
-    E(108, CALL, call, "call.{action}", "a command that was accepted: applied in the order of the lane's log")
+    E(108, CALL, call, "call.{action}", "a command that was accepted: applied in the order of the lane's log")       \
+    E(110, SETTINGS, settings, "settings.{section}", "the configuration changed while the house ran, or did not")
 
 /* What the lists above make */
 

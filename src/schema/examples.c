@@ -61,8 +61,8 @@ const kt_action_example kt_action_examples[KT_ACTION_COUNT] = {
             "text": "trades and values"}]}) },
     [KT_ACTION_config_get] = { JSON({"section": "edge"}),
         JSON({"settings": [{"key": "edge.silence_ms", "value": "5000", "origin": "default", "live": true,
-            "allowed": "a whole number from 1000 to 600000",
-            "text": "a client of whom nothing is heard for so long is cut off"}], "revision": 0}) },
+            "allowed": "a whole number from 100 to 3600000", "text": "ms without a frame until a client is closed",
+            "stays": ""}], "revision": 0}) },
     [KT_ACTION_config_put] = { JSON({"section": "edge", "settings": {"silence_ms": 7000}, "expected": 0}),
         JSON({"revision": 1, "changed": ["edge.silence_ms"]}) },
 };

@@ -304,6 +304,16 @@ static const struct golden_event {
       "0400000000002000" /* call_id */
       "3700000004000000" /* params */
       "767761702e6c6174657374656467650001feff0000000000" }, /* texts and lists */
+    { 110, /* settings */
+      "{'section':'vwap','lane':'market','revision':9007199254740997,"
+      "'settings':'{\\\"step_s\\\":30}','refused':'because'}",
+      "30000000" /* fixed_size */
+      "3000000004000000" /* section */
+      "340000000600000000000000" /* lane */
+      "0500000000002000" /* revision */
+      "3a0000000d000000" /* settings */
+      "4700000007000000" /* refused */
+      "767761706d61726b65747b22737465705f73223a33307d626563617573650000" }, /* texts and lists */
 };
 /* clang-format on */
 

@@ -125,26 +125,35 @@ static void feed_free(market_feed *feed)
     free(feed);
 }
 
+static kt_gather_rules gather_rules(const market *m, const market_venue *venue)
+{
+    return (kt_gather_rules){
+        .suspect_percent = m->config->vwap_suspect_percent,
+        .step_ns = m->config->vwap_step_s * KT_NS_PER_S,
+        .keep_ns = kt_averages_longest_ns(m->averages),
+        .lag_max_ns = venue->repairs ? LAG_MAX_NS : 0,
+        .trade_max = TRADE_MAX,
+        .numbered = venue->format->numbered,
+    };
+}
+
+static kt_repair_rules repair_rules(const market *m, const market_venue *venue)
+{
+    return (kt_repair_rules){
+        .numbered = venue->format->numbered,
+        .page = venue->format->row_max,
+        .back_ns = kt_averages_longest_ns(m->averages),
+        .poll_ns = m->config->repair_interval_ms * KT_NS_PER_MS,
+    };
+}
+
 /* A feed that is not registered yet. NULL: no memory, or names too long for a subject. */
 static market_feed *feed_new(market *m, market_venue *venue, kt_text symbol)
 {
     kt_text name = kt_text_of(venue->config->name);
     market_feed *feed = symbol.n == 0 || symbol.n >= NAME_SIZE ? NULL : calloc(1, sizeof *feed);
-    int64_t longest_ns = kt_averages_longest_ns(m->averages);
-    kt_gather_rules gather = {
-        .suspect_percent = m->config->vwap_suspect_percent,
-        .step_ns = m->config->vwap_step_s * KT_NS_PER_S,
-        .keep_ns = longest_ns,
-        .lag_max_ns = venue->repairs ? LAG_MAX_NS : 0,
-        .trade_max = TRADE_MAX,
-        .numbered = venue->format->numbered,
-    };
-    kt_repair_rules repair = {
-        .numbered = venue->format->numbered,
-        .page = venue->format->row_max,
-        .back_ns = longest_ns,
-        .poll_ns = m->config->repair_interval_ms * KT_NS_PER_MS,
-    };
+    kt_gather_rules gather = gather_rules(m, venue);
+    kt_repair_rules repair = repair_rules(m, venue);
 
     if (feed == NULL)
         return NULL;
@@ -408,6 +417,11 @@ static void ask(market *m, market_feed *feed, kt_env *env)
     market_venue *venue = feed->venue;
     int64_t now = kt_env_now(env);
 
+    if (!venue->repairs) { /* switched off meanwhile */
+        feed->ask_ns = 0;
+        feed->slot = false;
+        return;
+    }
     if (venue->quiet_ns > now)
         feed->slot = false;
     if (!feed->slot && venue->slot_ns > now) {
@@ -805,6 +819,27 @@ static void on_lane_start(market *m, kt_env *env)
     }
 }
 
+static bool repairs(const market *m, const market_venue *venue)
+{
+    return m->config->repair_enabled && venue->config->rest_url[0] != 0;
+}
+
+/* A section has changed while the house runs: rules are made of it. */
+static void on_settings(market *m, kt_env *env)
+{
+    for (uint32_t i = 0; i < m->venue_count; i++)
+        m->venues[i].repairs = repairs(m, &m->venues[i]);
+    for (uint32_t i = 0; i < m->feed_count; i++) {
+        market_feed *feed = m->feeds[i];
+
+        feed->gather.rules = gather_rules(m, feed->venue);
+        feed->repair.rules = repair_rules(m, feed->venue);
+        if (feed->venue->repairs && feed->repair.phase != KT_REPAIR_WAIT && feed->repair.request_id == 0 &&
+            feed->ask_ns == 0)
+            ask(m, feed, env); /* REST was switched on */
+    }
+}
+
 static void market_event(void *state, kt_env *env, const kt_event *event)
 {
     switch (event->rec->kind) {
@@ -819,6 +854,9 @@ static void market_event(void *state, kt_env *env, const kt_event *event)
         break;
     case KT_EV_LANE_START:
         on_lane_start(state, env);
+        break;
+    case KT_EV_SETTINGS:
+        on_settings(state, env);
         break;
     default:
         break; /* links are news for clients; other kinds are not ours */
@@ -867,7 +905,7 @@ static kt_code venue_init(market *m, const kt_config_venue *config, kt_err *err)
     venue->config = config;
     venue->format = kt_venue_format_of(kt_text_of(formats[config->format]));
     kt_assert(venue->format != NULL);
-    venue->repairs = m->config->repair_enabled && config->rest_url[0] != 0;
+    venue->repairs = repairs(m, venue);
     if (!subject_of(venue->request_subject, "request", kt_text_of(config->name), (kt_text){ 0 }) ||
         !subject_of(venue->stats_subject, "stats", kt_text_of(config->name), (kt_text){ 0 }))
         return kt_fail(err, KT_LIMIT, "venues: '%s' is too long for a subject", config->name);
@@ -1047,7 +1085,7 @@ static kt_code market_restore(void *state, uint16_t version, kt_text bytes, kt_e
     return code == KT_OK ? KT_OK : kt_fail(err, code, "snapshot of service market does not read");
 }
 
-static const char *const market_subjects[] = { "feed.>", "answer.>", "lane.start.>", NULL };
+static const char *const market_subjects[] = { "feed.>", "answer.>", "lane.start.>", "settings.*", NULL };
 
 const kt_service_spec kt_market_service = {
     .name = "market",

@@ -13,7 +13,8 @@
  * they share the table of trades, and a trade is counted, confirmed and summed in one step, with no copy of it anywhere
  * else.
  *
- * Inputs   tick, invalid, link, instrument, answer, timer, lane_start. Other kinds are skipped.
+ * Inputs   tick, invalid, link, instrument, answer, timer, lane_start, and settings (service/settings.h), after which
+ *          suspect_percent, step_s and repair.* are read again. Other kinds are skipped.
  * Outputs  trade, watermark, vwap, correction, feed_stats, instrument, and request (carried out by service/feed.h).
  * Feeds    one per venue and symbol, made when its first trade comes or when it is configured, KT_MARKET_FEED_MAX at
  *          most. Ticks of a venue that is not configured, and of feeds beyond the bound, are ignored.

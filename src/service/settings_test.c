@@ -1,0 +1,209 @@
+/* The configuration changes while a lane runs: in the order of its log, the same again after a kill, from a snapshot, and in
+ * any other run. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/test_util.h"
+#include "base/time.h"
+#include "lane/script.h"
+#include "log/record.h"
+#include "schema/config.h"
+#include "service/market.h"
+#include "service/settings.h"
+
+#define S KT_NS_PER_S
+
+static const kt_service_spec *const services[] = { &kt_settings_service, &kt_market_service, NULL };
+
+static const char config_text[] =
+    "vwap: {windows: [5s], interval_ms: 60000, suspect_percent: 10}\n"
+    "repair: {enabled: false}\n"
+    "venues: [{name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
+    "\"http://127.0.0.1:1/trades\", price_scale: 2, quantity_scale: 3}]\n";
+
+static kt_config *config_new(const char *text)
+{
+    kt_config *config = NULL;
+    kt_err err = { 0 };
+
+    if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    return config;
+}
+
+static void change(kt_script *script, const char *section, uint64_t revision, const char *json)
+{
+    char subject[64];
+    kt_ev_kv kv;
+
+    snprintf(subject, sizeof subject, "kv.config.settings.%s", section);
+    kt_event_init(KT_EV_KV, &kv);
+    kv.key = kt_text_of(subject + 3);
+    kv.value = kt_text_of(json);
+    kv.revision = revision;
+    kv.removed = json[0] == '\0';
+    kt_script_input(script, script->now_ns, KT_EV_KV, kt_text_of(subject), &kv);
+}
+
+static void tick(kt_script *script, uint32_t number, int64_t price)
+{
+    char id[16];
+    kt_ev_tick ev;
+
+    snprintf(id, sizeof id, "%u", number);
+    kt_event_init(KT_EV_TICK, &ev);
+    ev.venue_time = 1700000000 * S + number * S / 4;
+    ev.receive_time = script->now_ns;
+    ev.price = (kt_decimal){ .m = price, .scale = 2 };
+    ev.quantity = (kt_decimal){ .m = 1000, .scale = 3 };
+    ev.trade_id = kt_text_of(id);
+    kt_script_input(script, script->now_ns, KT_EV_TICK, KT_TEXT("feed.gen.BTC"), &ev);
+}
+
+static void see_trade(void *ctx, const kt_event *event)
+{
+    kt_ev_trade ev;
+
+    assert_int_equal(kt_event_decode(KT_EV_TRADE, event->payload, event->size, &ev), KT_OK);
+    *(uint32_t *)ctx += ev.suspect;
+}
+
+static uint32_t suspects(kt_script *script)
+{
+    uint32_t count = 0;
+
+    kt_script_each(script, "trades.gen.BTC", see_trade, &count);
+    return count;
+}
+
+typedef struct told {
+    uint32_t count;
+    kt_ev_settings last;
+    char settings[256];
+    char refused[256];
+} told;
+
+static void see_settings(void *ctx, const kt_event *event)
+{
+    told *t = ctx;
+
+    assert_int_equal(kt_event_decode(KT_EV_SETTINGS, event->payload, event->size, &t->last), KT_OK);
+    snprintf(t->settings, sizeof t->settings, "%.*s", KT_TEXT_ARG(t->last.settings));
+    snprintf(t->refused, sizeof t->refused, "%.*s", KT_TEXT_ARG(t->last.refused));
+    t->count++;
+}
+
+static told told_of(kt_script *script, const char *subject)
+{
+    told t = { 0 };
+
+    kt_script_each(script, subject, see_settings, &t);
+    return t;
+}
+
+/* A trade that is a half off the others: suspect at 10 percent, not at 100. */
+static void play_all(kt_script *script, void *ctx)
+{
+    uint32_t number = 0;
+
+    kt_script_time(script, 1800000000 * S);
+    for (; number < 40; number++)
+        tick(script, number, 10000);
+    tick(script, number++, 15000);
+    assert_int_equal(suspects(script), 1);
+    change(script, "vwap", 1, "{\"suspect_percent\":100}");
+    tick(script, number++, 15000);
+    assert_int_equal(suspects(script), 1);
+    kt_script_restart(script, false); /* applies the change again at its place */
+    tick(script, number++, 15000);
+    kt_script_restart(script, true); /* has it from the snapshot */
+    tick(script, number++, 15000);
+    assert_int_equal(suspects(script), 1);
+    change(script, "vwap", 2, "");
+    tick(script, number++, 15000);
+    assert_int_equal(suspects(script), 2);
+    change(script, "vwap", 3, "{\"suspect_percent\":0}");
+    change(script, "repair", 1, "{\"enabled\":true,\"interval_ms\":300}");
+    tick(script, number++, 10000);
+    assert_int_equal(kt_script_each(script, "request.gen", NULL, NULL), 1);
+    change(script, "repair", 2, "{\"interval_ms\":300}");
+    kt_script_restart(script, false);
+    tick(script, number++, 10000);
+    kt_script_time(script, script->now_ns + 3600 * S);
+}
+
+static void a_change_holds_from_its_record_on_in_every_run(void **state)
+{
+    kt_config *config = config_new(config_text);
+
+    assert_true(kt_script_deterministic(
+        &(kt_script_options){ .lane = "market", .services = services, .config = config }, play_all, NULL));
+    kt_config_free(config);
+}
+
+static void what_is_not_allowed_changes_nothing_and_says_why(void **state)
+{
+    kt_config *config = config_new(config_text);
+    kt_script script;
+    told t;
+
+    kt_script_open(&script, &(kt_script_options){ .lane = "market", .services = services, .config = config });
+    change(&script, "vwap", 1, "{\"step_s\":30}");
+    t = told_of(&script, "settings.vwap");
+    assert_int_equal(t.count, 1);
+    assert_string_equal(t.settings, "{\"step_s\":30}");
+    assert_string_equal(t.refused, "");
+    change(&script, "vwap", 2, "{\"step_s\":20,\"windows\":[\"1m\"]}");
+    t = told_of(&script, "settings.vwap");
+    assert_int_equal(t.count, 2);
+    assert_string_equal(t.settings, "{\"step_s\":30}");
+    assert_non_null(strstr(t.refused, "vwap.windows: can not change while the house runs"));
+    assert_int_equal(config->vwap_step_s, 30);
+    change(&script, "edge", 1, "{\"silence_ms\":9000}"); /* another lane's */
+    assert_int_equal(told_of(&script, "settings.edge").count, 0);
+    assert_int_equal(config->edge_silence_ms, 5000);
+    kt_script_close(&script);
+    kt_config_free(config);
+}
+
+/* The house is started again with a flag: it holds its key, whatever was said before; without it the setting is back. */
+static void a_flag_holds_its_key_over_a_restart(void **state)
+{
+    static const struct {
+        const char *fixed;
+        uint32_t step_s;
+    } rows[] = { { "", 30 }, { "fixed: [vwap.step_s]\n", 60 }, { "", 30 } };
+    char dir[512];
+    kt_script script;
+
+    snprintf(dir, sizeof dir, "%s", kt_test_dir());
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        char text[1024];
+        kt_config *config;
+
+        snprintf(text, sizeof text, "%s%s", rows[i].fixed, config_text);
+        config = config_new(text);
+        kt_script_open(
+            &script, &(kt_script_options){ .lane = "market", .services = services, .config = config, .dir = dir });
+        if (i == 0)
+            change(&script, "vwap", 1, "{\"step_s\":30}");
+        assert_int_equal(config->vwap_step_s, rows[i].step_s);
+        kt_script_close(&script);
+        kt_config_free(config);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_change_holds_from_its_record_on_in_every_run),
+        cmocka_unit_test(what_is_not_allowed_changes_nothing_and_says_why),
+        cmocka_unit_test(a_flag_holds_its_key_over_a_restart),
+    };
+
+    return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+}
