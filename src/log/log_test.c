@@ -31,6 +31,55 @@ static void a_record_is_48_bytes_of_header_and_its_checksum_covers_everything_el
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+typedef struct publishing {
+    kt_log *log;
+    uint32_t subject, records;
+    const uint8_t *map;
+    uint64_t at, end, seq; /* where the first record will stand */
+    uint32_t torn;
+} publishing;
+
+static void publish_records(void *ctx)
+{
+    publishing *self = ctx;
+    static const uint8_t payload[400] = { 1, 2, 3 };
+    kt_rec_head head = { 1, KT_REC_INPUT, self->subject, 1, 0 };
+
+    for (uint32_t i = 0; i < self->records; i++)
+        kt_log_append(self->log, &head, payload, sizeof payload, NULL);
+}
+
+static void look_at_records(void *ctx)
+{
+    publishing *self = ctx;
+    const kt_rec *rec;
+
+    for (uint32_t i = 0; i < self->records && self->torn == 0;) {
+        kt_code code = kt_rec_check(self->map, self->at, self->end, self->seq + i, &rec);
+        if (code == KT_OK) {
+            self->at += rec->size;
+            i++;
+        }
+        self->torn += code == KT_CORRUPT;
+    }
+}
+
+static void whoever_sees_the_size_sees_the_whole_record(void **state)
+{
+    kt_log_options options = small_log(1);
+    options.segment_size = 8 << 20;
+    kt_log *log = must_open(&options);
+    publishing self = { .log = log, .subject = must_subject(log, "a", 0), .records = 10000 };
+
+    self.map = log->current->segment.map;
+    self.at = log->at;
+    self.end = log->current->segment.size;
+    self.seq = log->seq;
+    kt_test_at_once(publish_records, look_at_records, &self);
+    assert_int_equal(self.torn, 0);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void seq_counts_from_1_in_the_log_and_offset_in_each_subject(void **state)
 {
     kt_log_options options = small_log(1);
@@ -151,6 +200,7 @@ static void a_sealed_segment_has_an_index_and_it_can_be_made_again(void **state)
             do
                 assert_int_equal(kt_reader_next(reader, UINT64_MAX, &rec), KT_OK);
             while (rec->subject != ids[2] || rec->offset < offset + 1);
+            assert_true(rec->seq - resume.from_seq <= 6 * KT_INDEX_OFFSETS); /* five subjects in turn: from near it */
             assert_int_equal(rec->offset, offset + 1);
             assert_int_equal(rec->cause, offset * 5 + 2);
         }
@@ -170,6 +220,69 @@ static void a_sealed_segment_has_an_index_and_it_can_be_made_again(void **state)
         kt_reader_close(reader);
     }
     free(names.list);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
+/* A log of more than one segment, each of more records than there are between two marks. */
+static kt_log *log_with_marks(const kt_log_options *options)
+{
+    kt_log *log = must_open(options);
+    uint32_t ids[2] = { must_subject(log, "a", 0), must_subject(log, "b", 0) };
+
+    for (uint64_t key = 1; key <= 3000; key++)
+        assert_int_equal(
+            kt_log_append(log, &(kt_rec_head){ 77, KT_REC_INPUT, ids[key % 2], (int64_t)key, key }, "", 0, NULL),
+            KT_OK);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    return log;
+}
+
+static void an_index_is_sorted_and_not_believed_when_damaged(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = log_with_marks(&options);
+    kt_seg_names names = segments_of(options.dir);
+    char path[KT_PATH_SIZE];
+    struct stat info;
+    kt_index index;
+
+    assert_int_equal(kt_index_load(&index, options.dir, names.list[0]), KT_OK);
+    for (uint32_t i = 1; i < index.entry_count; i++) {
+        const kt_index_entry *one = &index.entries[i - 1], *next = &index.entries[i];
+        assert_true(one->subject < next->subject || (one->subject == next->subject && one->offset < next->offset));
+    }
+    kt_index_done(&index);
+    kt_seg_path(path, options.dir, names.list[0], ".idx");
+    assert_int_equal(stat(path, &info), 0);
+    for (off_t at = 0; at < info.st_size; at += 13) {
+        uint8_t was, other;
+        int fd = open(path, O_RDONLY);
+        assert_int_equal(kt_read_all(fd, &was, 1, at), 1);
+        close(fd);
+        other = was ^ 0x10;
+        overwrite(path, (uint64_t)at, &other, 1);
+        assert_true(kt_index_load(&index, options.dir, names.list[0]) != KT_OK);
+        overwrite(path, (uint64_t)at, &was, 1);
+    }
+    assert_int_equal(kt_index_load(&index, options.dir, names.list[0]), KT_OK);
+    kt_index_done(&index);
+    free(names.list);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
+static void a_seek_skips_what_the_index_lets_it_skip(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = log_with_marks(&options);
+    kt_reader *reader = must_read(&options);
+    const kt_rec *rec;
+
+    damage(options.dir, 100); /* who reads it notices */
+    assert_int_equal(kt_reader_seek(reader, 0, 1 + KT_INDEX_RECORDS + 10, NULL, NULL), KT_OK);
+    assert_int_equal(kt_reader_next(reader, UINT64_MAX, &rec), KT_OK);
+    assert_int_equal(rec->seq, 1 + KT_INDEX_RECORDS + 10);
+    assert_int_equal(kt_reader_seek(reader, 0, 200, NULL, NULL), KT_CORRUPT);
+    kt_reader_close(reader);
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
@@ -389,8 +502,7 @@ static void race_rest(void *ctx)
         look_at_all(self);
         meet(self, RESTS, step + 1);
         for (size_t i = KT_COUNT(self->logs); i-- > 0;) {
-            kt_log_rests(&self->logs[i]);
-            self->seen_written[i] = atomic_load_explicit(&self->logs[i].written, memory_order_relaxed) == 1;
+            self->seen_written[i] = !kt_log_rests(&self->logs[i]);
         }
         meet(self, RESTS, step + 2);
         bool lost = false;
@@ -440,7 +552,7 @@ static void a_commit_wakes_those_who_wait_for_it(void **state)
 
 typedef struct watched {
     uint32_t page_writes, other_writes;
-    int64_t room; /* bytes that the disk still takes; -1: any */
+    _Atomic int64_t room; /* bytes that the disk still takes; -1: any */
 } watched;
 
 static ssize_t watched_pwrite(void *ctx, int fd, const void *data, size_t size, off_t at)
@@ -550,6 +662,26 @@ static void on_a_full_disk_intake_stops_while_what_was_promised_still_fits(void 
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+static void the_thread_asks_a_full_disk_again(void **state)
+{
+    kt_log_options options = small_log(1);
+    watched w = { 0, 0, 0 };
+    options.sync = KT_SYNC_THREAD;
+    options.io.ctx = &w;
+    options.io.pwrite = watched_pwrite;
+    kt_log *log = must_open(&options);
+    uint32_t subject = must_subject(log, "a", 0);
+    uint64_t key = 1;
+
+    while (append_key(log, subject, KT_REC_INPUT, key) == KT_OK)
+        key++;
+    assert_true(kt_log_intake_stopped(log));
+    w.room = -1;
+    assert_true(KT_TEST_WAIT(!kt_log_intake_stopped(log), 20));
+    assert_int_equal(append_key(log, subject, KT_REC_INPUT, key), KT_OK);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void options_outside_their_range_are_refused(void **state)
 {
     const struct {
@@ -580,7 +712,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_48_bytes_of_header_and_its_checksum_covers_everything_else),
+        cmocka_unit_test(whoever_sees_the_size_sees_the_whole_record),
         cmocka_unit_test(seq_counts_from_1_in_the_log_and_offset_in_each_subject),
+        cmocka_unit_test(an_index_is_sorted_and_not_believed_when_damaged),
+        cmocka_unit_test(a_seek_skips_what_the_index_lets_it_skip),
         cmocka_unit_test(every_segment_can_be_read_alone),
         cmocka_unit_test(a_sealed_segment_has_an_index_and_it_can_be_made_again),
         cmocka_unit_test(the_record_limit_is_named),
@@ -594,6 +729,7 @@ int main(void)
         cmocka_unit_test(the_next_segment_is_pre_written_in_writes_of_4_kib),
         cmocka_unit_test(readahead_is_switched_off_for_mapped_segments),
         cmocka_unit_test(on_a_full_disk_intake_stops_while_what_was_promised_still_fits),
+        cmocka_unit_test(the_thread_asks_a_full_disk_again),
         cmocka_unit_test(options_outside_their_range_are_refused),
     };
 

@@ -360,6 +360,83 @@ static void a_file_of_the_wrong_size_or_kind_is_refused_before_it_is_used(void *
     }
 }
 
+/* Change a record and give it the checksum that fits: what no writer leaves. */
+static void forge(const char *dir, uint64_t seq, size_t at, uint64_t value, size_t value_size)
+{
+    char path[KT_PATH_SIZE];
+    union {
+        kt_rec rec;
+        uint8_t bytes[sizeof(kt_rec) + PAYLOAD_MAX + 8];
+    } forged;
+    uint32_t size;
+    uint64_t place = place_of(dir, seq, path, &size);
+    int fd = open(path, O_RDONLY);
+
+    assert_int_equal(kt_read_all(fd, forged.bytes, size, (off_t)place), (ssize_t)size);
+    close(fd);
+    memcpy(forged.bytes + at, &value, value_size);
+    forged.rec.crc = kt_rec_crc(&forged.rec, forged.rec.size <= size ? forged.rec.size : size);
+    overwrite(path, place, forged.bytes, size);
+}
+
+static void a_record_that_contradicts_its_place_is_damage(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+        uint64_t value;
+        size_t value_size;
+    } rows[] = {
+        { "another seq", offsetof(kt_rec, seq), 31, 8 },
+        { "an offset left out", offsetof(kt_rec, offset), 31, 8 },
+        { "an offset given twice", offsetof(kt_rec, offset), 28, 8 },
+        { "a subject that was never declared", offsetof(kt_rec, subject), 7, 4 },
+        { "a size that is not one of 8", offsetof(kt_rec, size), 52, 4 },
+        { "a size below the header's", offsetof(kt_rec, size), 40, 4 },
+        { "a size beyond the segment", offsetof(kt_rec, size), 1 << 19, 4 },
+        { "a size beyond any record", offsetof(kt_rec, size), UINT32_MAX - 7, 4 },
+        { "more padding than payload", offsetof(kt_rec, flags), KT_REC_INPUT | 7 << KT_REC_PAD_SHIFT, 2 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_log_options options = small_log(1);
+        kt_log *log = must_open(&options);
+        uint32_t subject = must_subject(log, "a", 0);
+        kt_rec_head empty = { 77, KT_REC_INPUT, subject, 1, 0 };
+        const kt_rec *rec;
+        kt_code code;
+
+        append_keys(log, subject, 1, 28);
+        assert_int_equal(kt_log_append(log, &empty, "", 0, NULL), KT_OK); /* seq 30, offset 29 */
+        append_keys(log, subject, 30, 40);
+        forge(options.dir, 30, rows[i].at, rows[i].value, rows[i].value_size);
+        kt_reader *reader = must_read(&options);
+        while ((code = kt_reader_next(reader, UINT64_MAX, &rec)) == KT_OK)
+            ;
+        KT_ROW(rows[i].name, code == KT_CORRUPT);
+        KT_ROW(rows[i].name, kt_reader_position(reader) == 30);
+        kt_reader_close(reader);
+        assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    }
+}
+
+static void a_table_of_subjects_that_fails_its_checksum_is_refused(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char path[KT_PATH_SIZE];
+    kt_segment segment;
+    uint64_t offset = 77; /* of the log's own subject: no other check would notice */
+
+    append_keys(log, must_subject(log, "a", 0), 1, 300);
+    kt_seg_names names = segments_of(options.dir);
+    kt_seg_path(path, options.dir, names.list[1], ".seg");
+    overwrite(path, sizeof(kt_seg_header) + offsetof(kt_subject_row, last_offset), &offset, sizeof offset);
+    assert_int_equal(kt_segment_map(options.dir, names.list[1], false, &segment, NULL), KT_CORRUPT);
+    free(names.list);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void a_folder_without_a_log_is_named(void **state)
 {
     kt_reader *reader;
@@ -382,6 +459,8 @@ int main(void)
         cmocka_unit_test(readers_in_other_processes_see_every_record_once_and_in_order),
         cmocka_unit_test(sigbus_ends_the_process_and_names_the_segment),
         cmocka_unit_test(a_file_of_the_wrong_size_or_kind_is_refused_before_it_is_used),
+        cmocka_unit_test(a_record_that_contradicts_its_place_is_damage),
+        cmocka_unit_test(a_table_of_subjects_that_fails_its_checksum_is_refused),
         cmocka_unit_test(a_folder_without_a_log_is_named),
     };
 

@@ -242,6 +242,10 @@ static void a_clean_close_leaves_its_mark(void **state)
     log = must_open(&options);
     assert_false(kt_log_recovered(log)->clean);
     assert_int_equal(kt_log_recovered(log)->epochs_begun, 2);
+    die(log);
+    log = must_open(&options); /* and the epochs for one boot */
+    assert_false(kt_log_recovered(log)->other_boot);
+    assert_int_equal(kt_log_recovered(log)->epochs_begun, 0);
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
@@ -347,6 +351,57 @@ static void a_start_that_stops_while_epochs_begin_begins_them_again(void **state
     log = must_open(&options); /* until they do, the state file names the old boot */
     assert_true(kt_log_recovered(log)->other_boot);
     assert_int_equal(kt_log_recovered(log)->epochs_begun, 2);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
+static void a_cut_tail_is_synced_before_anything_is_written_behind_it(void **state)
+{
+    kt_log_options options = small_log(1), stops;
+    kt_log *log = must_open(&options);
+    kt_rec_head head = { 1, KT_REC_INPUT, must_subject(log, "a", 0), 1, 0 };
+    void *place;
+
+    append_keys(log, 1, 1, 10);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    assert_int_equal(kt_log_reserve(log, &head, 4000, &place), KT_OK);
+    memset(place, 0xFF, 4000);
+    die(log);
+    stops = options;
+    stops.io.fdatasync = no_segment_sync;
+    assert_int_equal(kt_log_open(&stops, &log, NULL), KT_SYS);
+    log = must_open(&options);
+    assert_int_equal(kt_log_recovered(log)->last_seq, 11);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
+static void the_newest_epochs_are_remembered(void **state)
+{
+    enum { BOOTS = KT_EPOCHS_MAX + 8 };
+    kt_log_options options = small_log(1);
+    uint64_t epochs[BOOTS], last[BOOTS];
+    kt_log *log = NULL;
+
+    for (int boot = 0; boot < BOOTS; boot++) {
+        on_boot(&options, (uint8_t)(boot + 1));
+        log = must_open(&options);
+        uint32_t subject = must_subject(log, "a", 0);
+        append_keys(log, subject, 1, 2);
+        assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+        epochs[boot] = kt_log_subject_info_of(log, subject).epoch;
+        last[boot] = kt_log_subject_info_of(log, subject).last_offset;
+        if (boot + 1 < BOOTS)
+            die(log);
+    }
+    kt_reader *reader = must_read(&options);
+    assert_int_equal(kt_reader_seek_end(reader, NULL), KT_OK);
+    for (int boot = 0; boot < BOOTS; boot++) {
+        kt_resume resume;
+        bool known = boot >= BOOTS - KT_EPOCHS_MAX;
+        assert_int_equal(
+            kt_reader_resume(reader, KT_TEXT("a"), epochs[boot], last[boot], &resume, NULL), known ? KT_OK : KT_EPOCH);
+        assert_int_equal(resume.epoch, epochs[BOOTS - 1]);
+    }
+    kt_reader_close(reader);
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
@@ -565,6 +620,8 @@ int main(void)
         cmocka_unit_test(a_torn_tail_is_zeroed_even_where_later_records_look_whole),
         cmocka_unit_test(unclean_under_another_boot_begins_new_epochs_but_not_for_subjects_after_durable),
         cmocka_unit_test(a_start_that_stops_while_epochs_begin_begins_them_again),
+        cmocka_unit_test(a_cut_tail_is_synced_before_anything_is_written_behind_it),
+        cmocka_unit_test(the_newest_epochs_are_remembered),
         cmocka_unit_test(a_bad_record_at_or_below_durable_fences_its_segment_and_doctor_says_what_is_lost),
         cmocka_unit_test(a_fence_in_the_middle_goes_on_behind_it),
         cmocka_unit_test(a_segment_whose_header_is_bad_is_fenced_or_cut),

@@ -179,6 +179,33 @@ static void a_snapshot_that_can_not_be_written_costs_nothing_else(void **state)
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+static int no_sync_of_a_snapshot(void *ctx, int fd)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) { /* folders are synced with it too */
+        errno = EIO;
+        return -1;
+    }
+    return fsync(fd);
+}
+
+static void a_snapshot_is_synced_before_it_gets_its_name(void **state)
+{
+    kt_log_options options = small_log(1);
+
+    options.io.fsync = no_sync_of_a_snapshot;
+    kt_log *log = must_open(&options);
+    append_keys(log, must_subject(log, "a", 0), 1, 20);
+    for (size_t size = 0; size < 2000; size += 1000) {
+        assert_int_equal(kt_log_snapshot(log, 10, 1, bytes_of(size, 1), size), KT_OK);
+        assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+        assert_int_equal(kt_log_snapshot_seq(log), 0);
+        assert_int_equal(snapshot_files(options.dir), 0);
+    }
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_damaged_snapshot_is_passed_over_for_the_one_before),
         cmocka_unit_test(a_snapshot_beyond_the_end_is_dropped_before_its_seq_is_used_again),
         cmocka_unit_test(a_snapshot_that_can_not_be_written_costs_nothing_else),
+        cmocka_unit_test(a_snapshot_is_synced_before_it_gets_its_name),
     };
 
     return cmocka_run_group_tests_name("log snapshots", tests, NULL, NULL);

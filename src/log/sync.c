@@ -272,8 +272,7 @@ static void rest(kt_log *log, bool just_worked)
 
     pthread_mutex_lock(&log->lock);
     struct timespec end = { (now_ns + log->rest_ns) / 1000000000, (now_ns + log->rest_ns) % 1000000000 };
-    kt_log_rests(log);
-    if (!unsynced(log) && !log->thread_stops)
+    if ((kt_log_rests(log) || kt_log_failed(log)) && !log->thread_stops)
         late = pthread_cond_timedwait(&log->work, &log->lock, &end);
     atomic_store(&log->resting, false);
     pthread_mutex_unlock(&log->lock);

@@ -102,11 +102,13 @@ struct kt_log {
 
 /* "Publish, then look whether the thread rests" and "say that it rests, then look again": each is a store followed by a load of
  * another place, and without either fence both can look too early; the record would wait for the commit delay. The test
- * of the log has them race. */
-static inline void kt_log_rests(kt_log *log)
+ * of the log has them race. False: something is written that is not durable. */
+static inline bool kt_log_rests(kt_log *log)
 {
     atomic_store_explicit(&log->resting, true, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&log->written, memory_order_relaxed) ==
+           atomic_load_explicit(&log->durable, memory_order_relaxed);
 }
 
 static inline bool kt_log_is_resting(const kt_log *log)
