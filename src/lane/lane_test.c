@@ -442,6 +442,51 @@ static void a_snapshot_of_the_version_before_is_read(void **state)
     kt_script_close(&script);
 }
 
+static void a_snapshot_of_a_newer_service_is_refused(void **state)
+{
+    enum { VERSION_AT = sizeof snapshot_of_version_1 - 40 - 4 - 4 };
+    kt_script script;
+    kt_err err = { 0 };
+    char bytes[sizeof snapshot_of_version_1];
+
+    kt_script_open(&script, &(kt_script_options){ .services = services });
+    memcpy(bytes, snapshot_of_version_1, sizeof bytes);
+    assert_int_equal(bytes[VERSION_AT], 1);
+    bytes[VERSION_AT] = 3;
+    assert_int_equal(kt_lane_restore(script.lane, 1, (kt_text){ bytes, sizeof bytes }, &err), KT_VERSION);
+    assert_non_null(strstr(err.msg, "service 'counter' has version 3; this program reads 2 and the one before"));
+    kt_script_close(&script);
+}
+
+/* What is made behind a snapshot is the same whether the lane was there all the time or has been restored from it. */
+static void what_follows_a_snapshot_has_its_randomness_keys_and_time(void **state)
+{
+    kt_script script;
+    kt_rec rec;
+
+    kt_test_mood_now.random = true;
+    kt_script_open(&script, &(kt_script_options){ .services = services });
+    for (int i = 0; i < 6; i++) {
+        if (i == 3)
+            assert_int_equal(kt_lane_snapshot(script.lane, NULL), KT_OK);
+        kt_test_tick(&script, 5000 + i, (uint64_t)i);
+    }
+    kt_script_turn(&script);
+    kt_script_restart(&script, false);
+    assert_int_equal(kt_lane_count(script.lane)->replayed, 3);
+    assert_int_equal(kt_lane_count(script.lane)->compared, 4);
+    kt_script_restart(&script, true);
+    kt_lane_options options = script.lane->options;
+    bool park;
+    kt_lane_close(script.lane, true); /* a snapshot, and nothing behind it that would tell the time */
+    script.now_ns = 400;
+    assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
+    assert_int_equal(
+        kt_lane_append(script.lane, KT_EV_TICK, KT_REC_CONTROL, KT_TEXT("feed.sim"), 0, "", 0, &rec), KT_OK);
+    assert_true(rec.time_ns >= 5005);
+    kt_script_close(&script);
+}
+
 static void a_snapshot_of_a_newer_version_is_refused_and_parks(void **state)
 {
     kt_script script;
@@ -697,26 +742,29 @@ static void a_source_made_anew_is_read_from_its_beginning_and_told(void **state)
 {
     static const uint64_t grown[] = { 0, 3, 60 }; /* shorter than what was read, and longer */
 
-    for (size_t i = 0; i < KT_COUNT(grown); i++) {
+    for (size_t i = 0; i < 2 * KT_COUNT(grown); i++) {
+        bool clean = i >= KT_COUNT(grown); /* then a snapshot tells the epoch, otherwise the admits do */
+        uint64_t count = grown[i % KT_COUNT(grown)];
         kt_script script;
         char dir[600];
         kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
         foreign_ticks(&script, 1, 20);
         turns(&script, 2);
         kt_lane_options options = script.lane->options;
-        kt_lane_close(script.lane, false);
+        kt_lane_close(script.lane, clean);
         kt_log_close(script.foreign, NULL);
         log_path(&script, "market", dir);
         assert_true(kt_test_remove(dir));
         foreign_open(&script, false);
-        foreign_ticks(&script, 100, 99 + grown[i]);
+        foreign_ticks(&script, 100, 99 + count);
         bool park;
         assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
         turns(&script, 3);
         foreign_ticks(&script, 500, 500);
         turns(&script, 3);
         assert_int_equal(counting_of(&script)->lost, 1);
-        assert_int_equal(counting_of(&script)->count, grown[i] + 1); /* the twenty are nowhere any more */
+        /* Without a snapshot the twenty are nowhere any more. */
+        assert_int_equal(counting_of(&script)->count, (clean ? 20 : 0) + count + 1);
         kt_script_close(&script);
     }
 }
@@ -1020,6 +1068,8 @@ int main(void)
         cmocka_unit_test_setup(foreign_events_apply_in_the_order_of_the_admits_and_only_when_durable, setup),
         cmocka_unit_test_setup(a_snapshot_names_all_positions_and_shortens_recovery, setup),
         cmocka_unit_test_setup(a_snapshot_of_the_version_before_is_read, setup),
+        cmocka_unit_test_setup(a_snapshot_of_a_newer_service_is_refused, setup),
+        cmocka_unit_test_setup(what_follows_a_snapshot_has_its_randomness_keys_and_time, setup),
         cmocka_unit_test_setup(a_snapshot_of_a_newer_version_is_refused_and_parks, setup),
         cmocka_unit_test_setup(every_service_test_runs_with_other_seeds_addresses_and_batches, setup),
         cmocka_unit_test_setup(effects_are_carried_out_only_at_the_live_end, setup),

@@ -226,6 +226,29 @@ static void a_cursor_is_safe_only_up_to_a_snapshot_on_disk(void **state)
     kt_script_close(&script);
 }
 
+static void a_snapshot_on_its_way_is_waited_for(void **state)
+{
+    kt_script script;
+
+    kt_script_open(&script, &(kt_script_options){ .services = foreign_counter, .foreign = "market" });
+    kt_lane_options options = script.lane->options;
+    options.inline_sync = false;
+    reopen(&script, &options);
+    foreign_ticks(&script, "feed.sim", 1, 3);
+    turns(&script, 1);
+    atomic_store(&sync_waits, true);
+    assert_int_equal(kt_lane_snapshot(script.lane, NULL), KT_OK);
+    uint64_t seq = script.lane->snapshot_seq;
+    turns(&script, 5);
+    assert_int_equal(script.lane->snapshot_seq, seq);
+    assert_int_equal(kt_lane_snapshot(script.lane, NULL), KT_BUSY);
+    assert_int_equal(kt_cursor_get(script.lane->sources[0].cursor).safe, 0);
+    atomic_store(&sync_waits, false);
+    assert_true(KT_TEST_WAIT((turns(&script, 1), script.lane->snapshot_seq == 0), WAIT_S));
+    assert_true(kt_cursor_get(script.lane->sources[0].cursor).safe > 0);
+    kt_script_close(&script);
+}
+
 /* ---- feeds, answers ---- */
 
 typedef struct watcher {
@@ -456,6 +479,7 @@ int main(void)
         cmocka_unit_test_setup(records_that_nobody_wants_are_passed_over_without_an_admit, setup),
         cmocka_unit_test_setup(what_could_not_be_admitted_for_want_of_room_is_admitted_later, setup),
         cmocka_unit_test_setup(a_cursor_is_safe_only_up_to_a_snapshot_on_disk, setup),
+        cmocka_unit_test_setup(a_snapshot_on_its_way_is_waited_for, setup),
         cmocka_unit_test_setup(a_feed_that_asks_for_it_sees_outputs_when_they_are_durable, setup),
         cmocka_unit_test_setup(the_answer_to_a_command_waits_until_the_command_is_durable, setup),
         cmocka_unit_test_setup(a_command_may_be_answered_later, setup),

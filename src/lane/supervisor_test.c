@@ -293,6 +293,7 @@ static void kill_lane(house *self, uint32_t lane)
 typedef struct tally {
     uint64_t inputs, outputs, records, lane_starts;
     uint64_t states[8], alerts, set_asides, divergences;
+    uint32_t deaths;     /* that the last set_aside speaks of */
     uint64_t last_count; /* received of the last output: 1, 2, 3 ... is asserted */
     uint64_t numbers;    /* checksum of the trade numbers in their order */
     char alert[512];
@@ -330,6 +331,8 @@ static tally read_log(const house *self, const char *name)
         sum.lane_starts += rec->kind == KT_EV_LANE_START;
         sum.set_asides += rec->kind == KT_EV_SET_ASIDE;
         sum.divergences += rec->kind == KT_EV_DIVERGENCE;
+        if (rec->kind == KT_EV_SET_ASIDE)
+            sum.deaths = any.set_aside.deaths;
         if (rec->kind == KT_EV_LANE_STATE)
             sum.states[any.lane_state.state]++;
         if (rec->kind == KT_EV_ALERT) {
@@ -552,6 +555,7 @@ static void a_market_message_that_killed_three_times_is_set_aside_with_an_event(
     assert_int_equal(market.outputs, 99);
     assert_int_equal(market.set_asides, 1);
     assert_int_equal(said.set_asides, 1);
+    assert_int_equal(said.deaths, 3);
 }
 
 static void a_foreign_record_that_killed_three_times_is_set_aside(void **state)
