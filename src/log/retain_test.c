@@ -264,6 +264,53 @@ static void where_nothing_may_be_lost_a_cursor_that_holds_too_much_stops_intake(
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+static void intake_goes_on_when_nothing_is_to_go_any_more(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_cursor *cursor;
+    uint64_t key = 0;
+
+    options.clock_ns = fake_clock;
+    options.retention_age_ns = 1000;
+    options.hold_stops_intake = true;
+    fake_now = 1000;
+    kt_log *log = must_open(&options);
+    assert_int_equal(kt_cursor_open(options.dir, "ledger", &cursor, NULL), KT_OK);
+    grow(log, options.dir, 3, &key);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    fake_now = 10000;
+    kt_log_retain(log);
+    assert_true(kt_log_intake_stopped(log));
+    fake_now = 1500; /* somebody has set the clock right */
+    kt_log_retain(log);
+    assert_false(kt_log_intake_stopped(log));
+    kt_cursor_close(cursor);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
+static void without_the_register_of_cursors_nothing_goes(void **state)
+{
+    kt_log_options options = small_log(1);
+    char path[KT_PATH_SIZE];
+    uint64_t key = 0;
+
+    options.retention_bytes = 2 * SEGMENT;
+    kt_log *log = must_open(&options);
+    int fd = open(kt_file_path(path, options.dir, "cursors"), O_WRONLY | O_CREAT, 0644); /* no folder: not readable */
+    assert_true(fd >= 0);
+    close(fd);
+    grow(log, options.dir, 5, &key);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    kt_log_retain(log);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    assert_int_equal(first_kept(options.dir), 1);
+    assert_int_equal(unlink(path), 0);
+    kt_log_retain(log);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    assert_true(first_kept(options.dir) > 1);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void segments_are_unlinked_and_never_used_again_under_a_reader(void **state)
 {
     kt_log_options options = small_log(1);
@@ -299,6 +346,8 @@ int main(void)
         cmocka_unit_test(a_cursor_holds_what_its_reader_has_not_safely_on_disk),
         cmocka_unit_test(a_cursor_that_holds_too_much_is_cut_off_with_an_event_that_names_the_lost_range),
         cmocka_unit_test(where_nothing_may_be_lost_a_cursor_that_holds_too_much_stops_intake),
+        cmocka_unit_test(intake_goes_on_when_nothing_is_to_go_any_more),
+        cmocka_unit_test(without_the_register_of_cursors_nothing_goes),
         cmocka_unit_test(segments_are_unlinked_and_never_used_again_under_a_reader),
     };
 
