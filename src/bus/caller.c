@@ -340,12 +340,16 @@ kt_caller *kt_caller_new(const kt_caller_options *options)
     return caller;
 }
 
-void kt_caller_free(kt_caller *caller)
+void kt_caller_free(kt_caller *caller, void (*forget)(void *ctx))
 {
     if (caller == NULL)
         return;
-    for (uint32_t i = 0; i < KT_CALLER_CALL_MAX; i++)
-        if (caller->calls[i].state != CALL_FREE)
-            free((char *)caller->calls[i].params.s);
+    for (uint32_t i = 0; i < KT_CALLER_CALL_MAX; i++) {
+        if (caller->calls[i].state == CALL_FREE)
+            continue;
+        free((char *)caller->calls[i].params.s);
+        if (forget != NULL)
+            forget(caller->calls[i].ctx);
+    }
     free(caller);
 }

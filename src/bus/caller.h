@@ -82,8 +82,8 @@ typedef struct kt_caller_spec {
 
 kt_caller *kt_caller_new(const kt_caller_options *options); /* NULL: no memory */
 
-/* Open calls are forgotten without a word. NULL is fine. */
-void kt_caller_free(kt_caller *caller);
+/* Open calls are not answered any more; `forget` (may be NULL) gets the ctx of each. NULL is fine. */
+void kt_caller_free(kt_caller *caller, void (*forget)(void *ctx));
 
 /* Call. Returns its id, 0 when it has been answered already. */
 uint64_t kt_caller_start(kt_caller *caller, int64_t now_ns, const kt_caller_spec *spec);

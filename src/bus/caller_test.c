@@ -70,7 +70,7 @@ static int open_world(void **state)
 
 static int close_world(void **state)
 {
-    kt_caller_free(the.caller);
+    kt_caller_free(the.caller, NULL);
     return 0;
 }
 

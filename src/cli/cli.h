@@ -9,10 +9,9 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "base/version.h"
 #include "schema/config.h"
 #include "schema/events.h"
-
-#define KT_VERSION_TEXT "0.1.0"
 
 enum { KT_EXIT_OK = 0, KT_EXIT_FAILED = 1, KT_EXIT_USAGE = 2 };
 

@@ -1,6 +1,7 @@
 #include "edge/edge.h"
 
 #include "base/time.h"
+#include "edge/call.h"
 #include "edge/hub.h"
 #include "edge/latest.h"
 #include "edge/rest.h"
@@ -14,6 +15,8 @@ struct kt_edge {
     kt_loop *loop;
     kt_hook publish;
     kt_latest *latest;
+    kt_act_deaths deaths;
+    kt_calls *calls;
     kt_hub *hub;
     kt_rest *rest;
     kt_http_server *http;
@@ -21,7 +24,10 @@ struct kt_edge {
 
 static void on_watched(void *ctx, kt_text subject, const kt_rec *rec)
 {
-    kt_latest_apply(((kt_edge *)ctx)->latest, subject, rec);
+    kt_edge *edge = ctx;
+
+    kt_latest_apply(edge->latest, subject, rec);
+    kt_act_deaths_apply(&edge->deaths, rec);
 }
 
 static void on_publish(void *ctx)
@@ -45,7 +51,7 @@ static kt_code open_hub(kt_edge *edge, const kt_edge_options *options, kt_err *e
             .client_max = options->config->edge_client_max,
             .buffer_bytes = options->config->edge_client_buffer_bytes,
             .silence_ms = options->config->edge_silence_ms,
-            .watch = { values, corrections },
+            .watch = { values, corrections, "house.lane.*" },
             .on_watched = on_watched,
             .watch_ctx = edge,
         },
@@ -75,8 +81,22 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
     code = open_hub(edge, options, err);
     if (code != KT_OK)
         goto out;
-    edge->rest = kt_rest_new(
-        &(kt_rest_options){ options->loop, config, edge->hub, edge->latest, options->ask, options->ask_ctx });
+    edge->calls = kt_calls_new(&(kt_calls_options){
+        .house = { .loop = options->loop,
+            .config = config,
+            .hub = edge->hub,
+            .latest = edge->latest,
+            .deaths = &edge->deaths,
+            .lane = options->lane },
+        .ask = options->ask,
+        .ask_ctx = options->ask_ctx,
+    });
+    if (edge->calls == NULL) {
+        code = kt_fail(err, KT_SYS, "no memory for the edge");
+        goto out;
+    }
+    kt_hub_take_calls(edge->hub, edge->calls);
+    edge->rest = kt_rest_new(&(kt_rest_options){ edge->hub, edge->calls });
     if (edge->rest == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for the edge");
         goto out;
@@ -128,6 +148,7 @@ void kt_edge_close(kt_edge *edge)
         kt_http_server_close(edge->http);
     }
     kt_rest_free(edge->rest);
+    kt_calls_free(edge->calls);
     kt_hub_free(edge->hub);
     kt_latest_free(edge->latest);
     free(edge);
@@ -150,7 +171,7 @@ uint64_t kt_edge_position(const kt_edge *edge, uint32_t source_index)
 
 void kt_edge_answer(kt_edge *edge, uint64_t ask_id, kt_code code, kt_text body)
 {
-    kt_rest_answer(edge->rest, ask_id, code, body);
+    kt_calls_answer(edge->calls, ask_id, code, body);
 }
 
 void kt_edge_count(const kt_edge *edge, kt_edge_counts *out_counts)

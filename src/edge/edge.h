@@ -5,9 +5,10 @@
  *          `edge` hosts one kt_edge on its loop, by kt_edge_feed.
  * Reads    the logs it is given (market, house, keep and the lane's own) through kt_reader, up to `written`: what
  *          clients hear is news, not a promise. The edge keeps nothing that can not be read again: it has no snapshot.
- * Writes   nothing. What needs another lane (the store) goes through `ask`, and comes back through kt_edge_answer().
- * Bounds   clients (edge.client_max), bytes a client (edge.client_buffer_bytes), silence (edge.silence_ms), open
- *          questions (KT_EDGE_ASK_MAX), work a loop turn (hub.h).
+ * Calls    call.h: what the edge can not answer itself goes through `ask`, and comes back through kt_edge_answer().
+ * Writes   only what clients give it to say (event.emit), into the lane's own log.
+ * Bounds   clients (edge.client_max), bytes a client (edge.client_buffer_bytes), silence (edge.silence_ms), open calls
+ *          (bus/caller.h), work a loop turn (hub.h).
  * Address  127.0.0.1 only: other addresses are refused until clients have an identity.
  */
 #ifndef KT_EDGE_EDGE_H
@@ -23,8 +24,6 @@
 #include <stdint.h>
 
 #define KT_EDGE_SOURCE_MAX 8      /* logs that one edge reads */
-#define KT_EDGE_ASK_MAX 256       /* questions to other lanes that are open at once; beyond that: 503 */
-#define KT_EDGE_ASK_MS 2000       /* an unanswered question is answered with 503 after this time */
 #define KT_EDGE_MESSAGE_MAX 65536 /* bytes of one message of a client; longer ones close the connection (1009) */
 #define KT_EDGE_LEAVE_MS 1000     /* clients have so long to take what is queued and to answer the close */
 
@@ -37,18 +36,28 @@ typedef struct kt_edge_source {
     const char *dir;
 } kt_edge_source;
 
-/* Carry a question to another lane; must not block. `lane` is "keep", `action` for instance "vwap.historical", `params`
- * a JSON object. Everything is borrowed for the call only. The answer is given later, or from within the call, through
+/* A question to another lane. Everything is borrowed for the call of kt_edge_ask only. */
+typedef struct kt_edge_question {
+    uint64_t id; /* the same again when the question is repeated, because nobody knows what became of it */
+    const char *lane;
+    kt_text action; /* "vwap.historical" */
+    kt_text params; /* JSON object */
+    kt_text trace;  /* bus.h */
+    int64_t timeout_ns;
+} kt_edge_question;
+
+/* Carry a question to another lane; must not block. The answer is given later, or from within the call, through
  * kt_edge_answer() with the same id. Any code but KT_OK means: not sent, nothing will come (KT_BUSY: full, KT_NOENT:
  * the lane is not running). */
-typedef kt_code (*kt_edge_ask)(void *ctx, uint64_t ask_id, const char *lane, kt_text action, kt_text params);
+typedef kt_code (*kt_edge_ask)(void *ctx, const kt_edge_question *question);
 
 typedef struct kt_edge_options {
     kt_loop *loop;                 /* borrowed; outlives the edge */
     const kt_config *config;       /* borrowed; edge.*, vwap.interval_ms, vwap.composites, compat.* */
     const kt_edge_source *sources; /* copied */
     uint32_t source_count;
-    kt_edge_ask ask; /* NULL: /historical answers 503 */
+    kt_lane *lane;   /* that hosts it, for what the house says about itself; NULL: none */
+    kt_edge_ask ask; /* NULL: nobody else answers anything */
     void *ask_ctx;
     const uint8_t *boot_id; /* of readers; NULL: the kernel's */
 } kt_edge_options;
@@ -77,8 +86,8 @@ bool kt_edge_pending(const kt_edge *edge);
 /* The last seq of a source that was read: wake the loop when its log passes it. */
 uint64_t kt_edge_position(const kt_edge *edge, uint32_t source_index);
 
-/* The answer to a question: KT_OK with a JSON body, or a code with NULL-length text. KT_EMPTY and KT_NOENT: nothing
- * stored for it. KT_BUSY, KT_UNKNOWN and KT_TIMEOUT: 503. An id that is not open any more is ignored. */
+/* The answer to a question: KT_OK with a JSON body, or a code with a message for people. KT_NOENT without one: nobody
+ * answers this action there. An id that is not open any more is ignored. */
 void kt_edge_answer(kt_edge *edge, uint64_t ask_id, kt_code code, kt_text body);
 
 /* What /health and tests look at. */

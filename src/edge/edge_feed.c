@@ -30,12 +30,18 @@ static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
         feed_free(feed);
 }
 
-static kt_code ask_lane(void *ctx, uint64_t ask_id, const char *lane, kt_text action, kt_text params)
+static kt_code ask_lane(void *ctx, const kt_edge_question *question)
 {
     edge_feed *feed = ctx;
     kt_code code = kt_bus_call_start(kt_lane_bus(feed->lane),
-        &(kt_bus_call_spec){
-            .action = action, .to = lane, .params = params, .id = ask_id, .on_answer = on_answer, .ctx = feed },
+        &(kt_bus_call_spec){ .action = question->action,
+            .to = question->lane,
+            .params = question->params,
+            .trace = question->trace,
+            .id = question->id,
+            .timeout_ns = question->timeout_ns,
+            .on_answer = on_answer,
+            .ctx = feed },
         NULL, NULL);
 
     feed->open_count += code == KT_OK;
@@ -72,6 +78,7 @@ static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_sta
                             .config = config,
                             .sources = sources,
                             .source_count = 4,
+                            .lane = lane,
                             .ask = ask_lane,
                             .ask_ctx = feed },
         &feed->edge, err);

@@ -439,6 +439,7 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
     if (hub->has_boot_id)
         memcpy(hub->boot_id, options->boot_id, KT_BOOT_ID_SIZE);
     kt_link_init(&hub->waiting);
+    kt_link_init(&hub->open_calls);
     kt_link_init(&hub->replays);
     hub->scratch = malloc(KT_HUB_EVENT_MAX); /* pages that no event needs are never touched */
     hub->packed = malloc(KT_HUB_EVENT_MAX);
@@ -475,6 +476,7 @@ void kt_hub_free(kt_hub *hub)
             kt_client_free(kt_ws_ctx(conn));
         kt_ws_server_free(hub->ws);
     }
+    kt_hub_forget_calls(hub);
     while (!kt_link_empty(&hub->replays))
         kt_sub_free(hub, KT_SUB_OF(hub->replays.next));
     kt_timer_cancel(hub->loop, &hub->retry);
@@ -497,6 +499,34 @@ uint64_t kt_hub_position(const kt_hub *hub, uint32_t source_index)
     const kt_hub_source *source = &hub->sources[source_index];
 
     return source->live != NULL ? kt_hub_source_next_seq(source) - 1 : 0;
+}
+
+bool kt_hub_log_at(const kt_hub *hub, uint32_t index, kt_hub_log *out_log)
+{
+    if (index >= hub->source_count)
+        return false;
+    *out_log = (kt_hub_log){ hub->sources[index].name, hub->sources[index].dir, hub->sources[index].live };
+    return true;
+}
+
+bool kt_hub_channels(
+    const kt_hub *hub, kt_text pattern, bool (*each)(void *ctx, const kt_hub_channel *channel), void *ctx)
+{
+    for (uint32_t i = 0; i < hub->source_count; i++) {
+        const kt_hub_source *source = &hub->sources[i];
+
+        for (uint32_t id = 1; id < source->subject_count; id++) {
+            const kt_hub_subject *subject = source->subjects[id];
+            kt_hub_channel channel;
+
+            if (subject == NULL || !kt_subject_match(pattern, subject->name))
+                continue;
+            channel = (kt_hub_channel){ subject->name, kt_text_of(source->name), subject->epoch, subject->last_offset };
+            if (!each(ctx, &channel))
+                return false;
+        }
+    }
+    return true;
 }
 
 const kt_err *kt_hub_trouble(const kt_hub *hub)

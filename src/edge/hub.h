@@ -19,11 +19,11 @@
 #define KT_EDGE_HUB_H
 
 #include "edge/edge.h"
-#include "log/record.h"
+#include "log/reader.h"
 #include "net/http_server.h"
 
 enum {
-    KT_HUB_WATCH_MAX = 2,           /* patterns that the house itself listens to */
+    KT_HUB_WATCH_MAX = 3,           /* patterns that the house itself listens to */
     KT_HUB_SUBSCRIPTION_MAX = 1024, /* of one client */
     KT_HUB_CHANNELS_MAX = 1000,     /* listed by one answer to op channels, and half a buffer of bytes */
     KT_HUB_LIVE_MAX = 4096,         /* live records a log and turn */
@@ -36,6 +36,7 @@ enum {
 };
 
 typedef struct kt_hub kt_hub;
+struct kt_calls;
 
 typedef struct kt_hub_options {
     kt_loop *loop;
@@ -54,6 +55,9 @@ typedef struct kt_hub_options {
 
 /* KT_ARG, KT_LIMIT: an option. A log that can not be read is no reason to fail: it is tried again. */
 kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err);
+
+/* What carries out the calls of clients; before the first of them. */
+void kt_hub_take_calls(kt_hub *hub, struct kt_calls *calls);
 
 /* Say goodbye to every client (`disconnect`, then close 1001) and take no new ones. They are gone once they have
  * answered. */
@@ -76,6 +80,27 @@ bool kt_hub_watch_ready(const kt_hub *hub);
 
 /* Live position of a source: the last seq looked at, 0: none. */
 uint64_t kt_hub_position(const kt_hub *hub, uint32_t source_index);
+
+/* A log that is read. */
+typedef struct kt_hub_log {
+    const char *name;
+    const char *dir;
+    const kt_reader *reader; /* at its end; NULL: it can not be read (yet) */
+} kt_hub_log;
+
+/* false: there are no more. */
+bool kt_hub_log_at(const kt_hub *hub, uint32_t index, kt_hub_log *out_log);
+
+typedef struct kt_hub_channel {
+    kt_text name;
+    kt_text log;
+    uint64_t epoch;
+    uint64_t last_offset;
+} kt_hub_channel;
+
+/* Every channel that matches, until `each` says false; then the answer is false, too. */
+bool kt_hub_channels(
+    const kt_hub *hub, kt_text pattern, bool (*each)(void *ctx, const kt_hub_channel *channel), void *ctx);
 
 /* Why a log that is there can not be read at present; NULL: every one is read, or does not exist yet. */
 const kt_err *kt_hub_trouble(const kt_hub *hub);

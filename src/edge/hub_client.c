@@ -51,7 +51,7 @@ static kt_code put(kt_hub_client *client, kt_message *message)
 }
 
 /* A client that does not even read its answers is let go. */
-static void say(kt_hub_client *client, kt_message *message)
+void kt_client_say(kt_hub_client *client, kt_message *message)
 {
     if (kt_message_end(message) != KT_OK || put(client, message) == KT_FULL)
         kt_ws_close(client->conn, KT_WS_CLOSE_POLICY, KT_TEXT("the client does not read what it asks for"));
@@ -142,7 +142,7 @@ void kt_sub_tell_gap(kt_sub *sub, uint64_t epoch, uint64_t from, uint64_t to, co
     put_epoch(&message, "epoch", epoch);
     put_lost(&message, from, to);
     kt_json_member_text(&message.json, "reason", kt_text_of(reason));
-    say(sub->client, &message);
+    kt_client_say(sub->client, &message);
 }
 
 void kt_sub_tell_epoch(kt_sub *sub, uint64_t before, uint64_t epoch, uint64_t first_offset)
@@ -159,7 +159,7 @@ void kt_sub_tell_epoch(kt_sub *sub, uint64_t before, uint64_t epoch, uint64_t fi
         put_lost(&message, first_offset, 0);
     if (lost)
         sub->last_offset = first_offset - 1;
-    say(sub->client, &message);
+    kt_client_say(sub->client, &message);
 }
 
 void kt_sub_answer(kt_sub *sub, bool has_id, int64_t id, uint64_t epoch, const kt_lost *lost, const char *reason)
@@ -184,7 +184,7 @@ void kt_sub_answer(kt_sub *sub, bool has_id, int64_t id, uint64_t epoch, const k
         put_lost(&message, lost->from, lost->to);
     if (reason != NULL)
         kt_json_member_text(&message.json, "reason", kt_text_of(reason));
-    say(sub->client, &message);
+    kt_client_say(sub->client, &message);
 }
 
 void kt_sub_go_live(kt_sub *sub)
@@ -246,7 +246,8 @@ static kt_sub *sub_new(kt_hub_client *client, const kt_op *op)
 
 /* ---- ops ---- */
 
-static void answer_error(kt_hub_client *client, const kt_op *op, kt_op_fault fault, const char *field, const char *text)
+void kt_client_answer_error(
+    kt_hub_client *client, const kt_op *op, kt_op_fault fault, const char *field, const char *text)
 {
     kt_message message;
 
@@ -256,7 +257,7 @@ static void answer_error(kt_hub_client *client, const kt_op *op, kt_op_fault fau
     if (field[0] != '\0')
         kt_json_member_text(&message.json, "field", kt_text_of(field));
     kt_json_member_text(&message.json, "message", kt_text_of(text));
-    say(client, &message);
+    kt_client_say(client, &message);
 }
 
 static void begin_answer(kt_hub_client *client, kt_message *message, const kt_op *op)
@@ -268,7 +269,7 @@ static void begin_answer(kt_hub_client *client, kt_message *message, const kt_op
 
 static void do_auth(kt_hub_client *client, const kt_op *op)
 {
-    answer_error(client, op, KT_FAULT_NO_IDENTITY, "",
+    kt_client_answer_error(client, op, KT_FAULT_NO_IDENTITY, "",
         "no identity is configured in this house: everything it has is open to this machine, go on without auth");
 }
 
@@ -296,7 +297,7 @@ static void subscribe_offset(kt_hub_client *client, kt_sub *sub, const kt_op *op
         kt_sub_answer(sub, op->has_id, op->id, resume.epoch, code == KT_SEQ ? NULL : &resume.lost, reason);
         return;
     }
-    answer_error(client, op, KT_FAULT_UNAVAILABLE, "from", err.msg);
+    kt_client_answer_error(client, op, KT_FAULT_UNAVAILABLE, "from", err.msg);
     kt_sub_free(client->hub, sub);
 }
 
@@ -306,12 +307,12 @@ static void do_subscribe(kt_hub_client *client, const kt_op *op)
     kt_sub *sub;
 
     if (sub_find(client, op->channel) != NULL) {
-        answer_error(
+        kt_client_answer_error(
             client, op, KT_FAULT_ALREADY, "channel", "this connection hears that channel already; unsubscribe first");
         return;
     }
     if (client->sub_count == KT_HUB_SUBSCRIPTION_MAX || (sub = sub_new(client, op)) == NULL) {
-        answer_error(client, op, KT_FAULT_LIMIT, "channel",
+        kt_client_answer_error(client, op, KT_FAULT_LIMIT, "channel",
             "a connection hears at most 1024 channels; unsubscribe from one first");
         return;
     }
@@ -354,37 +355,36 @@ static void do_unsubscribe(kt_hub_client *client, const kt_op *op)
     kt_message message;
 
     if (sub == NULL) {
-        answer_error(client, op, KT_FAULT_NOT_SUBSCRIBED, "channel", "this connection does not hear that channel");
+        kt_client_answer_error(
+            client, op, KT_FAULT_NOT_SUBSCRIBED, "channel", "this connection does not hear that channel");
         return;
     }
     begin_answer(client, &message, op);
     kt_json_member_text(&message.json, "channel", op->channel);
     kt_json_member_u64(&message.json, "offset", sub->last_offset);
-    say(client, &message);
+    kt_client_say(client, &message);
     kt_sub_free(client->hub, sub);
 }
 
-static bool list_channels(kt_hub *hub, kt_text pattern, kt_message *message)
+typedef struct channel_list {
+    kt_message *message;
+    size_t size_max;
+    uint32_t count;
+} channel_list;
+
+static bool put_channel(void *ctx, const kt_hub_channel *channel)
 {
-    uint32_t count = 0;
-    size_t begin_at = message->json.n;
+    channel_list *list = ctx;
+    kt_json_writer *json = &list->message->json;
 
-    for (uint32_t i = 0; i < hub->source_count; i++) {
-        for (uint32_t id = 1; id < hub->sources[i].subject_count; id++) {
-            const kt_hub_subject *subject = hub->sources[i].subjects[id];
-
-            if (subject == NULL || !kt_subject_match(pattern, subject->name))
-                continue;
-            if (++count > KT_HUB_CHANNELS_MAX || message->json.n - begin_at > hub->buffer_bytes / 2)
-                return false;
-            kt_json_open_object(&message->json);
-            kt_json_member_text(&message->json, "channel", subject->name);
-            kt_json_member_text(&message->json, "log", kt_text_of(hub->sources[i].name));
-            put_epoch(message, "epoch", subject->epoch);
-            kt_json_member_u64(&message->json, "offset", subject->last_offset);
-            kt_json_close_object(&message->json);
-        }
-    }
+    if (++list->count > KT_HUB_CHANNELS_MAX || json->n > list->size_max)
+        return false;
+    kt_json_open_object(json);
+    kt_json_member_text(json, "channel", channel->name);
+    kt_json_member_text(json, "log", channel->log);
+    put_epoch(list->message, "epoch", channel->epoch);
+    kt_json_member_u64(json, "offset", channel->last_offset);
+    kt_json_close_object(json);
     return true;
 }
 
@@ -397,10 +397,11 @@ static void do_channels(kt_hub_client *client, const kt_op *op)
     kt_json_member_text(&message.json, "pattern", op->pattern);
     kt_json_name(&message.json, "channels");
     kt_json_open_array(&message.json);
-    complete = list_channels(client->hub, op->pattern, &message);
+    complete = kt_hub_channels(client->hub, op->pattern, put_channel,
+        &(channel_list){ .message = &message, .size_max = message.json.n + client->hub->buffer_bytes / 2 });
     kt_json_close_array(&message.json);
     kt_json_member_bool(&message.json, "complete", complete); /* false: ask with a narrower pattern */
-    say(client, &message);
+    kt_client_say(client, &message);
 }
 
 static void do_ping(kt_hub_client *client, const kt_op *op)
@@ -409,7 +410,7 @@ static void do_ping(kt_hub_client *client, const kt_op *op)
 
     begin(client, &message, "pong");
     kt_message_put_id(&message, op);
-    say(client, &message);
+    kt_client_say(client, &message);
 }
 
 static void (*const ops[KT_OP_COUNT])(kt_hub_client *client, const kt_op *op) = {
@@ -418,6 +419,7 @@ static void (*const ops[KT_OP_COUNT])(kt_hub_client *client, const kt_op *op) = 
     [KT_OP_UNSUBSCRIBE] = do_unsubscribe,
     [KT_OP_CHANNELS] = do_channels,
     [KT_OP_PING] = do_ping,
+    [KT_OP_CALL] = kt_client_call,
 };
 
 static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
@@ -429,12 +431,13 @@ static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const u
     kt_message message;
 
     if (opcode != KT_WS_TEXT) {
-        answer_error(client, &op, KT_FAULT_MALFORMED, "", "a message is JSON in a text frame; this was a binary one");
+        kt_client_answer_error(
+            client, &op, KT_FAULT_MALFORMED, "", "a message is JSON in a text frame; this was a binary one");
     } else if (kt_op_parse((kt_text){ (const char *)payload, size }, &hub->op_scratch, &op, &error)) {
         ops[op.kind](client, &op);
     } else {
         kt_message_begin_error(&message, hub->scratch, KT_HUB_EVENT_MAX, &op, &error);
-        say(client, &message);
+        kt_client_say(client, &message);
     }
 }
 
@@ -486,6 +489,7 @@ void kt_client_free(kt_hub_client *client)
 {
     while (!kt_link_empty(&client->subs))
         kt_sub_free(client->hub, KT_SUB_OF_CLIENT(client->subs.next));
+    kt_client_forget_calls(client);
     kt_timer_cancel(client->hub->loop, &client->silence);
     client->hub->counts.clients--;
     free(client);

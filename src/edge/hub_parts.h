@@ -1,5 +1,6 @@
 /* edge/hub_parts.h - what the three files of the hub share: hub.c (logs, live fan-out), hub_replay.c (reading back) and
- * hub_client.c (what clients ask, and what is sent to them). Nobody else includes it.
+ * hub_client.c (what clients ask, and what is sent to them),
+ * hub_call.c (the actions that they call). Nobody else includes it.
  *
  * A subscription is in one state at a time, and in the lists that belong to it:
  *
@@ -116,6 +117,8 @@ struct kt_hub {
     kt_link_node waiting;
     kt_link_node replays;
     kt_timer retry;
+    struct kt_calls *calls;
+    kt_link_node open_calls;
     kt_op_scratch op_scratch;
     uint8_t *scratch; /* the message that is being built, KT_HUB_EVENT_MAX bytes */
     uint8_t *packed;  /* the event that is being sent, compressed, as many */
@@ -209,5 +212,16 @@ void kt_sub_go_live(kt_sub *sub);
 
 void kt_sub_free(kt_hub *hub, kt_sub *sub);
 void kt_client_free(kt_hub_client *client);
+
+/* Send what is no event: it may use the whole buffer, and a client that does not even read its answers is let go. */
+void kt_client_say(kt_hub_client *client, kt_message *message);
+void kt_client_answer_error(
+    kt_hub_client *client, const kt_op *op, kt_op_fault fault, const char *field, const char *text);
+
+/* hub_call.c */
+
+void kt_client_call(kt_hub_client *client, const kt_op *op);
+void kt_client_forget_calls(kt_hub_client *client); /* it goes: nobody is to be told */
+void kt_hub_forget_calls(kt_hub *hub);
 
 #endif

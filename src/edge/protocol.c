@@ -17,6 +17,11 @@ typedef struct op_fields {
     kt_text token;
     uint32_t from;
     bool conflate;
+    kt_text action;
+    kt_text request_id;
+    kt_text traceparent;
+    uint32_t params;
+    uint32_t deadline;
 } op_fields;
 
 #define EVERY_OP KT_JSON_FIELD(op_fields, id, "id", I64, KT_JSON_OPTIONAL), KT_JSON_FIELD(op_fields, op, "op", TEXT, 0)
@@ -43,6 +48,15 @@ static const kt_json_field unsubscribe_fields[] = {
 static const kt_json_field channels_fields[] = {
     EVERY_OP,
     KT_JSON_FIELD(op_fields, pattern, "pattern", TEXT, KT_JSON_OPTIONAL),
+};
+
+static const kt_json_field call_fields[] = {
+    EVERY_OP,
+    KT_JSON_FIELD(op_fields, action, "action", TEXT, 0),
+    KT_JSON_FIELD(op_fields, params, "params", ANY, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(op_fields, deadline, "deadline", ANY, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(op_fields, request_id, "request_id", TEXT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(op_fields, traceparent, "traceparent", TEXT, KT_JSON_OPTIONAL),
 };
 
 typedef struct from_fields {
@@ -80,6 +94,7 @@ static bool read_subscribe(const op_context *context);
 static bool read_unsubscribe(const op_context *context);
 static bool read_channels(const op_context *context);
 static bool read_ping(const op_context *context);
+static bool read_call(const op_context *context);
 
 static const op_spec op_specs[KT_OP_COUNT] = {
     [KT_OP_AUTH] = { "auth", auth_fields, KT_COUNT(auth_fields), read_auth },
@@ -87,6 +102,7 @@ static const op_spec op_specs[KT_OP_COUNT] = {
     [KT_OP_UNSUBSCRIBE] = { "unsubscribe", unsubscribe_fields, KT_COUNT(unsubscribe_fields), read_unsubscribe },
     [KT_OP_CHANNELS] = { "channels", channels_fields, KT_COUNT(channels_fields), read_channels },
     [KT_OP_PING] = { "ping", id_fields, KT_COUNT(id_fields), read_ping },
+    [KT_OP_CALL] = { "call", call_fields, KT_COUNT(call_fields), read_call },
 };
 
 static const char *const fault_names[KT_FAULT_COUNT] = {
@@ -256,6 +272,25 @@ static bool read_ping(const op_context *context)
     return true;
 }
 
+static bool read_call(const op_context *context)
+{
+    const op_fields *fields = context->fields;
+    kt_op *op = context->op;
+
+    op->call.action = fields->action;
+    op->call.params = fields->params;
+    op->call.request_id = fields->request_id;
+    op->call.traceparent = fields->traceparent;
+    if (fields->deadline == 0)
+        return true;
+    if (kt_json_kind_of(context->doc, fields->deadline) == KT_JSON_NUMBER)
+        op->call.deadline = kt_json_raw(context->doc, fields->deadline);
+    else if (kt_json_text(context->doc, fields->deadline, context->arena, &op->call.deadline) != KT_OK)
+        return refuse(context->error, KT_FAULT_WRONG_TYPE, "deadline",
+            "deadline is no time: give ISO 8601 as \"2024-08-08T23:54:15.342Z\", or ms since 1970 as 1723161255342");
+    return true;
+}
+
 /* An id that can be read is repeated even when the rest of the message is wrong, so that the client knows which it was.
  * */
 static void read_id(const kt_json_doc *doc, kt_op *op)
@@ -296,11 +331,9 @@ static bool find_op(const kt_json_doc *doc, kt_op *op, kt_op_error *error)
 
 bool kt_op_parse(kt_text message, kt_op_scratch *scratch, kt_op *out_op, kt_op_error *out_error)
 {
-    kt_json_doc doc;
-    kt_arena arena;
     kt_err err = { 0 };
     op_fields fields = { .pattern = KT_TEXT(">"), .conflate = true };
-    op_context context = { &doc, &fields, &arena, out_op, out_error };
+    op_context context = { &scratch->doc, &fields, &scratch->arena, out_op, out_error };
     kt_code code;
 
     *out_op = (kt_op){ .pattern = KT_TEXT(">"), .conflate = true };
@@ -308,12 +341,12 @@ bool kt_op_parse(kt_text message, kt_op_scratch *scratch, kt_op *out_op, kt_op_e
     if (message.n > KT_OP_SIZE_MAX)
         return refuse(out_error, KT_FAULT_OVERSIZED, "", "a message has at most %d bytes; this one has %zu",
             KT_OP_SIZE_MAX, message.n);
-    code = kt_json_parse(message, scratch->nodes, KT_OP_NODE_MAX, &doc, &err);
+    code = kt_json_parse(message, scratch->nodes, KT_OP_NODE_MAX, &scratch->doc, &err);
     if (code != KT_OK)
         return refuse(out_error, fault_of_code[code], "", "%s", err.msg);
-    kt_arena_init(&arena, scratch->text, sizeof scratch->text);
-    read_id(&doc, out_op);
-    if (!find_op(&doc, out_op, out_error))
+    kt_arena_init(&scratch->arena, scratch->text, sizeof scratch->text);
+    read_id(&scratch->doc, out_op);
+    if (!find_op(&scratch->doc, out_op, out_error))
         return false;
     const op_spec *spec = &op_specs[out_op->kind];
     return read_fields(&context, 0, spec->name, spec->fields, spec->field_count, &fields) && spec->read(&context);

@@ -9,6 +9,7 @@
  *              {"id":3,"op":"unsubscribe","channel":"vwap.5m.binance.BTC/USDT"}
  *              {"id":4,"op":"channels","pattern":"vwap.>"}
  *              {"id":5,"op":"ping"}
+ *              {"id":6,"op":"call","action":"vwap.latest","params":{"ticker":"BTC"}}
  *
  *          `from` is "live" (the default), "snapshot" (the newest event first), {"epoch","offset"} (everything after
  *          the last offset that the client has), or {"time"} (everything from there: ISO 8601, or ms since 1970).
@@ -19,7 +20,10 @@
  *              {"seq":               9,"skipped":               0,"type":"event","channel":"...","epoch":"...",
  *               "offset":4712,"publish_time":"...","kind":"vwap","data":{...}}
  *
- *          answer      to an op, with its `id`. Of subscribe: `exists`, `epoch`, `offset` (the stream begins behind
+ *          call takes the parameters of the action's table as `params`, and may say `deadline` (ISO 8601, or ms since
+ *          1970), `request_id` and `traceparent` (trace.h).
+ *
+ *          answer      to an op, with its `id`. Of call: `action`, `request_id`, `traceparent`, `data`. Of subscribe: `exists`, `epoch`, `offset` (the stream begins behind
  *                      it), `recovered`, and where that is false `reason` and mostly `lost`: {"from","to"}, null where
  *                      not known
  *          error       instead of an answer: `code`, `field`, `message`
@@ -42,7 +46,7 @@
 
 enum {
     KT_OP_SIZE_MAX = 16384, /* bytes of one message of a client */
-    KT_OP_NODE_MAX = 512,   /* JSON values in one message; no op needs more than 20 */
+    KT_OP_NODE_MAX = 2048,  /* JSON values in one message */
     KT_OP_TEXT_MAX = 16384, /* bytes of all texts of a message with their escapes undone */
     KT_OP_MESSAGE_MAX = 320
 };
@@ -53,7 +57,8 @@ enum {
     O(SUBSCRIBE, "subscribe", "hear the events of a channel, from now or from an offset") \
     O(UNSUBSCRIBE, "unsubscribe", "hear them no longer")                                  \
     O(CHANNELS, "channels", "list the channels that match a pattern")                     \
-    O(PING, "ping", "a sign of life")
+    O(PING, "ping", "a sign of life")                                                     \
+    O(CALL, "call", "have an action carried out")
 
 #define KT_OP_ENUM(NAME, name, text) KT_OP_##NAME,
 typedef enum kt_op_kind { KT_OP_MAP(KT_OP_ENUM) KT_OP_COUNT } kt_op_kind;
@@ -98,6 +103,13 @@ typedef struct kt_op {
     kt_text token;   /* auth */
     kt_from from;
     bool conflate; /* true when not given */
+    struct {
+        kt_text action;
+        uint32_t params;  /* node of the document in the scratch; 0: none given */
+        kt_text deadline; /* empty: none */
+        kt_text request_id;
+        kt_text traceparent;
+    } call;
 } kt_op;
 
 typedef struct kt_op_error {
@@ -106,10 +118,12 @@ typedef struct kt_op_error {
     char message[KT_OP_MESSAGE_MAX]; /* what was wrong, and what is allowed */
 } kt_op_error;
 
-/* Room to read one message in; one serves all clients, one after the other. About 25 KiB. */
+/* Room to read one message in; one serves all clients, one after the other. About 50 KiB. */
 typedef struct kt_op_scratch {
     kt_json_node nodes[KT_OP_NODE_MAX];
     uint8_t text[KT_OP_TEXT_MAX];
+    kt_json_doc doc; /* the message, after kt_op_parse() */
+    kt_arena arena;  /* the rest of `text` */
 } kt_op_scratch;
 
 /* Read one message. false: *out_error says why, and out_op->has_id and ->id are right where an id could be read;

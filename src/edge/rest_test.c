@@ -2,6 +2,7 @@
 
 #include "base/test_util.h"
 #include "base/time.h"
+#include "edge/trace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,20 +31,27 @@ typedef struct keep {
     bool silent;  /* the answer never comes */
     kt_code answer;
     const char *body;
+    char action[64];
     char params[512];
+    char trace[KT_TRACE_TEXT_MAX + 1];
+    int64_t timeout_ns;
     uint64_t id;
+    uint32_t asked;
 } keep;
 
-static kt_code ask(void *ctx, uint64_t id, const char *lane, kt_text action, kt_text params)
+static kt_code ask(void *ctx, const kt_edge_question *question)
 {
     keep *lane_keep = ctx;
 
-    assert_string_equal(lane, "keep");
-    assert_true(kt_text_equal(action, KT_TEXT("vwap.historical")));
-    snprintf(lane_keep->params, sizeof lane_keep->params, "%.*s", KT_TEXT_ARG(params));
-    lane_keep->id = id;
+    assert_string_equal(question->lane, "keep");
+    snprintf(lane_keep->action, sizeof lane_keep->action, "%.*s", KT_TEXT_ARG(question->action));
+    snprintf(lane_keep->params, sizeof lane_keep->params, "%.*s", KT_TEXT_ARG(question->params));
+    snprintf(lane_keep->trace, sizeof lane_keep->trace, "%.*s", KT_TEXT_ARG(question->trace));
+    lane_keep->timeout_ns = question->timeout_ns;
+    lane_keep->id = question->id;
+    lane_keep->asked++;
     if (lane_keep->sent == KT_OK && !lane_keep->silent)
-        kt_edge_answer(lane_keep->house->edge, id, lane_keep->answer, kt_text_of(lane_keep->body));
+        kt_edge_answer(lane_keep->house->edge, question->id, lane_keep->answer, kt_text_of(lane_keep->body));
     return lane_keep->sent;
 }
 
@@ -125,7 +133,8 @@ static void refusals(void **state)
         { "unknown parameter", "GET /latest?tiker=BTC", 400, "tiker|ticker" },
         { "parameter given twice", "GET /latest?ticker=BTC&ticker=ETH", 400, "twice" },
         { "bad percent-encoding", "GET /latest?ticker=%2", 400, "hexadecimal" },
-        { "hostile ticker", "GET /latest?ticker=%22%3Cimg%3E%00%FF", 404, "statusCode" },
+        { "hostile ticker", "GET /latest?ticker=%22%3Cimg%3E%00", 404, "statusCode" },
+        { "a ticker that is not UTF-8", "GET /latest?ticker=%FF", 400, "\"field\":\"ticker\"|not UTF-8" },
         { "unknown path", "GET /lastest", 404, "/latest|/historical|/health" },
         { "method", "POST /latest?ticker=BTC", 405, "Allow: GET, HEAD, OPTIONS|POST" },
         { "no upgrade at /ws", "GET /ws", 426, "" },
@@ -163,6 +172,7 @@ static void historical(void **state)
     check(&by_window, 1);
     assert_string_equal(the_keep.params, "{\"ticker\":\"BTC\",\"ts\":\"1684083600000\",\"interval\":60000}");
     the_keep.answer = KT_NOENT;
+    the_keep.body = "no value is stored of BTC";
     check(&missing, 1);
     the_keep.answer = KT_OK;
     the_keep.sent = KT_NOENT;
@@ -172,6 +182,7 @@ static void historical(void **state)
     check(&late, 1);
     kt_edge_answer(house.edge, the_keep.id, KT_OK, KT_TEXT("{}")); /* too late: nobody is there any more */
     the_keep.silent = false;
+    the_keep.body = "{\"ticker\":\"BTC\",\"vwap\":\"27000.1\",\"ts\":\"1684083600000\"}";
     check(&good, 1);
 }
 

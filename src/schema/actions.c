@@ -88,26 +88,34 @@ const kt_action *kt_action_by_path(kt_text path)
     return NULL;
 }
 
+/* What a code means to a client. Whatever is not here: the house can not answer now. */
+typedef struct code_meaning {
+    uint16_t status;
+    const char *word;
+} code_meaning;
+
+static const code_meaning meanings[KT_CODE_COUNT] = {
+    [KT_OK] = { 200, "ok" },
+    [KT_ARG] = { 400, "not_allowed" },
+    [KT_RANGE] = { 400, "out_of_range" },
+    [KT_SYNTAX] = { 400, "malformed" },
+    [KT_TYPE] = { 400, "wrong_type" },
+    [KT_TWICE] = { 400, "duplicate_field" },
+    [KT_LIMIT] = { 400, "too_large" },
+    [KT_NOENT] = { 404, "not_found" },
+    [KT_EMPTY] = { 404, "not_found" },
+    [KT_SEQ] = { 409, "conflict" },
+    [KT_GONE] = { 410, "gone" },
+    [KT_TIMEOUT] = { 503, "timeout" },
+    [KT_UNKNOWN] = { 503, "outcome_unknown" },
+};
+
 uint16_t kt_code_status(kt_code code)
 {
-    switch (code) {
-    case KT_OK:
-        return 200;
-    case KT_ARG:
-    case KT_RANGE:
-    case KT_SYNTAX:
-    case KT_TYPE:
-    case KT_TWICE:
-    case KT_LIMIT:
-        return 400;
-    case KT_NOENT:
-    case KT_EMPTY:
-        return 404;
-    case KT_SEQ:
-        return 409;
-    case KT_GONE:
-        return 410;
-    default:
-        return 503;
-    }
+    return code < KT_CODE_COUNT && meanings[code].status != 0 ? meanings[code].status : 503;
+}
+
+const char *kt_code_word(kt_code code)
+{
+    return code < KT_CODE_COUNT && meanings[code].word != NULL ? meanings[code].word : "unavailable";
 }

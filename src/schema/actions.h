@@ -509,4 +509,7 @@ size_t kt_action_path(const kt_action *action, char out[KT_ACTION_PATH_MAX]);
 /* HTTP status of an answer: 200, 400 (the question can not be answered as it is), 404, 409, 410, 503 (not now). */
 uint16_t kt_code_status(kt_code code);
 
+/* The same for programs: "not_found". */
+const char *kt_code_word(kt_code code);
+
 #endif

@@ -351,6 +351,8 @@
     F(T, 3, U64, none, call_id, "", 0, UINT64_MAX, 0, "a repeated call has the same one") \
     F(T, 4, BYTES, none, params, "", 0, 65535, 0, "parameters, JSON")
 
+#define KT_FIELDS_note(F, T) F(T, 1, TEXT, none, text, "", 1, 4096, 0, "what everybody is told")
+
 /* E(kind, NAME, name, subject, text) */
 #define KT_EVENT_MAP(E)                                                                                              \
     E(1, TICK, tick, "feed.{venue}.{symbol}", "a trade as the venue's stream gave it")                               \
@@ -379,6 +381,7 @@
     E(106, LANE_STATE, lane_state, "house.lane.{lane}", "a lane started, ended, died, waits or was parked")          \
     E(107, ALERT, alert, "house.alert", "somebody should look")                                                      \
     E(108, CALL, call, "call.{action}", "a command that was accepted: applied in the order of the lane's log")       \
+    E(109, NOTE, note, "note.{topic}", "what a client or an operator says to everybody")                             \
     E(110, SETTINGS, settings, "settings.{section}", "the configuration changed while the house ran, or did not")
 
 /* What the lists above make */

@@ -304,6 +304,12 @@ static const struct golden_event {
       "0400000000002000" /* call_id */
       "3700000004000000" /* params */
       "767761702e6c6174657374656467650001feff0000000000" }, /* texts and lists */
+    { 109, /* note */
+      "{'text':'hi'}",
+      "0c000000" /* fixed_size */
+      "1000000002000000" /* text */
+      "00000000"
+      "6869000000000000" }, /* texts and lists */
     { 110, /* settings */
       "{'section':'vwap','lane':'market','revision':9007199254740997,"
       "'settings':'{\\\"step_s\\\":30}','refused':'because'}",
