@@ -792,6 +792,7 @@ static void a_second_supervisor_waits_for_the_locks_and_then_complains(void **st
     int64_t before = kt_test_now_ns();
     assert_int_equal(kt_supervisor_open(&options, &second, &err), KT_BUSY);
     assert_true(kt_test_now_ns() - before >= 200000000);
+    assert_non_null(strstr(err.msg, "another kontor has the data folder"));
     assert_non_null(strstr(err.msg, self.dir));
     assert_int_equal(KT_LOCK_WAIT_NS, 5000000000);
     house_stop(&self);
