@@ -4,6 +4,7 @@
 #include "edge/edge.h"
 #include "lane/supervisor.h"
 #include "log/log.h"
+#include "service/book.h"
 #include "service/feed.h"
 #include "service/market.h"
 #include "service/record_feed.h"
@@ -29,7 +30,8 @@ typedef struct lane_plan {
     const kt_feed_spec *const *feeds;
 } lane_plan;
 
-static const kt_service_spec *const market_services[] = { &kt_settings_service, &kt_market_service, NULL };
+static const kt_service_spec *const market_services[] = { &kt_settings_service, &kt_market_service, &kt_book_service,
+    NULL };
 static const kt_feed_spec *const market_feeds[] = { &kt_settings_feed, &kt_venue_feed, NULL };
 static const kt_feed_spec *const keep_feeds[] = { &kt_record_feed, NULL };
 static const kt_service_spec *const no_services[] = { NULL };

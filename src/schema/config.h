@@ -137,6 +137,8 @@ typedef struct kt_config_venue {
     uint8_t price_scale;  /* of instruments that the venue does not describe */
     uint8_t quantity_scale;
     uint32_t requests_per_s; /* to REST, at most */
+    uint32_t renew_s;        /* until a connection is replaced by a new one; 0: ahead of the end that the venue sets */
+    bool books;              /* gather books and best prices too, where the format has them */
 } kt_config_venue;
 
 typedef struct kt_config_member {

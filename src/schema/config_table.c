@@ -35,6 +35,9 @@ const kt_value_spec kt_config_venue_parts[KT_CONFIG_VENUE_PART_COUNT] = {
     PART(U8, kt_config_venue, price_scale, 0, 18, "8", "digits of prices that the venue does not describe"),
     PART(U8, kt_config_venue, quantity_scale, 0, 18, "8", "digits of quantities that the venue does not describe"),
     PART(U32, kt_config_venue, requests_per_s, 1, 10000, "20", "requests to REST a second, at most"),
+    PART(U32, kt_config_venue, renew_s, 0, 31536000, "0",
+        "s until a connection is replaced by a new one; 0: ahead of the end that the venue sets"),
+    PART(BOOL, kt_config_venue, books, 0, 1, "false", "gather books and best prices too (binance; needs rest_url)"),
 };
 const kt_value_spec kt_config_member_parts[KT_CONFIG_MEMBER_PART_COUNT] = {
     PART(TEXT, kt_config_member, venue, 1, 32, NULL, "name of a venue"),

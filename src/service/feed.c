@@ -36,6 +36,9 @@ typedef struct feed_state {
     kt_row_trade *rows;
     kt_row_instrument *instruments;
     uint32_t row_count, instrument_count;
+    kt_row_level *levels; /* KT_VENUE_LEVEL_MAX: both sides of a book */
+    kt_rows bids, asks;
+    uint64_t book_id;
     kt_arena texts;
     char *url;
 } feed_state;
@@ -102,9 +105,8 @@ static void stream_put(venue_feed *venue, uint16_t kind, kt_text subject, const 
     }
 }
 
-static void on_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
+static void symbol_put(venue_feed *venue, uint16_t kind, kt_text symbol, const void *event)
 {
-    venue_feed *venue = ctx;
     char subject[SUBJECT_SIZE];
     kt_builder b;
 
@@ -114,7 +116,22 @@ static void on_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
     kt_builder_char(&b, '.');
     kt_subject_token(&b, symbol);
     if (b.code == KT_OK)
-        stream_put(venue, KT_EV_TICK, kt_builder_done(&b), tick);
+        stream_put(venue, kind, kt_builder_done(&b), event);
+}
+
+static void on_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
+{
+    symbol_put(ctx, KT_EV_TICK, symbol, tick);
+}
+
+static void on_book(void *ctx, kt_text symbol, const kt_ev_book *book)
+{
+    symbol_put(ctx, KT_EV_BOOK, symbol, book);
+}
+
+static void on_ticker(void *ctx, kt_text symbol, const kt_ev_ticker *ticker)
+{
+    symbol_put(ctx, KT_EV_TICKER, symbol, ticker);
 }
 
 static void on_invalid(void *ctx, const kt_ev_invalid *invalid)
@@ -258,6 +275,22 @@ static void on_instrument(void *ctx, const kt_row_instrument *row)
         state->instruments[state->instrument_count++] = kept;
 }
 
+static kt_rows levels_keep(kt_row_level *kept, const kt_rows *levels)
+{
+    for (uint32_t i = 0; i < levels->count; i++)
+        kt_rows_get(&kt_row_table_level, levels, i, &kept[i]);
+    return KT_ROWS_OF(kept, levels->count);
+}
+
+static void on_whole_book(void *ctx, kt_text symbol, const kt_ev_book *book)
+{
+    feed_state *state = ((venue_feed *)ctx)->state;
+
+    state->book_id = book->last_id;
+    state->bids = levels_keep(state->levels, &book->bids);
+    state->asks = levels_keep(state->levels + book->bids.count, &book->asks);
+}
+
 static void request_unlink(request *r)
 {
     feed_state *state = r->venue->state;
@@ -297,6 +330,7 @@ static void tell_answer(request *r, kt_ev_answer *ev)
     if (code == KT_LIMIT) {
         ev->rows = (kt_rows){ 0 };
         ev->instruments = (kt_rows){ 0 };
+        ev->bids = ev->asks = (kt_rows){ 0 };
         ev->error = KT_TEXT("the answer is too large for a record");
         kt_lane_input(venue->state->lane, KT_EV_ANSWER, kt_text_of(venue->answer_subject), r->seq, ev, NULL);
     }
@@ -311,13 +345,15 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
     request *r = ctx;
     venue_feed *venue = r->venue;
     feed_state *state = venue->state;
-    kt_venue_sink sink = { .ctx = venue, .row = on_row, .instrument = on_instrument };
+    kt_venue_sink sink = { .ctx = venue, .row = on_row, .book = on_whole_book, .instrument = on_instrument };
     kt_venue_answer summary = { 0 };
     kt_ev_answer ev;
 
     kt_event_init(KT_EV_ANSWER, &ev);
     request_unlink(r);
     state->row_count = state->instrument_count = 0;
+    state->bids = state->asks = (kt_rows){ 0 };
+    state->book_id = 0;
     kt_arena_reset(&state->texts);
     if (answer->code != KT_OK) {
         ev.status = 0;
@@ -335,6 +371,9 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
         ev.invalid_count = summary.invalid_count;
         ev.rows = KT_ROWS_OF(state->rows, state->row_count);
         ev.instruments = KT_ROWS_OF(state->instruments, state->instrument_count);
+        ev.bids = state->bids;
+        ev.asks = state->asks;
+        ev.last_id = state->book_id;
         ev.retry_after = retry_after_ns(venue, answer->retry_after, summary.rate_limited);
         if (summary.invalid_count != 0 && summary.row_count == 0 && ev.error.n == 0)
             ev.error = KT_TEXT("the body is no list of rows");
@@ -425,6 +464,7 @@ static void feed_stop(void *ctx)
     free(state->venues);
     free(state->rows);
     free(state->instruments);
+    free(state->levels);
     free(state->texts.mem);
     free(state->url);
     free(state);
@@ -438,6 +478,7 @@ static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_e
         .format = kt_venue_format_of(kt_text_of(formats[config->format])),
         .price_scale = config->price_scale,
         .quantity_scale = config->quantity_scale,
+        .books = config->books,
     };
     kt_code code = kt_venue_decoder_new(&options, &venue->decoder, err);
 
@@ -446,7 +487,7 @@ static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_e
     state->venue_count++;
     venue->state = state;
     venue->config = config;
-    venue->stream = (kt_venue_sink){ .ctx = venue, .tick = on_tick, .invalid = on_invalid };
+    venue->stream = (kt_venue_sink){ .ctx = venue, .tick = on_tick, .book = on_book, .ticker = on_ticker, .invalid = on_invalid };
     venue->connect_timer = (kt_timer){ .on_due = on_connect_due, .ctx = venue };
     venue->silence_timer = (kt_timer){ .on_due = on_silence_due, .ctx = venue };
     subject_of(venue->link_subject, "feed", config->name, ".link");
@@ -478,8 +519,10 @@ static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_sta
     state->venues = calloc(config->venue_count + 1, sizeof *state->venues);
     state->rows = malloc(KT_ROW_COUNT_MAX * sizeof *state->rows);
     state->instruments = malloc(KT_ROW_COUNT_MAX * sizeof *state->instruments);
+    state->levels = malloc(KT_VENUE_LEVEL_MAX * sizeof *state->levels);
     state->url = malloc(URL_SIZE);
-    if (state->venues == NULL || state->rows == NULL || state->instruments == NULL || state->url == NULL)
+    if (state->venues == NULL || state->rows == NULL || state->instruments == NULL || state->levels == NULL ||
+        state->url == NULL)
         kt_fail(err, KT_SYS, "no memory for the venues' feed");
     else
         code = kt_fetcher_new(kt_lane_loop(lane), &fetch, &state->fetcher, err);
