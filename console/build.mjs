@@ -38,7 +38,7 @@ function install() {
 }
 
 // A page is one HTML document under several paths; a path that ends in a slash stands for all below it.
-const documents = ['/', '/m/', '/channels'];
+const documents = ['/', '/m/', '/system', '/channels', '/data'];
 
 async function bundle() {
     const { build } = await import(pathToFileURL(join(work, 'node_modules', 'esbuild', 'lib', 'main.js')).href);

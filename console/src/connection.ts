@@ -6,7 +6,7 @@ import { clock, count, several, span, zoneName } from './text';
 import type { Loss, Status } from './wire';
 
 const words: Record<string, string> = {
-    loading: 'connecting', waiting: 'no trade yet', behind: 'catching up', live: 'live', quiet: 'quiet', stale: 'stale',
+    loading: 'reading', waiting: 'no trade yet', behind: 'catching up', live: 'live', quiet: 'quiet', stale: 'stale',
     disconnected: 'disconnected',
 };
 const backMs = 5000;
@@ -62,9 +62,10 @@ export function showConnection(page: Page | null) {
     const down = status?.link === 'lost' || status?.link === 'cut';
     const [condition, about] = down ? ['disconnected', ''] : !status || status.link === 'connecting' ? ['loading', '']
         : page?.condition?.() ?? ['live', ''];
+    const connecting = condition === 'loading' && status?.link !== 'open';
     attribute(byId('state'), 'data-state', condition);
     document.body.classList.toggle('down', down);
-    put(word, words[condition] ?? condition);
+    put(word, connecting ? 'connecting' : words[condition] ?? condition);
     put(note, condition === 'live' && about === '' && status?.rtt != null ? span(status.rtt) : about);
     speak(condition);
     if (!status)

@@ -1,6 +1,7 @@
 // Find: one list of everything that can be gone to or done. `@` symbols, `>` actions, `#` channels narrow it.
 import { el } from './dom';
 import { house } from './house';
+import { actionList } from './actions';
 import { go, marketPath } from './route';
 import { change, choices, settings, store, stored, type Settings } from './settings';
 import { raw } from './text';
@@ -9,7 +10,7 @@ interface Entry { kind: '@' | '>' | '#' | 'page' | 'setting'; label: string; not
 
 const rowsMax = 20;
 const recentMax = 30;
-const pages: [string, string, string][] = [['Market', '/', 'g m'], ['Channels', '/channels', 'g c']];
+const pages: [string, string, string][] = [['Market', '/', 'g m'], ['System', '/system', 'g s'], ['Channels', '/channels', 'g c'], ['Data', '/data', 'g d']];
 const settingNames: Record<keyof Settings, string> = { theme: 'Theme', zone: 'Time zone', colours: 'Up and down', keys: 'Single keys' };
 const settingValues: Record<string, string> = { blue: 'blue and orange', green: 'green up, red down', red: 'red up, green down', utc: 'UTC' };
 
@@ -32,6 +33,8 @@ function symbols(): Entry[] {
 function all(): Entry[] {
     const list = pages.map(([title, path, key]) => entry('page', title, 'page', () => go(path), key));
     list.push(...symbols());
+    for (const action of actionList())
+        list.push(entry('>', action.action, action.text, () => go(`/system?action=${encodeURIComponent(action.action)}`)));
     for (const channel of house.channels.keys())
         list.push(entry('#', channel, 'channel', () => go(`/channels?pattern=${encodeURIComponent(channel)}`)));
     for (const key of Object.keys(settings) as (keyof Settings)[])
