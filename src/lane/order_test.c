@@ -249,6 +249,36 @@ static void a_snapshot_on_its_way_is_waited_for(void **state)
     kt_script_close(&script);
 }
 
+/* It was applied once, and killed the lane only in recoveries. */
+static void outputs_of_what_is_set_aside_later_stand(void **state)
+{
+    kt_script script;
+    kt_ev_set_aside aside;
+    char id[32];
+    uint8_t payload[512];
+    uint32_t size;
+    kt_rec rec;
+
+    kt_script_open(&script, &(kt_script_options){ .services = counter });
+    kt_event_init(KT_EV_SET_ASIDE, &aside);
+    aside.log = kt_text_of("test");
+    for (uint64_t i = 1; i <= 2; i++) {
+        kt_ev_tick tick = kt_test_tick_of(i, id);
+        aside.seq = kt_script_input(&script, 1000, KT_EV_TICK, KT_TEXT("feed.sim"), &tick);
+    }
+    assert_int_equal(kt_event_encode(KT_EV_SET_ASIDE, &aside, payload, sizeof payload, &size), KT_OK);
+    assert_int_equal(kt_lane_append(script.lane, KT_EV_SET_ASIDE, KT_REC_CONTROL, KT_TEXT("lane.set_aside.test"), 0,
+                         payload, size, &rec),
+        KT_OK);
+    kt_script_restart(&script, false);
+    assert_int_equal(counting_of(&script)->count, 1);
+    assert_int_equal(kt_lane_count(script.lane)->set_aside, 1);
+    assert_int_equal(kt_lane_count(script.lane)->compared, 1);
+    assert_int_equal(kt_lane_count(script.lane)->uncompared, 1);
+    assert_int_equal(kt_script_each(&script, "stats.>", NULL, NULL), 2);
+    kt_script_close(&script);
+}
+
 /* ---- feeds, answers ---- */
 
 typedef struct watcher {
@@ -480,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup(what_could_not_be_admitted_for_want_of_room_is_admitted_later, setup),
         cmocka_unit_test_setup(a_cursor_is_safe_only_up_to_a_snapshot_on_disk, setup),
         cmocka_unit_test_setup(a_snapshot_on_its_way_is_waited_for, setup),
+        cmocka_unit_test_setup(outputs_of_what_is_set_aside_later_stand, setup),
         cmocka_unit_test_setup(a_feed_that_asks_for_it_sees_outputs_when_they_are_durable, setup),
         cmocka_unit_test_setup(the_answer_to_a_command_waits_until_the_command_is_durable, setup),
         cmocka_unit_test_setup(a_command_may_be_answered_later, setup),

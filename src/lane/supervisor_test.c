@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -780,6 +781,30 @@ static void a_supervisor_killed_while_a_lane_recovers_leaves_nothing_behind(void
     assert_int_equal(market.divergences + keep.divergences, 0);
 }
 
+static void a_lane_that_stands_still_keeps_no_other_alive(void **state)
+{
+    house self;
+    int32_t told[3];
+    int fd;
+
+    house_open(&self, 2);
+    house_stop(&self);
+    atomic_store(&world->not_signalled, 1);
+    atomic_store(&world->turns[MARKET], 0);
+    atomic_store(&world->turns[KEEP], 0);
+    pid_t pid = fork_supervisor(&self, 5000, &fd);
+    assert_int_equal(read(fd, told, sizeof told), sizeof told);
+    assert_true(KT_TEST_WAIT(atomic_load(&world->turns[MARKET]) > 0 && atomic_load(&world->turns[KEEP]) > 0, WAIT_S));
+    kill(told[1 + KEEP], SIGSTOP); /* forked when the socket of lane market was open */
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    bool ended = KT_TEST_WAIT(gone(told[1 + MARKET]), 20);
+    kill(told[1 + KEEP], SIGCONT);
+    assert_true(KT_TEST_WAIT(gone(told[1 + KEEP]), WAIT_S));
+    assert_true(ended);
+    close(fd);
+}
+
 static void a_second_supervisor_waits_for_the_locks_and_then_complains(void **state)
 {
     house self;
@@ -970,6 +995,60 @@ static void open_calls_end_unknown_when_the_other_side_restarts(void **state)
     house_stop(&self);
 }
 
+static void open_calls_end_unknown_when_the_other_side_stays_away(void **state)
+{
+    house self;
+
+    house_open(&self, 2);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
+    options_of(&self)->backoff_first_ns = options_of(&self)->backoff_max_ns = INT64_C(3600000000000);
+    atomic_store(&world->ask, 2);
+    ring_lane(&self, KEEP);
+    TURN_UNTIL(&self, atomic_load(&world->asked) == 1);
+    kill_lane(&self, MARKET);
+    TURN_UNTIL(&self, atomic_load(&world->answered[KT_UNKNOWN]) == 1);
+    assert_true(is_state(&self, MARKET, KT_BOARD_WAITING));
+    house_stop(&self);
+}
+
+/* Messages that mean nothing, until nothing more fits into the control sockets. */
+static void fill_control_sockets(void)
+{
+    static const uint32_t nothing[3] = { 99 };
+
+    for (int fd = 3; fd < 256; fd++) {
+        int type = 0;
+        socklen_t size = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
+            continue;
+        while (send(fd, nothing, sizeof nothing, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {}
+    }
+}
+
+static void a_lane_that_takes_no_messages_gets_its_ring_when_it_does_again(void **state)
+{
+    house self;
+
+    house_open(&self, 2);
+    TURN_UNTIL(&self, is_state(&self, MARKET, KT_BOARD_LIVE) && is_state(&self, KEEP, KT_BOARD_LIVE));
+    kill(atomic_load(&page(&self, KEEP)->pid), SIGSTOP);
+    fill_control_sockets();
+    kill_lane(&self, MARKET);
+    TURN_UNTIL(&self, atomic_load(&page(&self, MARKET)->restarts) == 1 && is_state(&self, MARKET, KT_BOARD_LIVE));
+    kill(atomic_load(&page(&self, KEEP)->pid), SIGCONT);
+    atomic_store(&world->turns[KEEP], 0);
+    ring_lane(&self, KEEP);
+    TURN_UNTIL(&self, atomic_load(&world->turns[KEEP]) > 0);
+    kt_supervisor_turn(self.supervisor, 1500000000, NULL); /* it is tried again once a second */
+    kt_supervisor_turn(self.supervisor, 0, NULL);
+    atomic_store(&world->ask, 1);
+    ring_lane(&self, KEEP);
+    TURN_UNTIL(&self, atomic_load(&world->answered[KT_OK]) == 1);
+    assert_true(is_state(&self, KEEP, KT_BOARD_LIVE));
+    house_stop(&self);
+    assert_int_equal(read_log(&self, "house").states[KT_LANE_DIED], 1);
+}
+
 static uint64_t cpu_ticks(int32_t pid)
 {
     char path[64];
@@ -1027,6 +1106,7 @@ int main(void)
         cmocka_unit_test(lanes_that_stand_still_are_ended_by_the_death_signal),
         cmocka_unit_test(lanes_without_the_death_signal_end_with_their_control_socket),
         cmocka_unit_test(a_supervisor_killed_while_a_lane_recovers_leaves_nothing_behind),
+        cmocka_unit_test(a_lane_that_stands_still_keeps_no_other_alive),
         cmocka_unit_test(a_second_supervisor_waits_for_the_locks_and_then_complains),
         cmocka_unit_test(a_new_supervisor_waits_for_the_locks_of_dying_lanes),
         cmocka_unit_test(sigterm_stops_all_lanes_and_their_logs_are_clean),
@@ -1035,6 +1115,8 @@ int main(void)
         cmocka_unit_test(a_stopped_lane_costs_the_others_nothing),
         cmocka_unit_test(a_call_goes_over_the_ring_and_is_answered),
         cmocka_unit_test(open_calls_end_unknown_when_the_other_side_restarts),
+        cmocka_unit_test(open_calls_end_unknown_when_the_other_side_stays_away),
+        cmocka_unit_test(a_lane_that_takes_no_messages_gets_its_ring_when_it_does_again),
         cmocka_unit_test(an_idle_house_uses_at_most_two_percent_of_a_core),
     };
     cmocka_set_test_filter(getenv("KONTOR_TEST_FILTER"));
