@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "net/fetch.h"
+#include "net/resolve.h"
+#include "net/url.h"
 #include "net/ws_client.h"
 #include "schema/config.h"
 #include "venue/venue.h"
@@ -20,6 +22,7 @@ enum {
     RETRY_AFTER_S = 10, /* when a venue says "too many" but not until when */
     RETRY_AFTER_MAX_S = 3600,
     DOUBLINGS_MAX = 20,
+    RENEW_PARTS = 20, /* a connection is renewed after all but one of so many parts of its life, at the latest */
 };
 
 typedef struct venue_feed venue_feed;
@@ -28,6 +31,7 @@ typedef struct feed_state {
     kt_lane *lane;
     const kt_config *config;
     kt_fetcher *fetcher;
+    kt_tls *tls; /* for streams of wss:// venues; NULL: there are none */
     venue_feed *venues;
     uint32_t venue_count;
     struct request *requests; /* open ones, doubly linked */
@@ -51,18 +55,39 @@ typedef struct request {
     char symbol[SYMBOL_SIZE];
 } request;
 
+/* One connection. */
+typedef struct line {
+    struct stream *stream;
+    kt_ws_client *client; /* NULL: none */
+    kt_timer silence_timer;
+    int64_t heard_ns; /* loop time of the last message */
+    bool full;        /* the log refused a trade: the connection is being ended */
+    bool silent;
+    bool replaced; /* the other line of the stream delivers now: this one is being closed */
+} line;
+
+/* A part of a venue's symbols, which one connection carries. Before the venue ends it, the other line is connected, and
+ * when that delivers it takes over: what both bring meanwhile are repeats. */
+typedef struct stream {
+    venue_feed *venue;
+    uint32_t first, count; /* of the venue's symbols */
+    line lines[2];
+    line *current;
+    kt_timer connect_timer; /* of the current line */
+    kt_timer renew_timer;   /* then the other one is connected */
+    uint32_t attempts;      /* since the last message of a connection */
+} stream;
+
 struct venue_feed {
     feed_state *state;
     const kt_config_venue *config;
     kt_venue_decoder *decoder;
-    kt_venue_sink stream; /* where messages of the stream go */
-    kt_ws_client *client;
-    kt_timer connect_timer;
-    kt_timer silence_timer;
-    int64_t heard_ns;  /* loop time of the last message */
-    uint32_t attempts; /* since the last message of a connection */
-    bool full;         /* the log refused a trade: the connection is being ended */
-    bool silent;
+    kt_venue_sink sink; /* where messages of the streams go */
+    stream *streams;
+    uint32_t stream_count;
+    line *decoding; /* whose message it is */
+    int64_t pace;   /* of kt_venue_connect_wait_ns */
+    bool here;      /* the venue is on this machine, and bans nobody */
     char link_subject[SUBJECT_SIZE];
     char invalid_subject[SUBJECT_SIZE];
     char answer_subject[SUBJECT_SIZE];
@@ -80,28 +105,35 @@ static void subject_of(char *out, const char *first, const char *venue, const ch
     kt_assert(b.code == KT_OK); /* names of venues have at most 32 bytes */
 }
 
-static void tell_link(venue_feed *venue, kt_link state, kt_text reason)
+static void tell_link(stream *from, kt_link state, kt_text reason)
 {
+    kt_lane *lane = from->venue->state->lane;
     kt_ev_link ev;
 
     kt_event_init(KT_EV_LINK, &ev);
     ev.state = (uint8_t)state;
     ev.reason = reason;
-    ev.attempt = venue->attempts;
-    ev.receive_time = kt_lane_clock(venue->state->lane);
-    kt_lane_input(venue->state->lane, KT_EV_LINK, kt_text_of(venue->link_subject), 0, &ev, NULL);
+    ev.attempt = from->attempts;
+    ev.receive_time = kt_lane_clock(lane);
+    kt_lane_input(lane, KT_EV_LINK, kt_text_of(from->venue->link_subject), 0, &ev, NULL);
 }
 
 /* Streams -----------------------------------------------------------------------------------------------------------
  */
 
+/* NULL: not open. */
+static kt_ws_conn *conn_of(const line *own)
+{
+    return own->client != NULL ? kt_ws_client_conn(own->client) : NULL;
+}
+
 static void stream_put(venue_feed *venue, uint16_t kind, kt_text subject, const void *event)
 {
     kt_code code = kt_lane_input(venue->state->lane, kind, subject, 0, event, NULL);
 
-    if (code == KT_FULL && !venue->full) {
-        venue->full = true;
-        kt_ws_drop(kt_ws_client_conn(venue->client), "the log is full");
+    if (code == KT_FULL && !venue->decoding->full) {
+        venue->decoding->full = true;
+        kt_ws_drop(conn_of(venue->decoding), "the log is full");
     }
 }
 
@@ -141,105 +173,251 @@ static void on_invalid(void *ctx, const kt_ev_invalid *invalid)
     stream_put(venue, KT_EV_INVALID, kt_text_of(venue->invalid_subject), invalid);
 }
 
-static void connect_in(venue_feed *venue, int64_t wait_ns)
+/* The venue announces that it ends this connection: another one is made right away. */
+static void on_other(void *ctx, kt_text kind)
 {
+    venue_feed *venue = ctx;
     kt_loop *loop = kt_lane_loop(venue->state->lane);
 
-    kt_timer_set(loop, &venue->connect_timer, kt_loop_now(loop) + wait_ns);
+    if (kt_text_equal(kind, KT_TEXT("serverShutdown")) && venue->decoding == venue->decoding->stream->current)
+        kt_timer_set(loop, &venue->decoding->stream->renew_timer, kt_loop_now(loop));
 }
 
-/* Twice as long after each attempt, and up to a half less, so that many clients of one venue do not come back together.
- */
-static int64_t backoff_ns(venue_feed *venue)
+static void connect_in(stream *which, int64_t wait_ns)
 {
-    int64_t least = venue->state->config->gather_backoff_min_ms * KT_NS_PER_MS;
-    int64_t most = venue->state->config->gather_backoff_max_ms * KT_NS_PER_MS;
-    int64_t wait = least << (venue->attempts < DOUBLINGS_MAX ? venue->attempts : DOUBLINGS_MAX);
+    kt_loop *loop = kt_lane_loop(which->venue->state->lane);
 
-    wait = wait < most ? wait : most;
-    return wait - (int64_t)(kt_lane_random(venue->state->lane) % (uint64_t)(wait / 2 + 1));
+    kt_timer_set(loop, &which->connect_timer, kt_loop_now(loop) + wait_ns);
 }
 
-static void again(venue_feed *venue, kt_text reason)
+/* Up to a half less, so that many clients of one venue do not come back together. */
+static int64_t jitter_ns(venue_feed *venue, int64_t wait_ns)
 {
-    kt_timer_cancel(kt_lane_loop(venue->state->lane), &venue->silence_timer);
-    tell_link(venue, KT_LINK_DISCONNECTED, reason);
-    connect_in(venue, backoff_ns(venue));
-    venue->attempts++;
+    return wait_ns - (int64_t)(kt_lane_random(venue->state->lane) % (uint64_t)(wait_ns / 2 + 1));
+}
+
+/* Twice as long after each attempt. */
+static int64_t backoff_ns(stream *which)
+{
+    const kt_config *config = which->venue->state->config;
+    int64_t least = config->gather_backoff_min_ms * KT_NS_PER_MS;
+    int64_t most = config->gather_backoff_max_ms * KT_NS_PER_MS;
+    int64_t wait = least << (which->attempts < DOUBLINGS_MAX ? which->attempts : DOUBLINGS_MAX);
+
+    return jitter_ns(which->venue, wait < most ? wait : most);
+}
+
+static void again(stream *which, kt_text reason)
+{
+    tell_link(which, KT_LINK_DISCONNECTED, reason);
+    connect_in(which, backoff_ns(which));
+    which->attempts++;
+}
+
+/* Well ahead of the end of the connection's life, and not all connections at the same time. */
+static void renew_later(stream *which)
+{
+    venue_feed *venue = which->venue;
+    kt_loop *loop = kt_lane_loop(venue->state->lane);
+    uint32_t life_s = kt_venue_decoder_format(venue->decoder)->limits.connection_life_s;
+    int64_t renew_ns = venue->config->renew_s * KT_NS_PER_S;
+
+    if (renew_ns == 0)
+        renew_ns = life_s * KT_NS_PER_S / RENEW_PARTS * (RENEW_PARTS - 1);
+    if (renew_ns != 0)
+        kt_timer_set(
+            loop, &which->renew_timer, kt_loop_now(loop) + renew_ns / 2 + jitter_ns(venue, renew_ns - renew_ns / 2));
+    else
+        kt_timer_cancel(loop, &which->renew_timer);
+}
+
+static line *other_line(stream *which)
+{
+    return which->current == &which->lines[0] ? &which->lines[1] : &which->lines[0];
 }
 
 static void on_open(void *ctx, kt_ws_conn *conn)
 {
-    venue_feed *venue = ctx;
+    line *own = ctx;
+    venue_feed *venue = own->stream->venue;
     kt_loop *loop = kt_lane_loop(venue->state->lane);
 
-    venue->heard_ns = kt_loop_now(loop);
-    kt_timer_set(loop, &venue->silence_timer, venue->heard_ns + venue->config->silence_ms * KT_NS_PER_MS);
-    tell_link(venue, KT_LINK_CONNECTED, (kt_text){ 0 });
+    own->heard_ns = kt_loop_now(loop);
+    kt_timer_set(loop, &own->silence_timer, own->heard_ns + venue->config->silence_ms * KT_NS_PER_MS);
+    if (own != own->stream->current)
+        return;
+    tell_link(own->stream, KT_LINK_CONNECTED, (kt_text){ 0 });
+    renew_later(own->stream);
+}
+
+/* This line delivers: the other one, whose life ends or has ended, is not needed any more. */
+static void take_over(line *own)
+{
+    stream *which = own->stream;
+    line *old = which->current;
+
+    which->current = own;
+    old->replaced = true;
+    if (conn_of(old) != NULL) {
+        kt_ws_close(conn_of(old), KT_WS_CLOSE_NORMAL, KT_TEXT("replaced by a new connection"));
+    } else {
+        kt_timer_cancel(kt_lane_loop(which->venue->state->lane), &which->connect_timer);
+        kt_ws_client_free(old->client);
+        old->client = NULL;
+        tell_link(which, KT_LINK_CONNECTED, (kt_text){ 0 });
+    }
+    renew_later(which);
 }
 
 static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
 {
-    venue_feed *venue = ctx;
+    line *own = ctx;
+    venue_feed *venue = own->stream->venue;
     kt_lane *lane = venue->state->lane;
 
-    if (venue->full)
+    if (own->full)
         return;
-    venue->heard_ns = kt_loop_now(kt_lane_loop(lane));
-    venue->attempts = 0;
+    own->heard_ns = kt_loop_now(kt_lane_loop(lane));
+    own->stream->attempts = 0;
+    if (own != own->stream->current && !own->replaced)
+        take_over(own);
     if (!kt_lane_decoding(lane, payload, size))
         return;
+    venue->decoding = own;
     kt_venue_decode_message(
-        venue->decoder, (kt_text){ (const char *)payload, size }, kt_lane_clock(lane), &venue->stream);
+        venue->decoder, (kt_text){ (const char *)payload, size }, kt_lane_clock(lane), &venue->sink);
     kt_lane_decoded(lane);
 }
 
 static void on_close(void *ctx, uint16_t code, kt_text reason)
 {
-    venue_feed *venue = ctx;
+    line *own = ctx;
+    stream *which = own->stream;
+    line *other = other_line(which);
+    kt_loop *loop = kt_lane_loop(which->venue->state->lane);
 
-    again(venue, venue->silent ? KT_TEXT("silent for too long") : venue->full ? KT_TEXT("the log is full") : reason);
-    kt_ws_client_free(venue->client);
-    venue->client = NULL;
+    kt_timer_cancel(loop, &own->silence_timer);
+    reason = own->silent ? KT_TEXT("silent for too long") : own->full ? KT_TEXT("the log is full") : reason;
+    if (own == which->current && conn_of(other) != NULL && !other->replaced) {
+        tell_link(which, KT_LINK_DISCONNECTED, reason);
+        which->current = other;
+        tell_link(which, KT_LINK_CONNECTED, (kt_text){ 0 });
+        renew_later(which);
+    } else if (own == which->current) {
+        again(which, reason);
+    } else if (!own->replaced) { /* the one that should have taken over */
+        kt_timer_set(loop, &which->renew_timer, kt_loop_now(loop) + backoff_ns(which));
+        which->attempts++;
+    }
+    kt_ws_client_free(own->client);
+    own->client = NULL;
 }
 
 static void on_silence_due(kt_timer *timer)
 {
-    venue_feed *venue = timer->ctx;
+    line *own = timer->ctx;
+    venue_feed *venue = own->stream->venue;
     kt_loop *loop = kt_lane_loop(venue->state->lane);
-    int64_t due_ns = venue->heard_ns + venue->config->silence_ms * KT_NS_PER_MS;
+    int64_t due_ns = own->heard_ns + venue->config->silence_ms * KT_NS_PER_MS;
 
     if (kt_loop_now(loop) < due_ns) {
         kt_timer_set(loop, timer, due_ns);
         return;
     }
-    venue->silent = true;
-    tell_link(venue, KT_LINK_SILENT, (kt_text){ 0 });
-    kt_ws_drop(kt_ws_client_conn(venue->client), "silent for too long");
+    own->silent = true;
+    if (own == own->stream->current)
+        tell_link(own->stream, KT_LINK_SILENT, (kt_text){ 0 });
+    kt_ws_drop(conn_of(own), "silent for too long");
 }
 
-static void on_connect_due(kt_timer *timer)
+/* Open a connection as soon as the venue's limits allow; `timer` comes back to it. KT_BUSY: not yet. */
+static kt_code line_connect(line *own, kt_timer *timer, kt_err *err)
 {
-    venue_feed *venue = timer->ctx;
+    stream *which = own->stream;
+    venue_feed *venue = which->venue;
     feed_state *state = venue->state;
-    kt_ws_client_options options = {
+    kt_loop *loop = kt_lane_loop(state->lane);
+    const kt_venue_limits *limits = &kt_venue_decoder_format(venue->decoder)->limits;
+    const kt_ws_client_options options = {
         .url = state->url,
+        .tls = state->tls,
         .message_max = KT_WS_MESSAGE_MAX_DEFAULT,
         .on_open = on_open,
         .on_message = on_message,
         .on_close = on_close,
-        .ctx = venue,
+        .ctx = own,
     };
+    int64_t wait_ns = venue->here ? 0 : kt_venue_connect_wait_ns(limits, &venue->pace, kt_loop_now(loop));
+
+    if (wait_ns > 0) {
+        kt_timer_set(loop, timer, kt_loop_now(loop) + wait_ns);
+        return KT_BUSY;
+    }
+    own->full = own->silent = own->replaced = false;
+    kt_code code = kt_venue_stream_url(
+        venue->decoder, venue->config->ws_url, which->first, which->count, state->url, URL_SIZE, err);
+    return code == KT_OK ? kt_ws_connect(loop, &options, &own->client, err) : code;
+}
+
+static void on_connect_due(kt_timer *timer)
+{
+    stream *which = timer->ctx;
     kt_err err = { 0 };
 
-    if (venue->client != NULL)
+    if (which->current->client != NULL)
         return;
-    venue->full = false;
-    venue->silent = false;
-    tell_link(venue, KT_LINK_CONNECTING, (kt_text){ 0 });
-    if (kt_venue_stream_url(venue->decoder, venue->config->ws_url, state->url, URL_SIZE, &err) != KT_OK ||
-        kt_ws_connect(kt_lane_loop(state->lane), &options, &venue->client, &err) != KT_OK)
-        again(venue, kt_text_of(err.msg));
+    kt_code code = line_connect(which->current, timer, &err);
+    if (code == KT_BUSY)
+        return;
+    tell_link(which, KT_LINK_CONNECTING, (kt_text){ 0 });
+    if (code != KT_OK)
+        again(which, kt_text_of(err.msg));
+}
+
+static void on_renew_due(kt_timer *timer)
+{
+    stream *which = timer->ctx;
+    line *next = other_line(which);
+    kt_loop *loop = kt_lane_loop(which->venue->state->lane);
+
+    if (conn_of(which->current) == NULL)
+        return; /* it is connected anew anyway */
+    kt_code code = next->client != NULL ? KT_FULL : line_connect(next, timer, NULL);
+    if (code != KT_OK && code != KT_BUSY)
+        kt_timer_set(loop, timer, kt_loop_now(loop) + backoff_ns(which));
+}
+
+/* The symbols of a venue, shared out over as few connections as its limits and the length of an address allow. */
+static kt_code streams_share(venue_feed *venue, kt_err *err)
+{
+    uint32_t all = kt_venue_symbol_count(venue->decoder), first = 0;
+    uint32_t most = kt_venue_stream_symbol_max(venue->decoder);
+    char *url = venue->state->url;
+
+    do {
+        uint32_t count = all - first < most ? all - first : most;
+        kt_code code =
+            kt_venue_stream_url(venue->decoder, venue->config->ws_url, first, count, url, KT_URL_SIZE_MAX + 1, err);
+        while (code == KT_FULL && count > 1)
+            code = kt_venue_stream_url(
+                venue->decoder, venue->config->ws_url, first, --count, url, KT_URL_SIZE_MAX + 1, err);
+        if (code != KT_OK)
+            return code;
+        if (venue->stream_count == KT_FEED_STREAM_MAX)
+            return kt_fail(err, KT_LIMIT, "%u symbols need more than %d connections", all, KT_FEED_STREAM_MAX);
+        stream *made = &venue->streams[venue->stream_count++];
+        *made = (stream){ .venue = venue,
+            .first = first,
+            .count = count,
+            .current = &made->lines[0],
+            .connect_timer = { .on_due = on_connect_due, .ctx = made },
+            .renew_timer = { .on_due = on_renew_due, .ctx = made } };
+        for (uint32_t i = 0; i < KT_COUNT(made->lines); i++)
+            made->lines[i] =
+                (line){ .stream = made, .silence_timer = { .on_due = on_silence_due, .ctx = &made->lines[i] } };
+        first += count;
+    } while (first < all);
+    return KT_OK;
 }
 
 /* REST --------------------------------------------------------------------------------------------------------------
@@ -334,10 +512,13 @@ static void tell_answer(request *r, kt_ev_answer *ev)
         ev->error = KT_TEXT("the answer is too large for a record");
         kt_lane_input(venue->state->lane, KT_EV_ANSWER, kt_text_of(venue->answer_subject), r->seq, ev, NULL);
     }
-    /* The stream waits for instruments, or for the news that there are none to be had. */
-    if (r->ev.what == KT_WHAT_INSTRUMENTS && venue->client == NULL && kt_timer_is_set(&venue->connect_timer) &&
-        venue->attempts == 0)
-        connect_in(venue, 0);
+    /* Streams wait for instruments, or for the news that there are none to be had. */
+    for (uint32_t i = 0; r->ev.what == KT_WHAT_INSTRUMENTS && i < venue->stream_count; i++) {
+        stream *which = &venue->streams[i];
+
+        if (which->current->client == NULL && kt_timer_is_set(&which->connect_timer) && which->attempts == 0)
+            connect_in(which, 0);
+    }
 }
 
 static void on_done(void *ctx, const kt_fetch_answer *answer)
@@ -438,14 +619,24 @@ static void feed_request(void *ctx, const kt_event *event)
 /* Life --------------------------------------------------------------------------------------------------------------
  */
 
+static void stream_done(stream *which)
+{
+    kt_loop *loop = kt_lane_loop(which->venue->state->lane);
+
+    kt_timer_cancel(loop, &which->connect_timer);
+    kt_timer_cancel(loop, &which->renew_timer);
+    for (uint32_t i = 0; i < KT_COUNT(which->lines); i++) {
+        kt_timer_cancel(loop, &which->lines[i].silence_timer);
+        kt_ws_client_free(which->lines[i].client);
+    }
+}
+
 static void feed_stop(void *ctx)
 {
     feed_state *state = ctx;
-    kt_loop *loop;
 
     if (state == NULL)
         return;
-    loop = kt_lane_loop(state->lane);
     kt_fetcher_free(state->fetcher);
     while (state->requests != NULL) {
         request *r = state->requests;
@@ -456,11 +647,12 @@ static void feed_stop(void *ctx)
     for (uint32_t i = 0; i < state->venue_count; i++) {
         venue_feed *venue = &state->venues[i];
 
-        kt_timer_cancel(loop, &venue->connect_timer);
-        kt_timer_cancel(loop, &venue->silence_timer);
-        kt_ws_client_free(venue->client);
+        for (uint32_t j = 0; j < venue->stream_count; j++)
+            stream_done(&venue->streams[j]);
+        free(venue->streams);
         kt_venue_decoder_free(venue->decoder);
     }
+    kt_tls_free(state->tls);
     free(state->venues);
     free(state->rows);
     free(state->instruments);
@@ -468,6 +660,31 @@ static void feed_stop(void *ctx)
     free(state->texts.mem);
     free(state->url);
     free(state);
+}
+
+static bool is_here(const char *ws_url)
+{
+    kt_url url;
+    kt_address address;
+
+    if (kt_url_parse(kt_text_of(ws_url), &url, NULL) != KT_OK)
+        return false;
+    if (!kt_address_parse(url.host, 0, &address))
+        return kt_text_equal(url.host, KT_TEXT("localhost"));
+    return address.of.any.sa_family == AF_INET ? ntohl(address.of.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+                                               : IN6_IS_ADDR_LOOPBACK(&address.of.v6.sin6_addr);
+}
+
+/* Authorities are read only where a venue is reached by TLS: the system's are some hundred. */
+static kt_code tls_open(feed_state *state, kt_err *err)
+{
+    static const char secure[] = "wss:";
+    bool wanted = false;
+
+    for (uint32_t i = 0; i < state->config->venue_count; i++)
+        wanted |= strncmp(state->config->venues[i].ws_url, secure, sizeof secure - 1) == 0;
+    kt_code code = wanted ? kt_tls_client_new(state->config->net_ca_file, &state->tls, err) : KT_OK;
+    return code == KT_OK ? KT_OK : kt_fail_within(err, code, "net.ca_file");
 }
 
 static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_err *err)
@@ -487,9 +704,13 @@ static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_e
     state->venue_count++;
     venue->state = state;
     venue->config = config;
-    venue->stream = (kt_venue_sink){ .ctx = venue, .tick = on_tick, .book = on_book, .ticker = on_ticker, .invalid = on_invalid };
-    venue->connect_timer = (kt_timer){ .on_due = on_connect_due, .ctx = venue };
-    venue->silence_timer = (kt_timer){ .on_due = on_silence_due, .ctx = venue };
+    venue->sink = (kt_venue_sink){
+        .ctx = venue, .tick = on_tick, .book = on_book, .ticker = on_ticker, .invalid = on_invalid, .other = on_other
+    };
+    venue->streams = calloc(KT_FEED_STREAM_MAX, sizeof *venue->streams);
+    if (venue->streams == NULL)
+        return kt_fail(err, KT_SYS, "no memory for the venues' feed");
+    venue->here = is_here(config->ws_url);
     subject_of(venue->link_subject, "feed", config->name, ".link");
     subject_of(venue->invalid_subject, "feed", config->name, ".invalid");
     subject_of(venue->answer_subject, "answer", config->name, "");
@@ -498,12 +719,15 @@ static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_e
         if (code != KT_OK)
             return kt_fail_within(err, code, "venue '%s'", config->name);
     }
-    return KT_OK;
+    code = streams_share(venue, err);
+    return code == KT_OK ? KT_OK : kt_fail_within(err, code, "venue '%s'", config->name);
 }
 
 static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_state, kt_err *err)
 {
-    kt_fetcher_options fetch = { .fetch_max = KT_FEED_REQUEST_MAX, .user_agent = "kontor" };
+    kt_fetcher_options fetch = {
+        .fetch_max = KT_FEED_REQUEST_MAX, .user_agent = "kontor", .ca_file = config->net_ca_file
+    };
     feed_state *state = calloc(1, sizeof *state);
     void *texts = malloc(TEXTS_SIZE);
     kt_code code = KT_SYS;
@@ -526,6 +750,8 @@ static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_sta
         kt_fail(err, KT_SYS, "no memory for the venues' feed");
     else
         code = kt_fetcher_new(kt_lane_loop(lane), &fetch, &state->fetcher, err);
+    if (code == KT_OK)
+        code = tls_open(state, err);
     for (uint32_t i = 0; code == KT_OK && i < config->venue_count; i++)
         code = venue_open(state, &config->venues[i], err);
     if (code != KT_OK) {
@@ -545,8 +771,8 @@ static void feed_live(void *ctx)
         bool asks = (kt_venue_decoder_format(venue->decoder)->can & (1u << KT_WHAT_INSTRUMENTS)) != 0 &&
                     venue->config->rest_url[0] != 0;
 
-        if (venue->config->ws_url[0] != 0)
-            connect_in(venue, asks ? KT_FEED_INSTRUMENTS_MS * KT_NS_PER_MS : 0);
+        for (uint32_t j = 0; j < venue->stream_count; j++)
+            connect_in(&venue->streams[j], asks ? KT_FEED_INSTRUMENTS_MS * KT_NS_PER_MS : 0);
     }
 }
 

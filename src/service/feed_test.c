@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "log/record.h"
 #include "net/fetch.h"
+#include "net/test_tls.h"
 #include "schema/config.h"
 #include "service/feed.h"
 #include "service/market.h"
@@ -51,8 +52,23 @@ static const kt_feed_spec watcher = {
     .name = "watcher", .start = watcher_start, .outputs = watcher_outputs, .on_output = watcher_output
 };
 
+/* How a sim is played. */
+typedef struct game {
+    const char *format, *symbols, *faults;
+    bool stream_path;    /* the format's addresses have paths */
+    const char *tls_dir; /* of certificates; NULL: plain text */
+    const char *speed, *rate;
+    uint32_t renew_s;
+} game;
+
+#define FAULTS                                                                                                \
+    "drop=0.03,repeat=0.03,reorder=0.03,malformed=0.01,missing_field=0.01,wrong_type=0.01,absurd_price=0.01," \
+    "disconnect=0.001"
+
+#define NO_FAULTS "drop=0"
+
 /* The sim's process; *out_port is where it listens. */
-static pid_t sim_start(const char *format, uint32_t *out_port)
+static pid_t sim_start(const game *how, uint32_t *out_port)
 {
     char line[256] = "";
     int pipes[2];
@@ -64,15 +80,18 @@ static pid_t sim_start(const char *format, uint32_t *out_port)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        char *argv[] = { "sim", "--port", "0", "--format", (char *)format, "--symbols", "1", "--count", "3000",
-            "--speed", "max", "--wait", "--seed", "7", "--fault",
-            "drop=0.03,repeat=0.03,reorder=0.03,malformed=0.01,missing_field=0.01,wrong_type=0.01,absurd_price=0.01,"
-            "disconnect=0.001",
-            NULL };
+        char certificate[600], key[600];
+        char *argv[] = { "sim", "--port", "0", "--format", (char *)how->format, "--symbols", "1", "--count", "3000",
+            "--speed", (char *)how->speed, "--rate", (char *)how->rate, "--wait", "--seed", "7", "--fault",
+            (char *)how->faults, "--tls-certificate", certificate, "--tls-key", key, NULL };
+        int argc = (int)KT_COUNT(argv) - (how->tls_dir != NULL ? 1 : 5);
+
+        snprintf(certificate, sizeof certificate, "%s/server.crt", how->tls_dir != NULL ? how->tls_dir : "");
+        snprintf(key, sizeof key, "%s/server.key", how->tls_dir != NULL ? how->tls_dir : "");
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(pipes[1], STDOUT_FILENO);
-        _exit(kt_sim_main((int)KT_COUNT(argv) - 1, argv));
+        _exit(kt_sim_main(argc, argv));
     }
     close(pipes[1]);
     out = fdopen(pipes[0], "r");
@@ -124,12 +143,13 @@ static bool settled(kt_lane *lane, kt_fetcher *fetcher, const char *url)
 {
     turn(lane);
     truth_ask(lane, fetcher, url);
-    return strstr(truth, "\"ended\":true") != NULL && stats.received == truth_of("received") &&
+    return strstr(truth, "\"ended\":true") != NULL &&
+           stats.received - stats.repeated == truth_of("received") - truth_of("repeated") &&
            stats.missing == truth_of("missing") && stats.repaired == stats.missing && stats.market_time != 0 &&
            stats.validated_until == stats.market_time;
 }
 
-static void play(const char *format, const char *symbols, bool stream_path)
+static void play(const game *how)
 {
     static const kt_service_spec *const services[] = { &kt_market_service, NULL };
     static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
@@ -141,39 +161,51 @@ static void play(const char *format, const char *symbols, bool stream_path)
         .inline_sync = true,
         .logic = 1,
         .version = "test" };
-    char text[1024], url[128];
+    char text[2048], url[128], authority[600] = "";
+    bool broken = strcmp(how->faults, NO_FAULTS) != 0;
+    const char *s = how->tls_dir != NULL ? "s" : "";
     kt_fetcher *fetcher;
     kt_config *config;
     kt_lane *lane;
     uint32_t port = 0;
     kt_err err;
     bool park;
-    pid_t sim = sim_start(format, &port);
+    pid_t sim = sim_start(how, &port);
 
+    if (how->tls_dir != NULL)
+        snprintf(authority, sizeof authority, "%s/authority.crt", how->tls_dir);
     stats = (kt_ev_feed_stats){ 0 };
     live_count = sure_count = 0;
     snprintf(text, sizeof text,
         "vwap: {windows: [5s, 1m], interval_ms: 60000}\nrepair: {interval_ms: 20}\n"
-        "venues: [{name: market, format: %s, ws_url: \"ws://127.0.0.1:%u%s\", rest_url: \"http://127.0.0.1:%u%s\", "
-        "symbols: [%s], requests_per_s: 1000}]\n",
-        format, port, stream_path ? "/stream" : "", port, stream_path ? "/trades" : "", symbols);
+        "net: {ca_file: \"%s\"}\n"
+        "venues: [{name: market, format: %s, ws_url: \"ws%s://127.0.0.1:%u%s\", rest_url: \"http%s://127.0.0.1:%u%s\", "
+        "symbols: [%s], requests_per_s: 1000, renew_s: %u}]\n",
+        authority, how->format, s, port, how->stream_path ? "/stream" : "", s, port, how->stream_path ? "/trades" : "",
+        how->symbols, how->renew_s);
     if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
         fail_msg("%s", err.msg);
     options.config = config;
     if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
         fail_msg("%s", err.msg);
-    assert_int_equal(kt_fetcher_new(kt_lane_loop(lane), &(kt_fetcher_options){ 0 }, &fetcher, &err), KT_OK);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/sim/truth", port);
+    assert_int_equal(
+        kt_fetcher_new(kt_lane_loop(lane), &(kt_fetcher_options){ .ca_file = authority }, &fetcher, &err), KT_OK);
+    snprintf(url, sizeof url, "http%s://127.0.0.1:%u/sim/truth", s, port);
     if (!KT_TEST_WAIT(settled(lane, fetcher, url), WAIT_S))
         fail_msg("received %llu, missing %llu, repaired %llu; the sim says %s", (unsigned long long)stats.received,
             (unsigned long long)stats.missing, (unsigned long long)stats.repaired, truth);
     assert_int_equal(stats.invalid, truth_of("invalid"));
-    assert_int_equal(stats.repeated, truth_of("repeated"));
+    if (how->renew_s == 0)
+        assert_int_equal(stats.repeated, truth_of("repeated"));
+    else
+        assert_true(stats.repeated >= 2); /* while the new connection took over from the old one */
     assert_int_equal(stats.reordered, truth_of("reordered"));
     assert_int_equal(stats.suspect, truth_of("suspect"));
     assert_int_equal(stats.lost, 0);
-    assert_true(truth_of("invalid") > 0 && truth_of("missing") > 0 && truth_of("disconnect") > 0);
-    assert_true(live_count > 100 && sure_count >= live_count);
+    assert_int_equal(truth_of("invalid") > 0, broken);
+    assert_int_equal(truth_of("missing") > 0, broken);
+    assert_int_equal(truth_of("disconnect") > 0, broken);
+    assert_true(live_count > (broken ? 100 : 0) && sure_count >= live_count);
     kt_fetcher_free(fetcher);
     kt_lane_close(lane, true);
     kt_config_free(config);
@@ -183,12 +215,26 @@ static void play(const char *format, const char *symbols, bool stream_path)
 
 static void test_generic(void **state)
 {
-    play("generic", "BTC", true);
+    play(&(game){ "generic", "BTC", FAULTS, true, NULL, "max", "20", 0 });
 }
 
 static void test_binance(void **state)
 {
-    play("binance", "BTC/USDT", false);
+    play(&(game){ "binance", "BTC/USDT", FAULTS, false, NULL, "max", "20", 0 });
+}
+
+static void test_over_tls(void **state)
+{
+    const char *dir = kt_test_dir();
+
+    kt_test_certificates_make(dir);
+    play(&(game){ "binance", "BTC/USDT", FAULTS, false, dir, "max", "20", 0 });
+}
+
+/* A connection near the end of its life is replaced, and no trade is missing for it. */
+static void test_connections_are_renewed(void **state)
+{
+    play(&(game){ "binance", "BTC/USDT", NO_FAULTS, false, NULL, "1", "800", 1 });
 }
 
 /* Nobody listens: the lane lives, tells each attempt, and waits longer between them. */
@@ -256,6 +302,8 @@ int main(void)
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_binance),
         cmocka_unit_test(test_generic),
+        cmocka_unit_test(test_over_tls),
+        cmocka_unit_test(test_connections_are_renewed),
     };
 
     return cmocka_run_group_tests_name("feed", tests, NULL, NULL);

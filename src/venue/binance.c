@@ -603,16 +603,16 @@ static kt_text without_slash(kt_text url)
     return url;
 }
 
-static void stream_url(const kt_venue_decoder *decoder, kt_text ws_url, kt_builder *out)
+static void stream_url(const kt_venue_decoder *decoder, kt_text ws_url, uint32_t first, uint32_t count, kt_builder *out)
 {
     kt_text url = without_slash(ws_url);
 
     kt_builder_text(out, url);
     if (!text_ends(url, KT_TEXT("/stream")))
         kt_builder_str(out, "/stream");
-    for (uint32_t i = 0; i < kt_venue_symbol_count(decoder); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         kt_builder_str(out, i == 0 ? "?streams=" : "/");
-        put_streams(kt_venue_symbol_at(decoder, i), decoder->books, "/", out);
+        put_streams(kt_venue_symbol_at(decoder, first + i), decoder->books, "/", out);
     }
 }
 
@@ -686,5 +686,12 @@ const kt_venue_format kt_venue_binance = {
     .row_max = ROW_MAX,
     .numbered = true,
     .open = false,
+    /* developers.binance.com, spot, WebSocket streams. It also takes at most 5 messages a second from each connection:
+     * we send none but the answers to its pings, one in 20 s. */
+    .limits = { .stream_max = 1024,
+        .book_streams = KT_COUNT(streams),
+        .connection_max = 300,
+        .connection_span_s = 300,
+        .connection_life_s = 24 * 3600 },
     .codec = &codec,
 };

@@ -1,4 +1,6 @@
 /* Binance spot, message by message. Expected values: https://developers.binance.com/docs/binance-spot-api-docs. */
+#include "base/rng.h"
+#include "base/test_util.h"
 #include "venue/test_sink.h"
 
 #define TRADE "\"e\":\"trade\",\"E\":1672515782136,\"s\":\"BNBBTC\""
@@ -369,11 +371,19 @@ static void test_urls(void **state)
     kt_err err = { 0 };
     char text[256];
 
-    assert_int_equal(kt_venue_stream_url(decoder, "wss://stream.binance.com:9443", text, sizeof text, &err), KT_OK);
+    assert_int_equal(kt_venue_stream_url(decoder, "wss://stream.binance.com:9443", 0, kt_venue_symbol_count(decoder),
+                         text, sizeof text, &err),
+        KT_OK);
     assert_string_equal(text, "wss://stream.binance.com:9443/stream?streams=btcusdt@trade/ethbtc@trade");
-    assert_int_equal(kt_venue_stream_url(decoder, "ws://h:1/stream/", text, sizeof text, &err), KT_OK);
+    assert_int_equal(
+        kt_venue_stream_url(decoder, "ws://h:1/stream/", 0, kt_venue_symbol_count(decoder), text, sizeof text, &err),
+        KT_OK);
     assert_string_equal(text, "ws://h:1/stream?streams=btcusdt@trade/ethbtc@trade");
-    assert_int_equal(kt_venue_stream_url(decoder, "ws://h:1", text, 20, &err), KT_FULL);
+    assert_int_equal(
+        kt_venue_stream_url(decoder, "ws://h:1", 0, kt_venue_symbol_count(decoder), text, 20, &err), KT_FULL);
+    assert_int_equal(kt_venue_stream_url(decoder, "ws://h:1", 1, 1, text, sizeof text, &err), KT_OK);
+    assert_string_equal(text, "ws://h:1/stream?streams=ethbtc@trade");
+    assert_int_equal(kt_venue_stream_symbol_max(decoder), 1024);
     assert_int_equal(kt_venue_subscribe(decoder, 3, KT_TEXT("ETH/BTC"), text, sizeof text, &err), KT_OK);
     assert_string_equal(text, "{\"method\":\"SUBSCRIBE\",\"params\":[\"ethbtc@trade\"],\"id\":3}");
     assert_int_equal(kt_venue_subscribe(decoder, 3, KT_TEXT("ETH/EUR"), text, sizeof text, &err), KT_NOENT);
@@ -410,12 +420,40 @@ static void test_streams_of_books(void **state)
 
     assert_int_equal(kt_venue_decoder_new(&options, &decoder, &err), KT_OK);
     assert_int_equal(kt_venue_symbol_add(decoder, KT_TEXT("BTC/USDT"), &err), KT_OK);
-    assert_int_equal(kt_venue_stream_url(decoder, "ws://h:1", text, sizeof text, &err), KT_OK);
+    assert_int_equal(
+        kt_venue_stream_url(decoder, "ws://h:1", 0, kt_venue_symbol_count(decoder), text, sizeof text, &err), KT_OK);
     assert_string_equal(text, "ws://h:1/stream?streams=btcusdt@trade/btcusdt@depth@100ms/btcusdt@bookTicker");
+    assert_int_equal(kt_venue_stream_symbol_max(decoder), 1024 / 3);
     assert_int_equal(kt_venue_subscribe(decoder, 3, KT_TEXT("BTC/USDT"), text, sizeof text, &err), KT_OK);
     assert_string_equal(text,
         "{\"method\":\"SUBSCRIBE\",\"params\":[\"btcusdt@trade\",\"btcusdt@depth@100ms\",\"btcusdt@bookTicker\"],\"id\":3}");
     kt_venue_decoder_free(decoder);
+}
+
+/* Whatever is asked when: no five minutes have more than 300 connections, and half of them never wait. */
+static void test_connections_are_paced(void **state)
+{
+    enum { MS = 1000000, ASKED = 4000, SPAN_MS = 300 * 1000 };
+    static int64_t opened_ms[ASKED];
+    const kt_venue_limits *limits = &kt_venue_binance.limits;
+    int64_t pace = 0, now_ms = 0, opened = 0, first = 0;
+    kt_rng rng;
+
+    kt_rng_init(&rng, kt_test_seed());
+    for (int i = 0; i < ASKED; i++) {
+        int64_t wait_ns = kt_venue_connect_wait_ns(limits, &pace, now_ms * MS);
+        assert_true(wait_ns == 0 || i >= 150);
+        now_ms += (wait_ns + MS - 1) / MS;
+        if (wait_ns != 0)
+            assert_int_equal(kt_venue_connect_wait_ns(limits, &pace, now_ms * MS), 0);
+        opened_ms[opened++] = now_ms;
+        while (opened_ms[first] <= now_ms - SPAN_MS)
+            first++;
+        assert_true(opened - first <= 300);
+        now_ms += kt_rng_chance(&rng, 0.01) ? (int64_t)kt_rng_below(&rng, SPAN_MS) : 0;
+    }
+    pace = 0;
+    assert_int_equal(kt_venue_connect_wait_ns(&kt_venue_generic.limits, &pace, 0), 0);
 }
 
 int main(void)
@@ -428,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_symbols),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_streams_of_books),
+        cmocka_unit_test(test_connections_are_paced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,8 @@ typedef struct kt_venue_codec {
     void (*decode_answer)(const kt_venue_input *input, const kt_ev_request *request, kt_venue_answer *answer);
     void (*error_text)(const kt_venue_input *input, kt_builder *out);
     kt_code (*venue_symbol)(kt_text symbol, kt_builder *out, kt_text *out_base, kt_text *out_quote, kt_err *err);
-    void (*stream_url)(const kt_venue_decoder *decoder, kt_text ws_url, kt_builder *out);
+    void (*stream_url)(
+        const kt_venue_decoder *decoder, kt_text ws_url, uint32_t first, uint32_t count, kt_builder *out);
     void (*subscribe)(const kt_venue_decoder *decoder, uint64_t message_id, const kt_row_instrument *instrument,
         kt_builder *out); /* NULL: none */
     void (*rest_url)(const kt_venue_decoder *decoder, kt_text rest_url, const kt_ev_request *request,

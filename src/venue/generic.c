@@ -149,7 +149,7 @@ static kt_code venue_symbol(kt_text symbol, kt_builder *out, kt_text *out_base, 
     return KT_OK;
 }
 
-static void stream_url(const kt_venue_decoder *decoder, kt_text ws_url, kt_builder *out)
+static void stream_url(const kt_venue_decoder *decoder, kt_text ws_url, uint32_t first, uint32_t count, kt_builder *out)
 {
     kt_builder_text(out, ws_url);
 }

@@ -242,7 +242,9 @@ static void test_urls(void **state)
     kt_err err = { 0 };
     char url[256];
 
-    assert_int_equal(kt_venue_stream_url(decoder, "ws://h:1/stream", url, sizeof url, &err), KT_OK);
+    assert_int_equal(
+        kt_venue_stream_url(decoder, "ws://h:1/stream", 0, kt_venue_symbol_count(decoder), url, sizeof url, &err),
+        KT_OK);
     assert_string_equal(url, "ws://h:1/stream");
     assert_int_equal(kt_venue_rest_url(decoder, "http://h/trades", &request, url, sizeof url, &err), KT_OK);
     assert_string_equal(url, "http://h/trades?ticker=B%26C&startTime=1684083600123");

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/time.h"
 #include "net/url.h"
 #include "venue/decoder.h"
 
@@ -435,13 +436,38 @@ static kt_code finish(const kt_builder *builder, const char *what, kt_err *err)
                                   : kt_fail(err, KT_FULL, "%s is longer than %zu bytes", what, builder->size - 1);
 }
 
-kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, char *out, size_t size, kt_err *err)
+kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, uint32_t first, uint32_t count,
+    char *out, size_t size, kt_err *err)
 {
     kt_builder builder;
 
+    kt_assert(first + count <= decoder->symbol_count);
     kt_builder_init(&builder, out, size);
-    decoder->format->codec->stream_url(decoder, kt_text_of(ws_url), &builder);
+    decoder->format->codec->stream_url(decoder, kt_text_of(ws_url), first, count, &builder);
     return finish(&builder, "the address of the stream", err);
+}
+
+uint32_t kt_venue_stream_symbol_max(const kt_venue_decoder *decoder)
+{
+    const kt_venue_limits *limits = &decoder->format->limits;
+
+    if (limits->stream_max == 0)
+        return UINT32_MAX;
+    return decoder->books ? limits->stream_max / limits->book_streams : limits->stream_max;
+}
+
+/* The generic cell rate algorithm: *state is when all that was opened would have been opened at an even pace. */
+int64_t kt_venue_connect_wait_ns(const kt_venue_limits *limits, int64_t *state, int64_t now_ns)
+{
+    if (limits->connection_max == 0)
+        return 0;
+    int64_t gap_ns = 2 * (int64_t)limits->connection_span_s * KT_NS_PER_S / limits->connection_max;
+    int64_t ahead_ns = gap_ns * (limits->connection_max / 2 - 1);
+    int64_t even_ns = *state > now_ns ? *state : now_ns;
+    if (even_ns - now_ns > ahead_ns)
+        return even_ns - now_ns - ahead_ns;
+    *state = even_ns + gap_ns;
+    return 0;
 }
 
 kt_code kt_venue_subscribe(

@@ -70,6 +70,19 @@ typedef struct kt_venue_answer {
     char error[160];        /* the venue's own words, "-1121: Invalid symbol."; empty when it answered with rows */
 } kt_venue_answer;
 
+/* What the venue of a format asks of those who connect to its streams; 0: nothing is said. */
+typedef struct kt_venue_limits {
+    uint32_t stream_max;        /* streams of one connection */
+    uint32_t book_streams;      /* streams of a symbol whose book is wanted, too; without it one */
+    uint32_t connection_max;    /* connections that one address may open ... */
+    uint32_t connection_span_s; /* ... in so many seconds */
+    uint32_t connection_life_s; /* after which the venue ends a connection */
+} kt_venue_limits;
+
+/* How long to wait before the next connection may be opened; 0: it may be now, and is counted. *state starts at 0; times
+ * are of any one clock. In no span are more than connection_max opened: half of them at once, the others evenly. */
+int64_t kt_venue_connect_wait_ns(const kt_venue_limits *limits, int64_t *state, int64_t now_ns);
+
 /* One format. */
 typedef struct kt_venue_format {
     const char *name; /* as in the configuration: "generic", "binance" */
@@ -77,6 +90,7 @@ typedef struct kt_venue_format {
     uint32_t row_max; /* trades of one answer, at most */
     bool numbered;    /* trades have numbers without gaps, per symbol; otherwise their order is by time */
     bool open;        /* symbols that nobody asked for come too, and are accepted */
+    kt_venue_limits limits;
     const struct kt_venue_codec *codec; /* its functions: venue/decoder.h */
 } kt_venue_format;
 
@@ -130,9 +144,14 @@ void kt_venue_decode_message(
 void kt_venue_decode_answer(kt_venue_decoder *decoder, const kt_ev_request *request, uint16_t status, kt_text body,
     int64_t receive_time_ns, const kt_venue_sink *sink, kt_venue_answer *out_answer);
 
-/* Where to connect for the trades (and books) of all known symbols: `ws_url` is the configured address, with or without the
- * path (/stream). After connecting nothing has to be sent. KT_FULL: longer than `size`. */
-kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, char *out, size_t size, kt_err *err);
+/* Where to connect for the trades (and books) of known symbols, `count` of them from index `first` on: `ws_url` is the
+ * configured address, with or without the path (/stream). After connecting nothing has to be sent. An open format gives
+ * all symbols on every connection. KT_FULL: longer than `size`. */
+kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, uint32_t first, uint32_t count,
+    char *out, size_t size, kt_err *err);
+
+/* Symbols that one connection may carry at most, by the limits of the venue. */
+uint32_t kt_venue_stream_symbol_max(const kt_venue_decoder *decoder);
 
 /* The message that adds one known symbol on an open connection; answered through `sink.reply`. KT_ARG: the format has
  * no such message (everything comes by itself); KT_NOENT: unknown symbol. */

@@ -204,6 +204,18 @@ static kt_code set_truth(kt_sim_options *options, const char *value, kt_err *err
     return KT_OK;
 }
 
+static kt_code set_tls_certificate(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->tls_certificate = value;
+    return KT_OK;
+}
+
+static kt_code set_tls_key(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->tls_key = value;
+    return KT_OK;
+}
+
 static kt_code set_help(kt_sim_options *options, const char *value, kt_err *err)
 {
     options->help = true;
@@ -233,6 +245,9 @@ static const sim_flag flags[] = {
     { "silence-length", "SECONDS", "the longest silence, in market time (8)", set_silence },
     { "truth", "FILE",
         "write down what became of each trade, a JSON object a line, and totals at the end and on SIGUSR1", set_truth },
+    { "tls-certificate", "FILE", "speak TLS (https, wss) with this certificate, PEM; needs --tls-key",
+        set_tls_certificate },
+    { "tls-key", "FILE", "the key of --tls-certificate, PEM", set_tls_key },
     { "help", NULL, "this text", set_help },
 };
 
@@ -255,6 +270,8 @@ static kt_code check(const kt_sim_options *options, kt_err *err)
             "the rates of all faults add up to %g: a trade has one fault at most, so the sum is at most 1", sum);
     if (options->market.until_number != 0 && options->market.tape == NULL)
         return kt_fail(err, KT_ARG, "--until-id needs a --tape");
+    if ((options->tls_certificate == NULL) != (options->tls_key == NULL))
+        return kt_fail(err, KT_ARG, "--tls-certificate and --tls-key: both or neither");
     if (options->market.burst != 0 && options->market.tape != NULL)
         return kt_fail(err, KT_ARG, "--burst is of the generator, and with --tape nothing is generated");
     return KT_OK;

@@ -21,7 +21,9 @@ typedef struct kt_sim_options {
     bool no_rest;
     double faults[KT_SIM_FAULT_COUNT];
     int64_t silence_max_ns;
-    const char *truth; /* file, NULL: none */
+    const char *truth;           /* file, NULL: none */
+    const char *tls_certificate; /* PEM files, NULL: plain text */
+    const char *tls_key;
     bool help;
 } kt_sim_options;
 

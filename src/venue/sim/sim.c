@@ -45,6 +45,7 @@ typedef struct sim_feed {
 typedef struct sim_state {
     const kt_sim_options *options;
     kt_loop *loop;
+    kt_tls *tls; /* NULL: plain text */
     kt_http_server *http;
     kt_ws_server *ws;
     kt_sim_market *market;
@@ -654,6 +655,7 @@ static kt_code open_market(sim_state *sim, kt_err *err)
 static kt_code open_server(sim_state *sim, kt_err *err)
 {
     kt_ws_server_options ws = { .handlers = { .on_message = on_message, .on_drain = on_drain, .on_close = on_close },
+        .deflate = true,
         .message_max = MESSAGE_MAX / 2,
         .out_max = OUT_MAX };
     kt_http_server_options http = {
@@ -661,6 +663,9 @@ static kt_code open_server(sim_state *sim, kt_err *err)
     };
     kt_code code = kt_loop_new(NULL, &sim->loop, err);
 
+    if (code == KT_OK && sim->options->tls_certificate != NULL)
+        code = kt_tls_server_new(sim->options->tls_certificate, sim->options->tls_key, &sim->tls, err);
+    http.tls = sim->tls;
     if (code == KT_OK)
         code = kt_ws_server_new(sim->loop, &ws, &sim->ws, err);
     if (code == KT_OK)
@@ -679,6 +684,7 @@ static void close_sim(sim_state *sim)
         kt_http_server_close(sim->http);
     if (sim->ws != NULL)
         kt_ws_server_free(sim->ws);
+    kt_tls_free(sim->tls);
     while (sim->clients != NULL) {
         sim_client *next = sim->clients->next;
 

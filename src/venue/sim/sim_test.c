@@ -410,7 +410,7 @@ static void test_tape(void **state)
     assert_int_equal(kt_sim_tape_read(csv, NULL, &tape, NULL), KT_OK);
     snprintf(flags, sizeof flags, "--port=0 --format=binance --speed=max --tape=%s --until-id=3735693015", raw);
     sim = start_sim(flags);
-    assert_int_equal(kt_venue_stream_url(decoder, "", url, sizeof url, NULL), KT_OK);
+    assert_int_equal(kt_venue_stream_url(decoder, "", 0, kt_venue_symbol_count(decoder), url, sizeof url, NULL), KT_OK);
     open_reader(&reader, sim.port, url, NULL);
     read_all(&reader, sim.port, "binance");
 
