@@ -25,14 +25,24 @@ enum { WAIT_S = 60 };
 static bool sync_fails;
 static _Atomic bool sync_waits;
 
-int fdatasync(int fd)
+static int sync_by(long call, int fd)
 {
     while (atomic_load(&sync_waits))
         usleep(1000);
     if (!sync_fails)
-        return (int)syscall(SYS_fdatasync, fd);
+        return (int)syscall(call, fd);
     errno = EIO;
     return -1;
+}
+
+int fdatasync(int fd)
+{
+    return sync_by(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    return sync_by(SYS_fsync, fd);
 }
 
 static int setup(void **state)
