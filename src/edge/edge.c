@@ -20,6 +20,10 @@ struct kt_edge {
     kt_hub *hub;
     kt_rest *rest;
     kt_http_server *http;
+    kt_tls *tls; /* NULL: plain text */
+    kt_timer certificate;
+    void (*alert)(void *ctx, const char *text);
+    void *alert_ctx;
 };
 
 static void on_watched(void *ctx, kt_text subject, const kt_rec *rec)
@@ -58,6 +62,30 @@ static kt_code open_hub(kt_edge *edge, const kt_edge_options *options, kt_err *e
         &edge->hub, err);
 }
 
+/* Has somebody put a new certificate there? */
+static void on_certificate_due(kt_timer *timer)
+{
+    kt_edge *edge = timer->ctx;
+    kt_err err;
+    kt_code code = kt_tls_refresh(edge->tls, &err);
+
+    if (code != KT_OK && code != KT_EMPTY && edge->alert != NULL)
+        edge->alert(edge->alert_ctx, err.msg);
+    kt_timer_set(edge->loop, timer, kt_loop_now(edge->loop) + KT_EDGE_CERTIFICATE_MS * KT_NS_PER_MS);
+}
+
+static kt_code open_tls(kt_edge *edge, const kt_config *config, kt_err *err)
+{
+    if (config->edge_tls_certificate[0] == '\0')
+        return KT_OK;
+    kt_code code = kt_tls_server_new(config->edge_tls_certificate, config->edge_tls_key, &edge->tls, err);
+    if (code != KT_OK)
+        return kt_fail_within(err, code, "edge.tls_certificate, edge.tls_key");
+    edge->certificate = (kt_timer){ .on_due = on_certificate_due, .ctx = edge };
+    on_certificate_due(&edge->certificate);
+    return KT_OK;
+}
+
 kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err *err)
 {
     const kt_config *config = options->config;
@@ -73,6 +101,8 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
         return kt_fail(err, KT_SYS, "no memory for the edge");
     edge->loop = options->loop;
     edge->publish = (kt_hook){ .fn = on_publish, .ctx = edge, .phase = KT_PHASE_PUBLISH };
+    edge->alert = options->alert;
+    edge->alert_ctx = options->alert_ctx;
     edge->latest = kt_latest_new();
     if (edge->latest == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for the edge");
@@ -101,12 +131,16 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
         code = kt_fail(err, KT_SYS, "no memory for the edge");
         goto out;
     }
+    code = open_tls(edge, config, err);
+    if (code != KT_OK)
+        goto out;
     code = kt_http_server_open(options->loop,
         &(kt_http_server_options){
             .host = config->edge_host,
             .port = (uint16_t)config->edge_port,
             .conn_max = config->edge_client_max,
             .server_name = "kontor",
+            .tls = edge->tls,
             .on_request = kt_rest_request,
             .ctx = edge->rest,
         },
@@ -147,6 +181,8 @@ void kt_edge_close(kt_edge *edge)
         kt_loop_unhook(edge->loop, &edge->publish);
         kt_http_server_close(edge->http);
     }
+    kt_timer_cancel(edge->loop, &edge->certificate);
+    kt_tls_free(edge->tls);
     kt_rest_free(edge->rest);
     kt_calls_free(edge->calls);
     kt_hub_free(edge->hub);

@@ -9,6 +9,8 @@
  * Writes   only what clients give it to say (event.emit), into the lane's own log.
  * Bounds   clients (edge.client_max), bytes a client (edge.client_buffer_bytes), silence (edge.silence_ms), open calls
  *          (bus/caller.h), work a loop turn (hub.h).
+ * TLS      with edge.tls_certificate and edge.tls_key; the files are looked at each KT_EDGE_CERTIFICATE_MS, and new ones
+ *          hold for new connections. What can not be used is told through `alert`, and the old one goes on.
  * Address  127.0.0.1 only: other addresses are refused until clients have an identity.
  */
 #ifndef KT_EDGE_EDGE_H
@@ -25,6 +27,7 @@
 
 #define KT_EDGE_SOURCE_MAX 8      /* logs that one edge reads */
 #define KT_EDGE_MESSAGE_MAX 65536 /* bytes of one message of a client; longer ones close the connection (1009) */
+#define KT_EDGE_CERTIFICATE_MS 5000
 #define KT_EDGE_LEAVE_MS 1000     /* clients have so long to take what is queued and to answer the close */
 
 typedef struct kt_edge kt_edge;
@@ -60,6 +63,9 @@ typedef struct kt_edge_options {
     kt_edge_ask ask; /* NULL: nobody else answers anything */
     void *ask_ctx;
     const uint8_t *boot_id; /* of readers; NULL: the kernel's */
+    /* Somebody should look: the certificate on disk can not be used. NULL: nobody is told. */
+    void (*alert)(void *ctx, const char *text);
+    void *alert_ctx;
 } kt_edge_options;
 
 /* Listen on edge.host:edge.port (port 0: any) and start reading. KT_ARG: an address other than 127.0.0.1, a bad option.

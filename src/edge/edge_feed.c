@@ -48,6 +48,18 @@ static kt_code ask_lane(void *ctx, const kt_edge_question *question)
     return code;
 }
 
+static void alert(void *ctx, const char *text)
+{
+    edge_feed *feed = ctx;
+    kt_ev_alert event;
+
+    kt_event_init(KT_EV_ALERT, &event);
+    event.level = KT_LEVEL_ERROR;
+    event.subject = KT_TEXT("edge.tls_certificate");
+    event.text = kt_text_of(text);
+    kt_lane_input(feed->lane, KT_EV_ALERT, KT_TEXT("edge.alert"), 0, &event, NULL);
+}
+
 static void feed_stop(void *state)
 {
     edge_feed *feed = state;
@@ -80,7 +92,9 @@ static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_sta
                             .source_count = 4,
                             .lane = lane,
                             .ask = ask_lane,
-                            .ask_ctx = feed },
+                            .ask_ctx = feed,
+                            .alert = alert,
+                            .alert_ctx = feed },
         &feed->edge, err);
     if (code != KT_OK) {
         free(feed);
