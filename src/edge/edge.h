@@ -28,7 +28,7 @@
 #define KT_EDGE_SOURCE_MAX 8      /* logs that one edge reads */
 #define KT_EDGE_MESSAGE_MAX 65536 /* bytes of one message of a client; longer ones close the connection (1009) */
 #define KT_EDGE_CERTIFICATE_MS 5000
-#define KT_EDGE_LEAVE_MS 1000     /* clients have so long to take what is queued and to answer the close */
+#define KT_EDGE_LEAVE_MS 1000 /* clients have so long to take what is queued and to answer the close */
 
 typedef struct kt_edge kt_edge;
 
