@@ -115,6 +115,24 @@ static void a_log_of_format_1_is_read(void **state)
     kt_reader_close(reader);
 }
 
+/* The program was changed for a newer one while the machine stayed up. */
+static void under_its_own_boot_the_control_page_counts(void **state)
+{
+    kt_log_options options = golden_folder();
+    on_boot(&options, 7);
+    kt_reader *reader = must_read(&options);
+
+    assert_int_equal(kt_reader_generation(reader), 2);
+    assert_int_equal(kt_reader_first(reader), 1);
+    assert_int_equal(kt_reader_written(reader), KT_COUNT(golden_records));
+    assert_int_equal(kt_reader_durable(reader), KT_COUNT(golden_records));
+    expect_records(reader);
+    kt_reader_close(reader);
+    kt_log *log = must_open(&options);
+    assert_true(kt_log_recovered(log)->clean && !kt_log_recovered(log)->other_boot);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void its_index_snapshot_and_cursor_are_read(void **state)
 {
     kt_log_options options = golden_folder();
@@ -172,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_of_format_1_is_read),
+        cmocka_unit_test(under_its_own_boot_the_control_page_counts),
         cmocka_unit_test(its_index_snapshot_and_cursor_are_read),
         cmocka_unit_test(a_writer_goes_on_with_it),
     };

@@ -175,7 +175,7 @@ static const golden_piece golden_v1[] = {
     { "control", 0,
       "6b746c6f6763746c" /* magic */
       "0100000000000000" /* format 1 */
-      "0100000000000000" /* boot_key: of a boot long ago */
+      "2598e63fe641925e" /* boot_key: the hash of the boot id */
       "02000000000000000100000000000000" /* generation 2, first_seq 1 */
       "000000000000000000000000000000000000000000000000" /* writer_pid 0: closed; up to the line */
       "0a00000000000000000000000000000000000000000000000000000000000000"
