@@ -166,8 +166,8 @@ int kt_cli_run(int argc, char **argv)
     if (config->venue_count == 0)
         kt_cli_diag(NULL, KT_LEVEL_WARNING,
             "no venue is configured: nothing will be gathered (see `kontor run --help`, venues)");
-    snprintf(line, sizeof line, "http://%s:%u/ serves page, REST and WebSocket; data in %s", config->edge_host,
-        config->edge_port, config->data);
+    snprintf(line, sizeof line, "http%s://%s:%u/ serves page, REST and WebSocket; data in %s",
+        config->edge_tls_certificate[0] != '\0' ? "s" : "", config->edge_host, config->edge_port, config->data);
     kt_cli_diag(NULL, KT_LEVEL_INFO, line);
     status = kt_supervisor_run(supervisor, &err) == KT_OK ? KT_EXIT_OK : kt_cli_fail("run", &err);
     kt_supervisor_close(supervisor);
