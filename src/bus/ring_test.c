@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "base/test_util.h"
+#include "bus/board.h"
 #include "bus/frame.h"
 
 #include <fcntl.h>
@@ -87,7 +88,7 @@ static void contents_are_checked_like_bytes_from_outside(void **state)
     } rows[] = {
         { "head more than the capacity ahead", 0, CAPACITY + 8, false },
         { "head behind", 0, UINT64_MAX - 7, false },
-        { "head not aligned", 0, 13, false },
+        { "head not aligned", 0, 76, false }, /* behind the whole first frame */
         { "size zero", 4096, 0, false },
         { "size beyond what was written", 4096, 4000, false },
         { "size beyond every bound", 4096, UINT32_MAX, false },
@@ -208,6 +209,75 @@ static void frames_are_checked_before_use(void **state)
     }
 }
 
+static void a_message_larger_than_the_room_stays_and_one_beyond_the_bound_breaks_the_ring(void **state)
+{
+    static uint8_t message[KT_PEER_RING_FRAME_MAX], out[KT_PEER_RING_FRAME_MAX + 8];
+    kt_peer_link here, there;
+    uint32_t size, beyond = KT_PEER_RING_FRAME_MAX + 1;
+    int fd;
+
+    assert_int_equal(kt_peer_link_create(KT_PEER_RING_CAPACITY, &fd, NULL), KT_OK);
+    assert_int_equal(kt_peer_link_open(&here, fd, KT_PEER_RING_CAPACITY, true, NULL), KT_OK);
+    assert_int_equal(kt_peer_link_open(&there, fd, KT_PEER_RING_CAPACITY, false, NULL), KT_OK);
+    assert_int_equal(kt_peer_ring_push(&here.out, message, 100, NULL, 0), KT_OK);
+    assert_int_equal(kt_peer_ring_pop(&there.in, out, 99, &size), KT_FULL);
+    assert_int_equal(kt_peer_ring_pop(&there.in, out, 100, &size), KT_OK);
+    assert_int_equal(size, 100);
+    assert_int_equal(kt_peer_ring_push(&here.out, message, sizeof message - 8, NULL, 0), KT_OK);
+    assert_int_equal(kt_peer_ring_push(&here.out, message, 100, NULL, 0), KT_OK);
+    memcpy((char *)here.mem + 4096 + 104, &beyond, sizeof beyond); /* the second's size, with enough behind it */
+    assert_int_equal(kt_peer_ring_pop(&there.in, out, sizeof out, &size), KT_CORRUPT);
+    kt_peer_link_close(&here);
+    kt_peer_link_close(&there);
+    close(fd);
+}
+
+static void each_number_of_a_frame_has_its_bounds(void **state)
+{
+    static const kt_bus_frame_head call = {
+        .magic = KT_BUS_FRAME_MAGIC, .what = KT_BUS_FRAME_CALL, .timeout_ns = 1, .action_size = 3, .body_size = 4
+    };
+    static const kt_bus_frame_head answer = {
+        .magic = KT_BUS_FRAME_MAGIC, .what = KT_BUS_FRAME_ANSWER, .code = KT_CODE_COUNT - 1, .body_size = 4
+    };
+    struct {
+        const char *number;
+        kt_bus_frame_head head;
+        size_t size;
+        kt_code code;
+    } rows[] = {
+        { "a call", call, sizeof call + 7, KT_OK },
+        { "an answer", answer, sizeof answer + 4, KT_OK },
+        { "neither", answer, sizeof answer + 4, KT_CORRUPT },
+        { "the longest action", call, sizeof call + KT_BOARD_ACTION_SIZE + 3, KT_OK },
+        { "one longer", call, sizeof call + KT_BOARD_ACTION_SIZE + 4, KT_CORRUPT },
+        { "the longest timeout", call, sizeof call + 7, KT_OK },
+        { "one longer", call, sizeof call + 7, KT_CORRUPT },
+        { "no timeout", call, sizeof call + 7, KT_CORRUPT },
+        { "no such code", answer, sizeof answer + 4, KT_CORRUPT },
+        { "a body shorter than it says", call, sizeof call + 6, KT_CORRUPT },
+        { "shorter than a head", call, 10, KT_CORRUPT },
+    };
+    char bytes[256] = { 0 };
+    kt_bus_frame frame;
+
+    rows[2].head.what = 3;
+    rows[3].head.action_size = KT_BOARD_ACTION_SIZE - 1;
+    rows[4].head.action_size = KT_BOARD_ACTION_SIZE;
+    rows[5].head.timeout_ns = KT_BUS_FRAME_TIMEOUT_MAX_NS;
+    rows[6].head.timeout_ns = KT_BUS_FRAME_TIMEOUT_MAX_NS + 1;
+    rows[7].head.timeout_ns = 0;
+    rows[8].head.code = KT_CODE_COUNT;
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        memcpy(bytes, &rows[i].head, sizeof rows[i].head);
+        void *copy = kt_guard_copy(bytes, rows[i].size);
+        kt_code code = kt_bus_frame_take(copy, rows[i].size, &frame);
+        kt_guard_free(copy, rows[i].size);
+        if (code != rows[i].code)
+            fail_msg("%s: %s", rows[i].number, kt_code_text(code));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +287,8 @@ int main(void)
         cmocka_unit_test(a_link_is_checked_before_it_is_mapped),
         cmocka_unit_test(it_carries_messages_between_processes),
         cmocka_unit_test(frames_are_checked_before_use),
+        cmocka_unit_test(a_message_larger_than_the_room_stays_and_one_beyond_the_bound_breaks_the_ring),
+        cmocka_unit_test(each_number_of_a_frame_has_its_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
