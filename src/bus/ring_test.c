@@ -255,6 +255,7 @@ static void each_number_of_a_frame_has_its_bounds(void **state)
         { "one longer", call, sizeof call + 7, KT_CORRUPT },
         { "no timeout", call, sizeof call + 7, KT_CORRUPT },
         { "no such code", answer, sizeof answer + 4, KT_CORRUPT },
+        { "an answer that names an action", answer, sizeof answer + 7, KT_CORRUPT },
         { "a body shorter than it says", call, sizeof call + 6, KT_CORRUPT },
         { "shorter than a head", call, 10, KT_CORRUPT },
     };
@@ -268,6 +269,7 @@ static void each_number_of_a_frame_has_its_bounds(void **state)
     rows[6].head.timeout_ns = KT_BUS_FRAME_TIMEOUT_MAX_NS + 1;
     rows[7].head.timeout_ns = 0;
     rows[8].head.code = KT_CODE_COUNT;
+    rows[9].head.action_size = 3;
     for (size_t i = 0; i < KT_COUNT(rows); i++) {
         memcpy(bytes, &rows[i].head, sizeof rows[i].head);
         void *copy = kt_guard_copy(bytes, rows[i].size);
