@@ -47,14 +47,15 @@ async function bundle() {
     rmSync(dist, { recursive: true, force: true });
     mkdirSync(dist, { recursive: true });
     const { metafile } = await build({ ...common, entryPoints: ['src/shell.ts'], format: 'esm', splitting: true, metafile: true });
-    await build({ ...common, entryPoints: ['src/worker.ts', 'src/theme.ts', 'src/page.css'], format: 'iife' });
-    cpSync(join(work, 'src', 'index.html'), join(dist, 'index.html'));
+    await build({ ...common, entryPoints: ['src/worker.ts', 'src/theme.ts', 'src/page.css', 'src/docs.ts', 'src/docs.css'], format: 'iife' });
+    for (const name of ['index.html', 'docs.html'])
+        cpSync(join(work, 'src', name), join(dist, name));
     cpSync(join(work, 'src', 'icon.svg'), join(dist, 'icon.svg'));
     writeFileSync(join(dist, 'licenses.txt'), readFileSync(join(work, 'src', 'licenses.txt'), 'utf8') +
         readFileSync(join(work, 'node_modules', 'lightweight-charts', 'LICENSE'), 'utf8'));
     checkSizes(dist, metafile);
-    const others = readdirSync(dist).filter((name) => name !== 'index.html').sort();
-    return [...documents.map((path) => [path, 'index.html']), ...others.map((name) => [name === 'licenses.txt' ? '/licenses' : `/${name}`, name])]
+    const others = readdirSync(dist).filter((name) => !name.endsWith('.html')).sort();
+    return [...documents.map((path) => [path, 'index.html']), ['/docs', 'docs.html'], ...others.map((name) => [name === 'licenses.txt' ? '/licenses' : `/${name}`, name])]
         .map(([path, file]) => ({ path, file, bytes: readFileSync(join(dist, file)) }));
 }
 

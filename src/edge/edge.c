@@ -91,6 +91,7 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
     const kt_config *config = options->config;
     kt_code code = KT_OK;
     kt_edge *edge = NULL;
+    char host[80];
 
     if (strcmp(config->edge_host, "127.0.0.1") != 0)
         return kt_fail(err, KT_ARG,
@@ -126,7 +127,8 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
         goto out;
     }
     kt_hub_take_calls(edge->hub, edge->calls);
-    edge->rest = kt_rest_new(&(kt_rest_options){ edge->hub, edge->calls });
+    snprintf(host, sizeof host, "%s:%u", config->edge_host, config->edge_port);
+    edge->rest = kt_rest_new(&(kt_rest_options){ edge->hub, edge->calls, host });
     if (edge->rest == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for the edge");
         goto out;

@@ -1,15 +1,22 @@
 #include "edge/rest.h"
 
 #include "base/text.h"
+#include "edge/openapi.h"
 #include "edge/page.h"
 #include "schema/actions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+typedef struct document {
+    char *mem;
+    kt_text text;
+} document;
+
 struct kt_rest {
     kt_rest_options options;
-    kt_http_server *http; /* of the requests: there is one */
+    document openapi, asyncapi; /* made once */
+    kt_http_server *http;       /* of the requests: there is one */
     kt_json_node nodes[KT_REST_NODE_MAX];
     uint8_t texts[KT_REST_BODY_MAX]; /* of a body, with their escapes undone */
 };
@@ -170,6 +177,23 @@ static void get_health(const request_context *context)
     respond(context->http, context->exchange, 200, KT_TEXT("text/plain; charset=utf-8"), KT_TEXT("OK"), NULL, NULL);
 }
 
+static void get_document(const request_context *context, const document *document)
+{
+    static const kt_http_field fresh = { KT_TEXT("Cache-Control"), KT_TEXT("no-cache") };
+
+    respond(context->http, context->exchange, 200, KT_TEXT("application/json"), document->text, &fresh, NULL);
+}
+
+static void get_openapi(const request_context *context)
+{
+    get_document(context, &context->rest->openapi);
+}
+
+static void get_asyncapi(const request_context *context)
+{
+    get_document(context, &context->rest->asyncapi);
+}
+
 static void get_ws(const request_context *context)
 {
     kt_hub_accept(context->rest->options.hub, context->http, context->exchange, context->request);
@@ -182,6 +206,9 @@ typedef struct route {
 
 static const route routes[] = {
     { "/health", get_health },
+    { "/openapi.json", get_openapi },
+    { "/swagger.json", get_openapi },
+    { "/asyncapi.json", get_asyncapi },
     { "/ws", get_ws },
 };
 
@@ -298,16 +325,46 @@ void kt_rest_request(void *ctx, kt_http_server *http, uint64_t exchange, const k
         get_page(&context, file);
 }
 
+static kt_json_writer begin(document *document)
+{
+    kt_json_writer writer;
+
+    document->mem = malloc(KT_OPENAPI_SIZE_MAX);
+    kt_json_writer_init(&writer, document->mem, document->mem != NULL ? KT_OPENAPI_SIZE_MAX : 0);
+    return writer;
+}
+
+static bool end(document *document, const kt_json_writer *writer)
+{
+    return document->mem != NULL && kt_json_writer_done(writer, &document->text) == KT_OK;
+}
+
 kt_rest *kt_rest_new(const kt_rest_options *options)
 {
     kt_rest *rest = calloc(1, sizeof *rest);
+    bool made = rest != NULL;
+    kt_json_writer writer;
 
-    if (rest != NULL)
-        rest->options = *options;
-    return rest;
+    if (rest == NULL)
+        return NULL;
+    rest->options = *options;
+    writer = begin(&rest->openapi);
+    kt_openapi_write(&writer);
+    made = end(&rest->openapi, &writer);
+    writer = begin(&rest->asyncapi);
+    kt_asyncapi_write(&writer, kt_text_of(options->host));
+    made = end(&rest->asyncapi, &writer) && made;
+    if (made)
+        return rest;
+    kt_rest_free(rest);
+    return NULL;
 }
 
 void kt_rest_free(kt_rest *rest)
 {
+    if (rest == NULL)
+        return;
+    free(rest->openapi.mem);
+    free(rest->asyncapi.mem);
     free(rest);
 }

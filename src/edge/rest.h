@@ -23,6 +23,7 @@ typedef struct kt_rest kt_rest;
 typedef struct kt_rest_options {
     kt_hub *hub;
     kt_calls *calls;
+    const char *host; /* where clients find it, "127.0.0.1:3000"; not kept */
 } kt_rest_options;
 
 /* NULL: no memory. Everything in the options is borrowed and outlives it. */
