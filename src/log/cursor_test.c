@@ -51,6 +51,29 @@ static void note_name(void *ctx, const char *name, kt_cursor_position position)
     snprintf(text + n, 100 - n, "%s=%d ", name, (int)position.safe);
 }
 
+static void a_cursor_of_a_newer_program_holds_everything(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char path[KT_PATH_SIZE];
+    kt_cursor *cursor;
+    struct stat info;
+
+    assert_int_equal(kt_cursor_open(options.dir, "store", &cursor, NULL), KT_OK);
+    for (uint64_t seq = 10; seq <= 20; seq += 10) /* both slots */
+        assert_int_equal(kt_cursor_store(cursor, (kt_cursor_position){ 1, seq, seq }, NULL), KT_OK);
+    kt_cursor_close(cursor);
+    kt_file_path(path, options.dir, "cursors/store");
+    assert_int_equal(stat(path, &info), 0);
+    size_t slot = (size_t)info.st_size - 512;
+    make_newer(path, 0, slot);
+    make_newer(path, 512, slot);
+    assert_int_equal(kt_cursor_open(options.dir, "store", &cursor, NULL), KT_OK);
+    assert_int_equal(kt_cursor_get(cursor).safe, 0);
+    kt_cursor_close(cursor);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void the_register_lists_every_cursor_until_it_is_removed(void **state)
 {
     const char *dir = kt_test_dir();
@@ -91,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cursor_comes_back_where_it_was_stored),
         cmocka_unit_test(a_torn_slot_means_holding_more_never_less),
+        cmocka_unit_test(a_cursor_of_a_newer_program_holds_everything),
         cmocka_unit_test(the_register_lists_every_cursor_until_it_is_removed),
         cmocka_unit_test(names_are_checked),
     };

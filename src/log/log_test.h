@@ -202,6 +202,24 @@ static inline void overwrite(const char *path, uint64_t at, const void *bytes, s
     close(fd);
 }
 
+/* As a newer program would have written it: its format, and a checksum that holds. Everything with a format of its own
+ * (`size` bytes from `at` on) begins with 8 bytes of magic, the format, and the checksum over all of it. */
+static inline void make_newer(const char *path, uint64_t at, size_t size)
+{
+    uint8_t *bytes = calloc(1, size);
+    uint32_t format = KT_LOG_FORMAT + 1, crc = 0;
+    int fd = open(path, O_RDONLY);
+
+    assert_int_equal(kt_read_all(fd, bytes, size, (off_t)at), (ssize_t)size);
+    close(fd);
+    memcpy(bytes + 8, &format, sizeof format);
+    memcpy(bytes + 12, &crc, sizeof crc);
+    crc = kt_crc32c(0, bytes, size);
+    memcpy(bytes + 12, &crc, sizeof crc);
+    overwrite(path, at, bytes, size);
+    free(bytes);
+}
+
 /* Change one byte in the payload or header of record `seq`. */
 static inline void damage(const char *dir, uint64_t seq)
 {
