@@ -753,6 +753,8 @@ static void a_supervisor_killed_while_a_lane_recovers_leaves_nothing_behind(void
     house_stop(&self);
     atomic_store(&world->ticks_max, 100);
     for (int round = 0; round < 3; round++) { /* killed live, while market recovers, while keep does */
+        atomic_store(&world->turns[MARKET], 0);
+        atomic_store(&world->turns[KEEP], 0);
         if (round > 0)
             atomic_store(&world->halt_at[round - 1], 50);
         pid_t pid = fork_supervisor(&self, 5000, &fd);
@@ -764,8 +766,11 @@ static void a_supervisor_killed_while_a_lane_recovers_leaves_nothing_behind(void
             assert_true(KT_TEST_WAIT(atomic_load(&world->halted) == 50, WAIT_S));
         for (int lane = 0; lane < 2;
              lane++) /* one that is live may see its socket close first, and stop with a snapshot */
-            if (lane != round - 1)
+            if (lane != round - 1) {
+                assert_true(
+                    KT_TEST_WAIT(atomic_load(&world->turns[lane]) > 0, WAIT_S)); /* its death signal is asked for */
                 kill(told[1 + lane], SIGSTOP);
+            }
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         assert_true(KT_TEST_WAIT(gone(told[1]) && gone(told[2]), WAIT_S));
