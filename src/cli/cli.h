@@ -20,6 +20,12 @@ int kt_cli_watch(int argc, char **argv);
 int kt_cli_rebuild(int argc, char **argv);
 int kt_cli_doctor(int argc, char **argv);
 int kt_cli_config(int argc, char **argv);
+int kt_cli_call(int argc, char **argv);
+int kt_cli_nodes(int argc, char **argv);
+int kt_cli_services(int argc, char **argv);
+int kt_cli_actions(int argc, char **argv);
+int kt_cli_emit(int argc, char **argv);
+int kt_cli_events(int argc, char **argv);
 
 /* Load the configuration from these words; on failure say why, and which command helps, and return the exit status.
  * With --help among them *out_config is NULL and the help of the subcommand `name` has been printed. */

@@ -1,5 +1,5 @@
 /* cli/kontor.c - one program, many commands. */
-#include "cli/cli.h"
+#include "cli/client.h"
 
 #include "base/time.h"
 #include "venue/sim/sim.h"
@@ -44,6 +44,28 @@ static const cli_command commands[] = {
     { "doctor", "[--data FOLDER]", "say what is in the data folder, what is damaged, and what is lost",
         "Changes nothing. Exit status 1 when records are lost for good or the store is damaged.\n", true,
         kt_cli_doctor },
+    { "call", "ACTION [NAME=VALUE ...] [--timeout MS] [--url URL]", "have the running house carry out an action",
+        "Prints the answer, JSON. `kontor call ACTION --help` says what an action takes and gives; `kontor actions` lists "
+        "them.\nValues are text, numbers, true, false, or for what holds more JSON: settings='{\"silence_ms\":7000}'.\n"
+        "Exit status 1 when the action refuses or no house answers, 2 for words that are wrong.\n" KT_CLI_CLIENT_FLAGS,
+        true, kt_cli_call },
+    { "nodes", "[--json]", "show the nodes of the running house, and its lanes",
+        "  --json         the answer of action node.list, as it came\n" KT_CLI_CLIENT_FLAGS, true, kt_cli_nodes },
+    { "services", "[--json]", "show what answers actions in the running house, and where",
+        "  --json         the answer of action node.services, as it came\n" KT_CLI_CLIENT_FLAGS, true,
+        kt_cli_services },
+    { "actions", "[PREFIX] [--json]", "show every action of the running house, and how its calls go",
+        "Calls, errors and times are those that came through the edge since it started.\n"
+        "  --json         the answer of action node.actions, as it came\n" KT_CLI_CLIENT_FLAGS,
+        true, kt_cli_actions },
+    { "emit", "TOPIC TEXT", "say something to everybody who listens to note.TOPIC",
+        "The note is an event: it stands in log edge, `kontor watch 'note.>'` shows it, and so does the page.\n" KT_CLI_CLIENT_FLAGS,
+        true, kt_cli_emit },
+    { "events", "[PATTERN] [--json]", "show the channels of the running house",
+        "PATTERN is a subject in which * stands for one token and a last > for the rest: 'trades.binance.*'.\n"
+        "`kontor watch PATTERN` prints their events.\n"
+        "  --json         the answer of action channels, as it came\n" KT_CLI_CLIENT_FLAGS,
+        true, kt_cli_events },
     { "config", "[--config FILE] [--KEY VALUE ...]", "print every configuration value and where it comes from",
         "A value comes from, the first that says it wins: flag, environment, YAML file, default.\n", true,
         kt_cli_config },
