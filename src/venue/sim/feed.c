@@ -422,6 +422,11 @@ void kt_sim_feed_subscribed(kt_sim_feed *feed, uint32_t symbol)
     feed->symbols[symbol].started = true;
 }
 
+bool kt_sim_feed_silent(const kt_sim_feed *feed, int64_t now_ns)
+{
+    return now_ns < feed->silent_until_ns;
+}
+
 uint32_t kt_sim_feed_outage_left(const kt_sim_feed *feed)
 {
     return feed->outage_left;

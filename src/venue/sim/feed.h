@@ -104,6 +104,9 @@ void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade);
 /* The market has ended: what was held back goes out now. */
 void kt_sim_feed_end(kt_sim_feed *feed);
 
+/* Is nothing said at this moment of market time, although the connection is there? */
+bool kt_sim_feed_silent(const kt_sim_feed *feed, int64_t now_ns);
+
 /* Trades that are still to be lost to a counted outage. */
 uint32_t kt_sim_feed_outage_left(const kt_sim_feed *feed);
 

@@ -90,7 +90,7 @@ static bool deliver(void *ctx, uint32_t symbol, kt_text event)
         return false;
     kt_builder_init(&envelope, mem, sizeof mem);
     if (listener->combined)
-        kt_sim_write_combined(&kt_sim_symbol_at(listener->market, symbol)->pair, event, &envelope);
+        kt_sim_write_combined(&kt_sim_symbol_at(listener->market, symbol)->pair, "@trade", event, &envelope);
     else
         kt_builder_text(&envelope, event);
     assert_int_equal(envelope.code, KT_OK);

@@ -10,6 +10,8 @@ enum {
     GENERIC_ROW_MAX = 100,
     LIMIT_DEFAULT = 500,
     LIMIT_MAX = 1000,
+    DEPTH_DEFAULT = 100,
+    DEPTH_MAX = 5000,
     VALUE_SIZE = 8192,
     ERROR_SIZE = 512,
     SYMBOL_NODE_MAX = 2048
@@ -177,6 +179,30 @@ static uint16_t answer_binance_trades(const kt_sim_rest *rest, kt_text query, bo
     return 200;
 }
 
+static uint16_t answer_depth(const kt_sim_rest *rest, kt_text query, kt_builder *body)
+{
+    uint64_t limit = DEPTH_DEFAULT;
+    const kt_sim_history *history = NULL;
+    uint32_t symbol = 0;
+    char mem[VALUE_SIZE];
+    kt_text name;
+
+    if (parameter(query, "symbol", mem, &name) != PRESENT || name.n == 0)
+        return missing_symbol(body);
+    if (number_parameter(query, "limit", &limit) == UNREADABLE)
+        return venue_error(
+            body, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.");
+    symbol = find_symbol(rest, name, false);
+    if (symbol == kt_sim_symbol_count(rest->market))
+        return venue_error(body, -1121, "Invalid symbol.");
+    if (limit == 0)
+        return venue_error(body, -1130, "Data sent for parameter 'limit' is not valid.");
+    history = &rest->histories[symbol];
+    kt_sim_books_want(rest->books, symbol, history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL);
+    kt_sim_books_answer(rest->books, symbol, limit < DEPTH_MAX ? (uint32_t)limit : DEPTH_MAX, body);
+    return 200;
+}
+
 /* Mark the symbols that `symbol` or `symbols` name; all when neither is given. 200, or the status of the error. */
 static uint16_t wanted_symbols(
     const kt_sim_rest *rest, kt_text query, bool wanted[static KT_SIM_SYMBOL_MAX], kt_builder *body)
@@ -257,5 +283,7 @@ uint16_t kt_sim_rest_answer(const kt_sim_rest *rest, kt_text path, kt_text query
         status = answer_binance_trades(rest, query, true, body);
     else if (rest->binance && kt_text_equal(path, KT_TEXT("/api/v3/exchangeInfo")))
         status = answer_exchange_info(rest, query, body);
+    else if (rest->binance && kt_text_equal(path, KT_TEXT("/api/v3/depth")))
+        status = answer_depth(rest, query, body);
     return status;
 }

@@ -1,16 +1,18 @@
 /* venue/sim/rest.h - the answers of the sim's REST side, true and complete up to the market's clock. Pure: a request
- * in, a status and a body out.
+ * in, a status and a body out. Only asking for a book that nobody has wanted before changes something: it is made.
  */
 #ifndef KT_VENUE_SIM_REST_H
 #define KT_VENUE_SIM_REST_H
 
 #include "base/rng.h"
 #include "base/text.h"
+#include "venue/sim/books.h"
 #include "venue/sim/history.h"
 
 typedef struct kt_sim_rest {
     const kt_sim_market *market;
     const kt_sim_history *histories; /* one a symbol */
+    kt_sim_books *books;             /* NULL: Binance's format is not served */
     bool generic, binance;           /* formats that are served */
     kt_rng *shuffle;                 /* NULL: rows of /trades in order */
     int64_t now_ns;                  /* the market's clock */

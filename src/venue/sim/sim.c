@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "net/url.h"
 #include "net/ws_server.h"
+#include "venue/sim/books.h"
 #include "venue/sim/options.h"
 #include "venue/sim/rest.h"
 #include "venue/sim/wire.h"
@@ -21,6 +22,7 @@ enum {
     ADVANCE_BATCH = 20000, /* trades of one turn when the clock has run ahead */
     STREAMS_MAX = 1024,    /* of one subscription message; the venue's own limit */
     MESSAGE_MAX = 64 << 10,
+    ENVELOPE_SIZE = KT_SIM_CHANGE_SIZE + 256,
     FEEDS = 2
 };
 
@@ -31,7 +33,7 @@ typedef struct sim_client {
     uint32_t feed; /* index */
     bool combined; /* events in the envelope of a combined stream */
     bool subscribed_any;
-    bool subscribed[KT_SIM_SYMBOL_MAX];
+    uint8_t subscribed[KT_SIM_SYMBOL_MAX]; /* a bit 1 << kt_sim_stream each */
 } sim_client;
 
 typedef struct sim_feed {
@@ -51,6 +53,8 @@ typedef struct sim_state {
     kt_sim_market *market;
     kt_sim_history *histories;
     sim_feed feeds[FEEDS];
+    kt_sim_books *books; /* NULL: Binance's format is not served */
+    char *envelope;      /* KT_SIM_CHANGE_SIZE and room for its name */
     sim_client *clients;
     uint32_t client_count;
     uint32_t subscriber_count; /* clients that have ever subscribed something */
@@ -95,6 +99,10 @@ static bool write_totals(const sim_state *sim, bool live, kt_text *out)
         kt_sim_feed_write(sim->feeds[i].feed, &writer);
     }
     kt_json_close_object(&writer);
+    if (sim->books != NULL) {
+        kt_json_name(&writer, "books");
+        kt_sim_books_write(sim->books, &writer);
+    }
     kt_json_close_object(&writer);
     return kt_json_writer_done(&writer, out) == KT_OK;
 }
@@ -120,17 +128,27 @@ static void remember(sim_state *sim, const kt_sim_trade *trade)
     sim->trade_count++;
 }
 
+/* What has changed in the books by this time is told. */
+static void tell_books(sim_state *sim, int64_t until_ns)
+{
+    while (sim->books != NULL && kt_sim_books_due(sim->books) <= until_ns)
+        kt_sim_books_flush(sim->books);
+}
+
 static void step(sim_state *sim)
 {
     kt_sim_trade trade = *kt_sim_market_peek(sim->market);
 
     kt_sim_market_take(sim->market);
+    tell_books(sim, trade.at_ns);
     if (trade.at_ns > sim->now_ns)
         sim->now_ns = trade.at_ns;
     remember(sim, &trade);
     for (uint32_t i = 0; i < FEEDS; i++)
         if (sim->feeds[i].feed != NULL)
             kt_sim_feed_trade(sim->feeds[i].feed, &trade);
+    if (sim->books != NULL)
+        kt_sim_books_trade(sim->books, &trade);
 }
 
 static void end_market(sim_state *sim)
@@ -139,6 +157,8 @@ static void end_market(sim_state *sim)
     for (uint32_t i = 0; i < FEEDS; i++)
         if (sim->feeds[i].feed != NULL)
             kt_sim_feed_end(sim->feeds[i].feed);
+    if (sim->books != NULL)
+        kt_sim_books_end(sim->books);
     append_totals(sim);
 }
 
@@ -160,8 +180,12 @@ static void advance_by_clock(sim_state *sim)
     } else if (next->at_ns <= target_ns) {
         kt_loop_busy(sim->loop);
     } else {
-        double wait_ns = (double)(next->at_ns - sim->origin_ns) / sim->options->speed;
+        int64_t due_ns = next->at_ns;
 
+        tell_books(sim, target_ns);
+        if (sim->books != NULL && kt_sim_books_due(sim->books) < due_ns)
+            due_ns = kt_sim_books_due(sim->books);
+        double wait_ns = (double)(due_ns - sim->origin_ns) / sim->options->speed;
         sim->now_ns = target_ns;
         kt_timer_set(sim->loop, &sim->timer, sim->loop_start_ns + (int64_t)wait_ns);
     }
@@ -253,10 +277,8 @@ static void skip_history(sim_state *sim)
 
 /* ---- clients ---- */
 
-static bool deliver(void *ctx, uint32_t symbol, kt_text event)
+static bool deliver_stream(sim_feed *feed, uint32_t symbol, kt_sim_stream stream, kt_text event)
 {
-    sim_feed *feed = ctx;
-    char mem[KT_SIM_EVENT_SIZE + 128];
     kt_text envelope = { 0 };
     bool delivered = false;
 
@@ -264,13 +286,15 @@ static bool deliver(void *ctx, uint32_t symbol, kt_text event)
         kt_text message = event;
         kt_code code = KT_OK;
 
-        if (&feed->sim->feeds[client->feed] != feed || !client->subscribed[symbol] || !kt_ws_is_open(client->conn))
+        if (&feed->sim->feeds[client->feed] != feed || (client->subscribed[symbol] & 1 << stream) == 0 ||
+            !kt_ws_is_open(client->conn))
             continue;
         if (client->combined && envelope.n == 0) {
             kt_builder builder;
 
-            kt_builder_init(&builder, mem, sizeof mem);
-            kt_sim_write_combined(&kt_sim_symbol_at(feed->sim->market, symbol)->pair, event, &builder);
+            kt_builder_init(&builder, feed->sim->envelope, ENVELOPE_SIZE);
+            kt_sim_write_combined(
+                &kt_sim_symbol_at(feed->sim->market, symbol)->pair, kt_sim_stream_suffix(stream), event, &builder);
             kt_assert(builder.code == KT_OK);
             envelope = kt_builder_done(&builder);
         }
@@ -282,6 +306,22 @@ static bool deliver(void *ctx, uint32_t symbol, kt_text event)
         delivered |= code == KT_OK;
     }
     return delivered;
+}
+
+static bool deliver(void *ctx, uint32_t symbol, kt_text event)
+{
+    return deliver_stream(ctx, symbol, KT_SIM_TRADES, event);
+}
+
+/* Of the books, which are Binance's. */
+static bool deliver_book(void *ctx, uint32_t symbol, kt_sim_stream stream, kt_text event)
+{
+    return deliver_stream(&((sim_state *)ctx)->feeds[1], symbol, stream, event);
+}
+
+static bool books_silent(void *ctx, int64_t now_ns)
+{
+    return kt_sim_feed_silent(((sim_state *)ctx)->feeds[1].feed, now_ns);
 }
 
 static void disconnect(void *ctx)
@@ -300,13 +340,24 @@ static uint32_t connection(void *ctx)
     return ((sim_feed *)ctx)->connection_count;
 }
 
-static void subscribe(sim_client *client, uint32_t symbol)
+/* Make sure that there is a book of this symbol. */
+static void want_book(sim_state *sim, uint32_t symbol)
+{
+    const kt_sim_history *history = &sim->histories[symbol];
+
+    kt_sim_books_want(sim->books, symbol, history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL);
+}
+
+static void subscribe(sim_client *client, uint32_t symbol, kt_sim_stream stream)
 {
     sim_state *sim = client->sim;
     sim_feed *feed = &sim->feeds[client->feed];
 
-    client->subscribed[symbol] = true;
-    kt_sim_feed_subscribed(feed->feed, symbol);
+    client->subscribed[symbol] |= (uint8_t)(1 << stream);
+    if (stream == KT_SIM_TRADES)
+        kt_sim_feed_subscribed(feed->feed, symbol);
+    else
+        want_book(sim, symbol);
     if (client->subscribed_any)
         return;
     client->subscribed_any = true;
@@ -316,31 +367,32 @@ static void subscribe(sim_client *client, uint32_t symbol)
         start(sim);
 }
 
-/* The symbol of a stream name, btcusdt@trade; symbol_count: none, and the venue accepts such names without a word. */
-static uint32_t symbol_of_stream(const sim_state *sim, kt_text name)
+/* The symbol and the stream of a name, btcusdt@trade; false: none, and the venue accepts such names without a word. */
+static bool stream_of_name(const sim_state *sim, kt_text name, uint32_t *out_symbol, kt_sim_stream *out_stream)
 {
-    static const kt_text suffix = { "@trade", 6 };
-    uint32_t count = kt_sim_symbol_count(sim->market);
+    for (kt_sim_stream stream = KT_SIM_TRADES; stream < KT_SIM_STREAM_COUNT; stream++) {
+        kt_text suffix = kt_text_of(kt_sim_stream_suffix(stream));
+        kt_text symbol = { name.s, name.n - suffix.n };
 
-    if (name.n <= suffix.n || memcmp(name.s + name.n - suffix.n, suffix.s, suffix.n) != 0)
-        return count;
-    name.n -= suffix.n;
-    for (uint32_t i = 0; i < count; i++)
-        if (kt_http_text_equal_nocase(kt_sim_symbol_at(sim->market, i)->pair.venue_symbol, name))
-            return i;
-    return count;
+        if (name.n <= suffix.n || memcmp(name.s + symbol.n, suffix.s, suffix.n) != 0)
+            continue;
+        *out_stream = stream;
+        for (*out_symbol = 0; *out_symbol < kt_sim_symbol_count(sim->market); ++*out_symbol)
+            if (kt_http_text_equal_nocase(kt_sim_symbol_at(sim->market, *out_symbol)->pair.venue_symbol, symbol))
+                return true;
+    }
+    return false;
 }
 
 static void subscribe_list(sim_client *client, kt_text names)
 {
     kt_text name;
+    uint32_t symbol;
+    kt_sim_stream stream;
 
-    while (kt_text_cut(&names, '/', &name)) {
-        uint32_t symbol = symbol_of_stream(client->sim, name);
-
-        if (symbol < kt_sim_symbol_count(client->sim->market))
-            subscribe(client, symbol);
-    }
+    while (kt_text_cut(&names, '/', &name))
+        if (stream_of_name(client->sim, name, &symbol, &stream))
+            subscribe(client, symbol, stream);
 }
 
 /* ---- messages from clients of the Binance format ---- */
@@ -369,18 +421,20 @@ static void put_id(kt_json_writer *writer, const kt_json_doc *doc, uint32_t id)
 static void put_subscriptions(const sim_client *client, kt_json_writer *writer)
 {
     kt_json_open_array(writer);
-    for (uint32_t i = 0; i < kt_sim_symbol_count(client->sim->market); i++) {
-        char name[64];
-        int n = 0;
+    for (uint32_t i = 0; i < kt_sim_symbol_count(client->sim->market); i++)
+        for (kt_sim_stream stream = KT_SIM_TRADES; stream < KT_SIM_STREAM_COUNT; stream++) {
+            char name[64];
+            const char *symbol = kt_sim_symbol_at(client->sim->market, i)->text[1];
+            size_t n = strlen(symbol);
 
-        if (!client->subscribed[i])
-            continue;
-        n = snprintf(name, sizeof name, "%s@trade", kt_sim_symbol_at(client->sim->market, i)->text[1]);
-        for (int at = 0; at < n; at++)
-            if (name[at] >= 'A' && name[at] <= 'Z')
-                name[at] = (char)(name[at] - 'A' + 'a');
-        kt_json_put_text(writer, kt_text_of(name));
-    }
+            if ((client->subscribed[i] & 1 << stream) == 0)
+                continue;
+            snprintf(name, sizeof name, "%s%s", symbol, kt_sim_stream_suffix(stream));
+            for (size_t at = 0; at < n; at++)
+                if (name[at] >= 'A' && name[at] <= 'Z')
+                    name[at] = (char)(name[at] - 'A' + 'a');
+            kt_json_put_text(writer, kt_text_of(name));
+        }
     kt_json_close_array(writer);
 }
 
@@ -389,7 +443,8 @@ static const char *obey(
     sim_client *client, const kt_json_doc *doc, const request_message *message, kt_json_writer *writer)
 {
     bool add = kt_text_equal(message->method, KT_TEXT("SUBSCRIBE"));
-    uint32_t count = kt_sim_symbol_count(client->sim->market);
+    uint32_t symbol;
+    kt_sim_stream stream;
 
     if (kt_text_equal(message->method, KT_TEXT("LIST_SUBSCRIPTIONS"))) {
         kt_json_name(writer, "result");
@@ -401,14 +456,13 @@ static const char *obey(
     if (message->params == 0)
         return "Invalid request: missing field `params`";
     kt_json_each (doc, message->params, item) {
-        uint32_t symbol = kt_json_kind_of(doc, item) == KT_JSON_STRING
-                              ? symbol_of_stream(client->sim, kt_json_raw(doc, item))
-                              : count;
-
-        if (symbol < count && add)
-            subscribe(client, symbol);
-        else if (symbol < count)
-            client->subscribed[symbol] = false;
+        if (kt_json_kind_of(doc, item) != KT_JSON_STRING ||
+            !stream_of_name(client->sim, kt_json_raw(doc, item), &symbol, &stream))
+            continue;
+        if (add)
+            subscribe(client, symbol, stream);
+        else
+            client->subscribed[symbol] &= (uint8_t) ~(1 << stream);
     }
     kt_json_name(writer, "result");
     kt_json_put_null(writer);
@@ -513,7 +567,7 @@ static void accept_client(sim_state *sim, kt_http_server *http, uint64_t exchang
     sim->feeds[feed].connection_count++;
     if (feed == 0) {
         for (uint32_t i = 0; i < kt_sim_symbol_count(sim->market); i++)
-            subscribe(client, i);
+            subscribe(client, i, KT_SIM_TRADES);
     } else if (combined && kt_url_query(request->query, KT_TEXT("streams"), &names)) {
         if (kt_url_decode(names, true, mem, &names.n) == KT_OK)
             subscribe_list(client, (kt_text){ mem, names.n });
@@ -542,6 +596,7 @@ static void on_request(void *ctx, kt_http_server *http, uint64_t exchange, const
     uint32_t feed = feed_of_path(sim, request->path, request->query, &combined);
     kt_sim_rest rest = { .market = sim->market,
         .histories = sim->histories,
+        .books = sim->books,
         .generic = sim->options->generic,
         .binance = sim->options->binance,
         .shuffle = sim->options->shuffle ? &sim->shuffle : NULL };
@@ -621,6 +676,20 @@ static kt_code open_feed(sim_state *sim, uint32_t index, const kt_venue_format *
     return kt_sim_feed_new(&options, &feed->feed, err);
 }
 
+static kt_code open_books(sim_state *sim, kt_err *err)
+{
+    kt_sim_books_options options = { .market = sim->market,
+        .seed = sim->options->market.seed,
+        .start_ns = sim->origin_ns,
+        .truth = sim->truth,
+        .ctx = sim,
+        .deliver = deliver_book,
+        .silent = books_silent };
+
+    memcpy(options.rates, sim->options->faults, sizeof options.rates);
+    return kt_sim_books_new(&options, &sim->books, err);
+}
+
 static kt_code open_market(sim_state *sim, kt_err *err)
 {
     const kt_sim_options *options = sim->options;
@@ -634,7 +703,8 @@ static kt_code open_market(sim_state *sim, kt_err *err)
         return code;
     sim->histories = calloc(kt_sim_symbol_count(sim->market), sizeof *sim->histories);
     sim->body = malloc(KT_SIM_BODY_SIZE);
-    if (sim->histories == NULL || sim->body == NULL)
+    sim->envelope = malloc(ENVELOPE_SIZE);
+    if (sim->histories == NULL || sim->body == NULL || sim->envelope == NULL)
         return kt_fail(err, KT_SYS, "no memory for %u symbols", kt_sim_symbol_count(sim->market));
     for (uint32_t i = 0; i < kt_sim_symbol_count(sim->market); i++)
         kt_sim_history_init(&sim->histories[i], options->keep);
@@ -649,6 +719,8 @@ static kt_code open_market(sim_state *sim, kt_err *err)
         code = open_feed(sim, 0, &kt_venue_generic, err);
     if (options->binance && code == KT_OK)
         code = open_feed(sim, 1, &kt_venue_binance, err);
+    if (options->binance && code == KT_OK)
+        code = open_books(sim, err);
     return code;
 }
 
@@ -697,6 +769,8 @@ static void close_sim(sim_state *sim)
         kt_sim_history_done(&sim->histories[i]);
     free(sim->histories);
     free(sim->body);
+    free(sim->envelope);
+    kt_sim_books_free(sim->books);
     if (sim->truth != NULL)
         fclose(sim->truth);
     kt_sim_market_close(sim->market);

@@ -5,8 +5,9 @@
  * as the reader takes them. Both formats of venue/venue.h are served on one port:
  *
  *   generic   WebSocket /stream, REST /trades?ticker=&startTime=
- *   binance   WebSocket /stream?streams=btcusdt@trade/... and /ws/btcusdt@trade, SUBSCRIBE and UNSUBSCRIBE,
- *             REST /api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades
+ *   binance   WebSocket /stream?streams=btcusdt@trade/btcusdt@depth@100ms/btcusdt@bookTicker/... and /ws/btcusdt@trade,
+ *             SUBSCRIBE and UNSUBSCRIBE, REST /api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades,
+ *             /api/v3/depth
  *   own       GET /sim/truth: what was delivered, broken and how, as totals by kontor's counters
  *
  * One seed, one client and speed `max` give the same bytes every time. `kontor sim --help` is the manual.

@@ -174,17 +174,121 @@ void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *
     (format == &kt_venue_generic ? write_generic : write_binance)(instrument, trade, damage, out);
 }
 
+/* ---- books of Binance ---- */
+
+static const kt_sim_field change_fields[] = {
+    { "E", KT_SIM_JSON_NUMBER },
+    { "s", KT_SIM_JSON_TEXT },
+    { "U", KT_SIM_JSON_NUMBER },
+    { "u", KT_SIM_JSON_NUMBER },
+    { "b", KT_SIM_JSON_TEXT }, /* neither text nor number will do */
+    { "a", KT_SIM_JSON_TEXT },
+};
+
+static const kt_sim_field ticker_fields[] = {
+    { "u", KT_SIM_JSON_NUMBER },
+    { "s", KT_SIM_JSON_TEXT },
+    { "b", KT_SIM_JSON_TEXT },
+    { "B", KT_SIM_JSON_TEXT },
+    { "a", KT_SIM_JSON_TEXT },
+    { "A", KT_SIM_JSON_TEXT },
+};
+
+const kt_sim_field *kt_sim_change_fields(uint32_t *out_count)
+{
+    *out_count = KT_COUNT(change_fields);
+    return change_fields;
+}
+
+const kt_sim_field *kt_sim_ticker_fields(uint32_t *out_count)
+{
+    *out_count = KT_COUNT(ticker_fields);
+    return ticker_fields;
+}
+
+static kt_text json_levels(kt_builder *scratch, const kt_rows *levels)
+{
+    size_t start = scratch->n;
+
+    kt_builder_char(scratch, '[');
+    for (uint32_t i = 0; i < levels->count; i++) {
+        kt_row_level level;
+
+        kt_rows_get(&kt_row_table_level, levels, i, &level);
+        kt_builder_str(scratch, i == 0 ? "[" : ",[");
+        json_digits(scratch, level.price);
+        kt_builder_char(scratch, ',');
+        json_digits(scratch, level.quantity);
+        kt_builder_char(scratch, ']');
+    }
+    kt_builder_char(scratch, ']');
+    return since(scratch, start);
+}
+
+void kt_sim_write_change(
+    const kt_row_instrument *instrument, const kt_ev_book *change, const kt_sim_damage *damage, kt_builder *out)
+{
+    static char mem[KT_SIM_CHANGE_SIZE];
+    kt_builder scratch;
+
+    kt_builder_init(&scratch, mem, sizeof mem);
+    value values[] = {
+        { "e", -1, KT_TEXT("\"depthUpdate\"") },
+        { "E", 0, json_ms(&scratch, change->venue_time) },
+        { "s", 1, json_text(&scratch, instrument->venue_symbol) },
+        { "U", 2, json_u64(&scratch, change->first_id) },
+        { "u", 3, json_u64(&scratch, change->last_id) },
+        { "b", 4, json_levels(&scratch, &change->bids) },
+        { "a", 5, json_levels(&scratch, &change->asks) },
+    };
+    write_object(values, KT_COUNT(values), damage, out);
+    if (scratch.code != KT_OK)
+        out->code = KT_FULL;
+}
+
+void kt_sim_write_ticker(
+    const kt_row_instrument *instrument, const kt_ev_ticker *ticker, const kt_sim_damage *damage, kt_builder *out)
+{
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch;
+
+    kt_builder_init(&scratch, mem, sizeof mem);
+    value values[] = {
+        { "u", 0, json_u64(&scratch, ticker->update_id) },
+        { "s", 1, json_text(&scratch, instrument->venue_symbol) },
+        { "b", 2, json_digits(&scratch, ticker->bid) },
+        { "B", 3, json_digits(&scratch, ticker->bid_quantity) },
+        { "a", 4, json_digits(&scratch, ticker->ask) },
+        { "A", 5, json_digits(&scratch, ticker->ask_quantity) },
+    };
+    write_object(values, KT_COUNT(values), damage, out);
+    if (scratch.code != KT_OK)
+        out->code = KT_FULL;
+}
+
+void kt_sim_write_book(const kt_ev_book *book, kt_builder *out)
+{
+    kt_builder_str(out, "{\"lastUpdateId\":");
+    kt_builder_u64(out, book->last_id);
+    kt_builder_str(out, ",\"bids\":");
+    json_levels(out, &book->bids);
+    kt_builder_str(out, ",\"asks\":");
+    json_levels(out, &book->asks);
+    kt_builder_char(out, '}');
+}
+
 static void put_lower(kt_text text, kt_builder *out)
 {
     for (size_t i = 0; i < text.n; i++)
         kt_builder_char(out, text.s[i] >= 'A' && text.s[i] <= 'Z' ? (char)(text.s[i] + ('a' - 'A')) : text.s[i]);
 }
 
-void kt_sim_write_combined(const kt_row_instrument *instrument, kt_text event, kt_builder *out)
+void kt_sim_write_combined(const kt_row_instrument *instrument, const char *suffix, kt_text event, kt_builder *out)
 {
     kt_builder_str(out, "{\"stream\":\"");
     put_lower(instrument->venue_symbol, out);
-    kt_builder_str(out, "@trade\",\"data\":");
+    kt_builder_str(out, suffix);
+    kt_builder_str(out, "\",\"data\":");
     kt_builder_text(out, event);
     kt_builder_char(out, '}');
 }

@@ -33,8 +33,22 @@ typedef struct kt_sim_damage {
 void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
     const kt_sim_damage *damage, kt_builder *out);
 
-/* What stands before and behind an event in a combined stream of Binance. */
-void kt_sim_write_combined(const kt_row_instrument *instrument, kt_text event, kt_builder *out);
+/* A change of a book, and best prices, in Binance's format; `damage` counts the fields of kt_sim_change_fields and
+ * kt_sim_ticker_fields. */
+const kt_sim_field *kt_sim_change_fields(uint32_t *out_count);
+const kt_sim_field *kt_sim_ticker_fields(uint32_t *out_count);
+void kt_sim_write_change(
+    const kt_row_instrument *instrument, const kt_ev_book *change, const kt_sim_damage *damage, kt_builder *out);
+void kt_sim_write_ticker(
+    const kt_row_instrument *instrument, const kt_ev_ticker *ticker, const kt_sim_damage *damage, kt_builder *out);
+
+/* A whole book as REST gives it. */
+void kt_sim_write_book(const kt_ev_book *book, kt_builder *out);
+
+enum { KT_SIM_CHANGE_SIZE = 64 << 10 }; /* bytes that a change of 1,000 levels fits in */
+
+/* What stands before and behind an event in a combined stream of Binance, such as "@trade". */
+void kt_sim_write_combined(const kt_row_instrument *instrument, const char *suffix, kt_text event, kt_builder *out);
 
 /* One row of a REST answer. */
 void kt_sim_write_row(

@@ -1,0 +1,530 @@
+#include "venue/sim/books.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "book/level2.h"
+#include "venue/sim/wire.h"
+
+#define TELL_NS (100 * KT_NS_PER_MS)
+
+enum {
+    DEPTH = 24,        /* levels that a side is filled up to */
+    REACH = 12,        /* ticks from the best within which levels come */
+    CHURN = 3,         /* levels that change with a trade */
+    PENDING_MAX = 800, /* changed levels of one symbol that are told together */
+    HOLD_MAX = 64,     /* messages held back at once */
+    IDS_PER_MS = 100,  /* updates of a later run begin behind those of an earlier one */
+};
+
+/* One level that has changed since the last message. */
+typedef struct changed_level {
+    kt_level2_side side;
+    kt_row_level row;
+} changed_level;
+
+typedef struct sim_book {
+    bool wanted;
+    kt_level2 levels;
+    uint64_t next_id;
+    uint64_t told_id;       /* last update of the last message about changes */
+    kt_ev_ticker ticker;    /* as it was told last */
+    changed_level *changed; /* PENDING_MAX, from the first time that the book is wanted */
+    uint32_t changed_count;
+    uint64_t greatest; /* last update of the messages that were delivered well-formed */
+} sim_book;
+
+/* A message held back; its text is on the heap. */
+typedef struct held_message {
+    uint32_t symbol;
+    kt_sim_stream stream;
+    kt_sim_fault fault;
+    bool copy;
+    uint64_t first_id, last_id;
+    uint64_t due; /* delivered when so many messages have been */
+    char *text;
+    size_t size;
+} held_message;
+
+struct kt_sim_books {
+    kt_sim_books_options options;
+    kt_rng market_rng; /* of the true books, and */
+    kt_rng fault_rng;  /* of the faults */
+    sim_book *books;
+    uint32_t count;
+    int64_t now_ns;
+    int64_t due_ns;
+    held_message held[HOLD_MAX];
+    uint32_t held_count;
+    uint64_t message_count;
+    kt_sim_book_totals totals;
+    kt_row_level *rows[KT_LEVEL2_SIDES]; /* of the message being written */
+    char *text;
+};
+
+static const char *const suffixes[KT_SIM_STREAM_COUNT] = { "@trade", "@depth@100ms", "@bookTicker" };
+
+const char *kt_sim_stream_suffix(kt_sim_stream stream)
+{
+    return suffixes[stream];
+}
+
+kt_code kt_sim_books_new(const kt_sim_books_options *options, kt_sim_books **out_books, kt_err *err)
+{
+    kt_sim_books *books = calloc(1, sizeof *books);
+
+    if (books == NULL)
+        return kt_fail(err, KT_SYS, "no memory for books");
+    books->options = *options;
+    books->count = kt_sim_symbol_count(options->market);
+    books->books = calloc(books->count, sizeof *books->books);
+    books->rows[KT_BIDS] = malloc(KT_LEVEL2_MAX * sizeof(kt_row_level));
+    books->rows[KT_ASKS] = malloc(KT_LEVEL2_MAX * sizeof(kt_row_level));
+    books->text = malloc(KT_SIM_CHANGE_SIZE);
+    if (books->books == NULL || books->rows[KT_BIDS] == NULL || books->rows[KT_ASKS] == NULL || books->text == NULL) {
+        kt_sim_books_free(books);
+        return kt_fail(err, KT_SYS, "no memory for books of %u symbols", kt_sim_symbol_count(options->market));
+    }
+    kt_rng_init(&books->market_rng, options->seed);
+    kt_rng_init(&books->fault_rng, ~options->seed);
+    for (uint32_t i = 0; i < books->count; i++) {
+        books->books[i].next_id = (uint64_t)kt_time_to_ms(options->start_ns) * IDS_PER_MS;
+        kt_event_init(KT_EV_TICKER, &books->books[i].ticker);
+    }
+    books->now_ns = options->start_ns;
+    books->due_ns = INT64_MAX;
+    *out_books = books;
+    return KT_OK;
+}
+
+void kt_sim_books_free(kt_sim_books *books)
+{
+    if (books == NULL)
+        return;
+    for (uint32_t i = 0; books->books != NULL && i < books->count; i++) {
+        kt_level2_done(&books->books[i].levels);
+        free(books->books[i].changed);
+    }
+    for (uint32_t i = 0; i < books->held_count; i++)
+        free(books->held[i].text);
+    free(books->books);
+    free(books->rows[KT_BIDS]);
+    free(books->rows[KT_ASKS]);
+    free(books->text);
+    free(books);
+}
+
+/* ---- delivering ---- */
+
+static const kt_row_instrument *instrument_of(const kt_sim_books *books, uint32_t symbol)
+{
+    return &kt_sim_symbol_at(books->options.market, symbol)->pair;
+}
+
+static void tell_truth(const kt_sim_books *books, const held_message *message, kt_sim_fault fault, bool delivered)
+{
+    char mem[2 * KT_SIM_CHANGE_SIZE];
+    kt_json_writer writer;
+    kt_text line;
+
+    if (books->options.truth == NULL)
+        return;
+    kt_json_writer_init(&writer, mem, sizeof mem);
+    kt_json_open_object(&writer);
+    kt_json_member_text(&writer, "feed", KT_TEXT("binance"));
+    kt_json_member_text(&writer, "stream", kt_text_of(suffixes[message->stream]));
+    kt_json_member_i64(&writer, "at", books->now_ns);
+    kt_json_member_text(&writer, "fault", kt_text_of(kt_sim_fault_name(fault)));
+    kt_json_member_bool(&writer, "copy", message->copy);
+    kt_json_name(&writer, "delivered");
+    if (delivered)
+        kt_json_put_text(&writer, (kt_text){ message->text, message->size });
+    else
+        kt_json_put_null(&writer);
+    kt_json_name(&writer, "true");
+    kt_json_open_object(&writer);
+    kt_json_member_text(&writer, "symbol", instrument_of(books, message->symbol)->symbol);
+    kt_json_member_u64(&writer, "first_id", message->first_id);
+    kt_json_member_u64(&writer, "last_id", message->last_id);
+    kt_json_close_object(&writer);
+    kt_json_close_object(&writer);
+    if (kt_json_writer_done(&writer, &line) == KT_OK)
+        fprintf(books->options.truth, "%.*s\n", KT_TEXT_ARG(line));
+}
+
+static void count(kt_sim_books *books, const held_message *message)
+{
+    kt_sim_book_totals *totals = &books->totals;
+    sim_book *book = &books->books[message->symbol];
+
+    totals->received++;
+    if (message->fault == KT_SIM_MALFORMED || message->fault == KT_SIM_MISSING_FIELD ||
+        message->fault == KT_SIM_WRONG_TYPE) {
+        totals->invalid++;
+        totals->missing++;
+        return;
+    }
+    totals->repeated += message->copy;
+    if (message->stream != KT_SIM_DEPTH || message->copy)
+        return;
+    totals->reordered += message->last_id < book->greatest;
+    if (message->last_id > book->greatest)
+        book->greatest = message->last_id;
+}
+
+static bool dispatch(kt_sim_books *books, const held_message *message)
+{
+    bool silent = books->options.silent(books->options.ctx, books->now_ns);
+    bool delivered = !silent && books->options.deliver(books->options.ctx, message->symbol, message->stream,
+                                    (kt_text){ message->text, message->size });
+
+    tell_truth(books, message, delivered ? message->fault : silent ? KT_SIM_SILENCE : KT_SIM_OUTAGE, delivered);
+    if (delivered) {
+        count(books, message);
+        books->message_count++;
+    } else if (!message->copy) {
+        books->totals.missing++;
+    }
+    return delivered;
+}
+
+static void release(kt_sim_books *books, uint32_t index)
+{
+    held_message message = books->held[index];
+
+    books->held_count--;
+    memmove(&books->held[index], &books->held[index + 1], (books->held_count - index) * sizeof *books->held);
+    dispatch(books, &message);
+    free(message.text);
+}
+
+/* Send what is due. Each message sent may make another one due. */
+static void release_due(kt_sim_books *books)
+{
+    for (uint32_t i = 0; i < books->held_count;) {
+        if (books->held[i].due > books->message_count) {
+            i++;
+            continue;
+        }
+        release(books, i);
+        i = 0;
+    }
+}
+
+static void hold(kt_sim_books *books, const held_message *message)
+{
+    held_message kept = *message;
+
+    if (books->held_count == HOLD_MAX)
+        release(books, 0);
+    kept.text = malloc(message->size + 1);
+    if (kept.text == NULL)
+        return; /* as if it had been dropped */
+    memcpy(kept.text, message->text, message->size);
+    kept.due = books->message_count + kt_rng_below(&books->fault_rng, KT_SIM_DELAY_MAX) + 1;
+    books->held[books->held_count++] = kept;
+}
+
+/* ---- breaking ---- */
+
+static kt_sim_fault pick_fault(kt_sim_books *books)
+{
+    static const kt_sim_fault ours[] = { KT_SIM_DROP, KT_SIM_REPEAT, KT_SIM_REORDER, KT_SIM_MALFORMED,
+        KT_SIM_MISSING_FIELD, KT_SIM_WRONG_TYPE };
+    double at = kt_rng_unit(&books->fault_rng);
+
+    for (size_t i = 0; i < KT_COUNT(ours); i++) {
+        if (at < books->options.rates[ours[i]])
+            return ours[i];
+        at -= books->options.rates[ours[i]];
+    }
+    return KT_SIM_NONE;
+}
+
+/* The event of the message in books->text, whole or with one field left out or replaced. */
+static void write_event(kt_sim_books *books, held_message *message, const void *event)
+{
+    bool change = message->stream == KT_SIM_DEPTH;
+    uint32_t field_count = 0;
+    const kt_sim_field *fields = change ? kt_sim_change_fields(&field_count) : kt_sim_ticker_fields(&field_count);
+    uint32_t field = (uint32_t)kt_rng_below(&books->fault_rng, field_count);
+    kt_sim_damage damage = { .omit = message->fault == KT_SIM_MISSING_FIELD ? (int)field : -1,
+        .replace = message->fault == KT_SIM_WRONG_TYPE ? (int)field : -1,
+        .with = fields[field].type == KT_SIM_JSON_NUMBER ? KT_TEXT("\"7\"") : KT_TEXT("7") };
+    kt_builder out;
+
+    kt_builder_init(&out, books->text, KT_SIM_CHANGE_SIZE);
+    if (change)
+        kt_sim_write_change(instrument_of(books, message->symbol), event, &damage, &out);
+    else
+        kt_sim_write_ticker(instrument_of(books, message->symbol), event, &damage, &out);
+    kt_assert(out.code == KT_OK);
+    message->text = books->text;
+    message->size = out.n;
+    if (message->fault == KT_SIM_MALFORMED) /* cut short */
+        message->size = 1 + kt_rng_below(&books->fault_rng, out.n - 1);
+}
+
+static void send_event(kt_sim_books *books, held_message *message, const void *event)
+{
+    books->totals.messages++;
+    message->fault = pick_fault(books);
+    write_event(books, message, event);
+    if (message->fault == KT_SIM_DROP) {
+        books->totals.missing++;
+        tell_truth(books, message, KT_SIM_DROP, false);
+        return;
+    }
+    if (message->fault == KT_SIM_REORDER) {
+        hold(books, message);
+        return;
+    }
+    if (dispatch(books, message) && message->fault == KT_SIM_REPEAT) {
+        message->copy = true;
+        hold(books, message);
+    }
+    release_due(books);
+}
+
+/* ---- the true books ---- */
+
+static kt_row_level row_of(int64_t price, int64_t quantity)
+{
+    return (kt_row_level){ kt_decimal_canon((kt_decimal){ .m = price, .scale = KT_SIM_SCALE }),
+        kt_decimal_canon((kt_decimal){ .m = quantity, .scale = KT_SIM_SCALE }) };
+}
+
+/* The price of a level as a mantissa at KT_SIM_SCALE; 0: there is none of this rank. */
+static int64_t price_at(const sim_book *book, kt_level2_side side, uint32_t rank)
+{
+    kt_decimal price, quantity;
+    int64_t m = 0;
+
+    if (rank >= kt_level2_count(&book->levels, side))
+        return 0;
+    kt_level2_decimals(&book->levels, side, rank, &price, &quantity);
+    kt_assert(kt_decimal_rescale(price, KT_SIM_SCALE, &m) == KT_OK);
+    return m;
+}
+
+static void flush_symbol(kt_sim_books *books, uint32_t symbol);
+
+/* One update: a level is now this. */
+static void set(kt_sim_books *books, uint32_t symbol, kt_level2_side side, int64_t price, int64_t quantity)
+{
+    sim_book *book = &books->books[symbol];
+    changed_level now = { side, row_of(price, quantity) };
+    uint32_t i = 0;
+
+    if (book->changed_count == PENDING_MAX)
+        flush_symbol(books, symbol);
+    kt_assert(kt_level2_set(&book->levels, side, now.row.price, now.row.quantity) == KT_OK);
+    book->next_id++;
+    while (i < book->changed_count &&
+           (book->changed[i].side != side || kt_decimal_compare(book->changed[i].row.price, now.row.price) != 0))
+        i++;
+    book->changed[i] = now;
+    book->changed_count += i == book->changed_count;
+    if (books->due_ns == INT64_MAX)
+        books->due_ns = kt_time_floor(books->now_ns, TELL_NS) + TELL_NS;
+}
+
+static int64_t some_lots(kt_sim_books *books, uint32_t symbol, uint64_t most)
+{
+    int64_t lot = kt_pow10(KT_SIM_SCALE - instrument_of(books, symbol)->quantity_scale);
+
+    return lot * (int64_t)(1 + kt_rng_below(&books->market_rng, most));
+}
+
+/* Levels come near the best, never so that the sides cross. */
+static void fill(kt_sim_books *books, uint32_t symbol, kt_level2_side side, int64_t around)
+{
+    sim_book *book = &books->books[symbol];
+    int64_t tick = kt_pow10(KT_SIM_SCALE - instrument_of(books, symbol)->price_scale);
+    int64_t away = side == KT_BIDS ? -tick : tick;
+    int64_t other = price_at(book, side == KT_BIDS ? KT_ASKS : KT_BIDS, 0);
+
+    for (uint32_t i = kt_level2_count(&book->levels, side); i < DEPTH; i++) {
+        int64_t best = price_at(book, side, 0);
+        int64_t from = best != 0 ? best : around;
+        int64_t price = from + away * kt_rng_between(&books->market_rng, best != 0 ? -1 : 1, REACH);
+
+        if (price > 0 && (other == 0 || (side == KT_BIDS ? price < other : price > other)))
+            set(books, symbol, side, price, some_lots(books, symbol, 5000));
+    }
+}
+
+static void churn(kt_sim_books *books, uint32_t symbol)
+{
+    sim_book *book = &books->books[symbol];
+
+    for (uint32_t i = 0; i < CHURN; i++) {
+        kt_level2_side side = kt_rng_chance(&books->market_rng, 0.5) ? KT_BIDS : KT_ASKS;
+        uint32_t levels = kt_level2_count(&book->levels, side);
+
+        if (levels != 0)
+            set(books, symbol, side, price_at(book, side, (uint32_t)kt_rng_below(&books->market_rng, levels)),
+                kt_rng_chance(&books->market_rng, 0.3) ? 0 : some_lots(books, symbol, 5000));
+    }
+}
+
+static void tell_best(kt_sim_books *books, uint32_t symbol)
+{
+    sim_book *book = &books->books[symbol];
+    held_message message = { .symbol = symbol, .stream = KT_SIM_TICKER };
+    kt_ev_ticker now;
+
+    kt_event_init(KT_EV_TICKER, &now);
+    if (kt_level2_count(&book->levels, KT_BIDS) != 0)
+        kt_level2_decimals(&book->levels, KT_BIDS, 0, &now.bid, &now.bid_quantity);
+    if (kt_level2_count(&book->levels, KT_ASKS) != 0)
+        kt_level2_decimals(&book->levels, KT_ASKS, 0, &now.ask, &now.ask_quantity);
+    now.update_id = book->ticker.update_id;
+    if (kt_table_equal(&kt_event_by_kind(KT_EV_TICKER)->table, &now, &book->ticker))
+        return;
+    now.update_id = book->next_id - 1;
+    book->ticker = now;
+    message.first_id = message.last_id = now.update_id;
+    send_event(books, &message, &now);
+}
+
+void kt_sim_books_want(kt_sim_books *books, uint32_t symbol, const kt_sim_trade *last)
+{
+    sim_book *book = &books->books[symbol];
+
+    if (book->wanted)
+        return;
+    book->changed = malloc(PENDING_MAX * sizeof *book->changed);
+    if (book->changed == NULL)
+        return;
+    book->wanted = true;
+    book->told_id = book->next_id - 1;
+    if (last != NULL)
+        kt_sim_books_trade(books, last);
+}
+
+void kt_sim_books_trade(kt_sim_books *books, const kt_sim_trade *trade)
+{
+    sim_book *book = &books->books[trade->symbol];
+    kt_level2_side maker = trade->seller_took ? KT_BIDS : KT_ASKS, taker = trade->seller_took ? KT_ASKS : KT_BIDS;
+    int64_t rest = 0, best = 0;
+
+    if (trade->at_ns > books->now_ns)
+        books->now_ns = trade->at_ns;
+    if (!book->wanted)
+        return;
+    /* What is better than the trade's price on the maker's side has gone, and so has what would have crossed it. */
+    while (
+        (best = price_at(book, maker, 0)) != 0 && best != trade->price && (maker == KT_BIDS) == (best > trade->price))
+        set(books, trade->symbol, maker, best, 0);
+    while (
+        (best = price_at(book, taker, 0)) != 0 && (best == trade->price || (taker == KT_BIDS) == (best > trade->price)))
+        set(books, trade->symbol, taker, best, 0);
+    if (kt_rng_chance(&books->market_rng, 0.6))
+        rest = some_lots(books, trade->symbol, 5000);
+    set(books, trade->symbol, maker, trade->price, trade->quantity + rest);
+    tell_best(books, trade->symbol);
+    set(books, trade->symbol, maker, trade->price, rest);
+    fill(books, trade->symbol, KT_BIDS, trade->price);
+    fill(books, trade->symbol, KT_ASKS, trade->price);
+    churn(books, trade->symbol);
+    tell_best(books, trade->symbol);
+}
+
+/* ---- telling ---- */
+
+static kt_rows changed_rows(kt_sim_books *books, const sim_book *book, kt_level2_side side)
+{
+    uint32_t rows = 0;
+
+    for (uint32_t i = 0; i < book->changed_count; i++)
+        if (book->changed[i].side == side)
+            books->rows[side][rows++] = book->changed[i].row;
+    return KT_ROWS_OF(books->rows[side], rows);
+}
+
+static void flush_symbol(kt_sim_books *books, uint32_t symbol)
+{
+    sim_book *book = &books->books[symbol];
+    held_message message = {
+        .symbol = symbol, .stream = KT_SIM_DEPTH, .first_id = book->told_id + 1, .last_id = book->next_id - 1
+    };
+    kt_ev_book change;
+
+    kt_event_init(KT_EV_BOOK, &change);
+    change.venue_time = kt_time_floor(books->now_ns, KT_NS_PER_MS);
+    change.first_id = message.first_id;
+    change.last_id = message.last_id;
+    change.bids = changed_rows(books, book, KT_BIDS);
+    change.asks = changed_rows(books, book, KT_ASKS);
+    book->changed_count = 0;
+    book->told_id = message.last_id;
+    send_event(books, &message, &change);
+}
+
+int64_t kt_sim_books_due(const kt_sim_books *books)
+{
+    return books->due_ns;
+}
+
+void kt_sim_books_flush(kt_sim_books *books)
+{
+    if (books->due_ns != INT64_MAX && books->due_ns > books->now_ns)
+        books->now_ns = books->due_ns;
+    books->due_ns = INT64_MAX;
+    for (uint32_t i = 0; i < books->count; i++)
+        if (books->books[i].changed_count != 0)
+            flush_symbol(books, i);
+}
+
+void kt_sim_books_end(kt_sim_books *books)
+{
+    kt_sim_books_flush(books);
+    while (books->held_count > 0)
+        release(books, 0);
+}
+
+static kt_rows best_rows(const kt_sim_books *books, const sim_book *book, kt_level2_side side, uint32_t limit)
+{
+    uint32_t rows = kt_level2_count(&book->levels, side);
+
+    rows = rows < limit ? rows : limit;
+    for (uint32_t rank = 0; rank < rows; rank++)
+        kt_level2_decimals(
+            &book->levels, side, rank, &books->rows[side][rank].price, &books->rows[side][rank].quantity);
+    return KT_ROWS_OF(books->rows[side], rows);
+}
+
+void kt_sim_books_answer(const kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_builder *body)
+{
+    const sim_book *book = &books->books[symbol];
+    kt_ev_book whole;
+
+    kt_event_init(KT_EV_BOOK, &whole);
+    whole.last_id = book->next_id - 1;
+    whole.bids = best_rows(books, book, KT_BIDS, limit);
+    whole.asks = best_rows(books, book, KT_ASKS, limit);
+    kt_sim_write_book(&whole, body);
+}
+
+kt_sim_book_totals kt_sim_books_totals(const kt_sim_books *books)
+{
+    return books->totals;
+}
+
+void kt_sim_books_write(const kt_sim_books *books, kt_json_writer *writer)
+{
+    const kt_sim_book_totals *totals = &books->totals;
+
+    kt_json_open_object(writer);
+    kt_json_member_u64(writer, "messages", totals->messages);
+    kt_json_member_u64(writer, "received", totals->received);
+    kt_json_member_u64(writer, "invalid", totals->invalid);
+    kt_json_member_u64(writer, "repeated", totals->repeated);
+    kt_json_member_u64(writer, "reordered", totals->reordered);
+    kt_json_member_u64(writer, "missing", totals->missing);
+    kt_json_close_object(writer);
+}
