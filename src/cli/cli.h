@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "base/version.h"
+#include "lane/lane.h"
 #include "schema/config.h"
 #include "schema/events.h"
 
@@ -41,11 +42,16 @@ kt_code kt_cli_take(int *argc, char **argv, const char *name, const char **out_v
 /* The same for a flag without a value. */
 bool kt_cli_take_switch(int *argc, char **argv, const char *name);
 
-/* One line on standard error: time, level, text. */
+/* Diag: text for operators, a line on standard error for each occurrence, with time, level, lane and what happened where.
+ * diag.format says how: for people, or an object of JSON with these members. Which levels are written, and how, holds for
+ * all processes of a house at once. `ctx` is the name of the lane (const char *); NULL: the supervisor's process. */
 void kt_cli_diag(void *ctx, kt_level level, const char *line);
 
-/* Which levels kt_cli_diag writes: the words of diag.levels (error, warn, log, debug, verbose). */
-void kt_cli_diag_levels(const kt_words *levels);
+/* From now on as diag.levels and diag.format say: here, and in the processes that are forked after the first call. */
+void kt_cli_diag_set(const kt_config *config);
+
+/* Does the same in a lane whenever settings.diag changes. */
+extern const kt_feed_spec kt_cli_diag_feed;
 
 /* "kontor NAME: MESSAGE" on standard error; returns KT_EXIT_FAILED. */
 int kt_cli_fail(const char *name, const kt_err *err);

@@ -1,13 +1,11 @@
 /* cli/kontor.c - one program, many commands. */
 #include "cli/client.h"
 
-#include "base/time.h"
 #include "venue/sim/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -67,39 +65,9 @@ static const cli_command commands[] = {
         "  --json         the answer of action channels, as it came\n" KT_CLI_CLIENT_FLAGS,
         true, kt_cli_events },
     { "config", "[--config FILE] [--KEY VALUE ...]", "print every configuration value and where it comes from",
-        "A value comes from, the first that says it wins: flag, environment, YAML file, default.\n", true,
-        kt_cli_config },
+        "A value comes from, the first that says it wins: flag, environment, key-value store, YAML file, default.\n",
+        true, kt_cli_config },
 };
-
-static unsigned diag_levels = 1u << KT_LEVEL_INFO | 1u << KT_LEVEL_WARNING | 1u << KT_LEVEL_ERROR;
-
-void kt_cli_diag_levels(const kt_words *levels)
-{
-    static const struct {
-        const char *word;
-        kt_level level;
-    } words[] = { { "error", KT_LEVEL_ERROR }, { "warn", KT_LEVEL_WARNING }, { "log", KT_LEVEL_INFO } };
-
-    diag_levels = 0;
-    for (uint32_t i = 0; i < levels->count; i++)
-        for (size_t j = 0; j < sizeof words / sizeof words[0]; j++)
-            if (strcmp(levels->at[i], words[j].word) == 0)
-                diag_levels |= 1u << words[j].level;
-}
-
-void kt_cli_diag(void *ctx, kt_level level, const char *line)
-{
-    static const char *const names[] = { "info   ", "warning", "error  " };
-    char text[KT_TIME_TEXT_MAX];
-    struct timespec now;
-
-    if (level > KT_LEVEL_ERROR || (diag_levels >> level & 1) == 0)
-        return;
-    clock_gettime(CLOCK_REALTIME, &now);
-    kt_time_format_iso(text, sizeof text, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec / 1000000 * 1000000);
-    /* One write a line, so that lines of several lanes do not mix. */
-    dprintf(STDERR_FILENO, "%s %s %s\n", text, names[level], line);
-}
 
 int kt_cli_fail(const char *name, const kt_err *err)
 {
@@ -142,7 +110,7 @@ int kt_cli_config_load(const char *name, int argc, char **argv, kt_config **out_
         kt_config_free(config);
         return KT_EXIT_OK;
     }
-    kt_cli_diag_levels(&config->diag_levels);
+    kt_cli_diag_set(config);
     *out_config = config;
     return KT_EXIT_OK;
 }

@@ -36,7 +36,7 @@ static const kt_feed_spec *const market_feeds[] = { &kt_settings_feed, &kt_venue
 static const kt_feed_spec *const keep_feeds[] = { &kt_record_feed, NULL };
 static const kt_service_spec *const no_services[] = { NULL };
 static const kt_service_spec *const edge_services[] = { &kt_settings_service, NULL };
-static const kt_feed_spec *const edge_feeds[] = { &kt_settings_feed, &kt_edge_feed, NULL };
+static const kt_feed_spec *const edge_feeds[] = { &kt_settings_feed, &kt_cli_diag_feed, &kt_edge_feed, NULL };
 
 static const lane_plan plans[] = {
     { "market", market_services, market_feeds },
@@ -97,9 +97,11 @@ static int host(const kt_lane_links *links, void *ctx)
         .retention_bytes = retention_of(config, hosted->plan->name),
         .retention_age_ns = (int64_t)config->log_retention_age_s * 1000000000,
         .hold_bytes = config->log_hold_bytes,
+        .diag = kt_cli_diag,
+        .diag_ctx = (void *)hosted->plan->name,
     };
 
-    return kt_lane_main(&options, kt_cli_diag, NULL);
+    return kt_lane_main(&options);
 }
 
 static const lane_plan *plan_of(const char *name)

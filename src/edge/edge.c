@@ -13,6 +13,7 @@
 
 struct kt_edge {
     kt_loop *loop;
+    const kt_config *config;
     kt_hook publish;
     kt_latest *latest;
     kt_act_deaths deaths;
@@ -101,6 +102,7 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
     if (edge == NULL)
         return kt_fail(err, KT_SYS, "no memory for the edge");
     edge->loop = options->loop;
+    edge->config = config;
     edge->publish = (kt_hook){ .fn = on_publish, .ctx = edge, .phase = KT_PHASE_PUBLISH };
     edge->alert = options->alert;
     edge->alert_ctx = options->alert_ctx;
@@ -173,6 +175,12 @@ void kt_edge_leave(kt_edge *edge)
         poll(NULL, 0, 1); /* the loop of a lane that stops does not wait by itself */
         left_ns = end_ns - kt_loop_now(edge->loop);
     }
+}
+
+void kt_edge_settings(kt_edge *edge)
+{
+    kt_hub_limit(edge->hub, edge->config->edge_client_max, edge->config->edge_silence_ms);
+    (void)kt_http_server_limit(edge->http, edge->config->edge_client_max); /* no memory: as many as before */
 }
 
 void kt_edge_close(kt_edge *edge)

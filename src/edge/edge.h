@@ -78,6 +78,9 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
  * most KT_EDGE_LEAVE_MS. For an orderly end; not from within a turn. */
 void kt_edge_leave(kt_edge *edge);
 
+/* The configuration has changed (service/settings.h): client_max and silence_ms hold from now on. */
+void kt_edge_settings(kt_edge *edge);
+
 /* Ends all connections and readers, without a word. NULL is fine. */
 void kt_edge_close(kt_edge *edge);
 

@@ -113,14 +113,23 @@ static void feed_turn(void *state)
             false); /* a lane that does not run is no error */
 }
 
+static void feed_output(void *state, const kt_event *event)
+{
+    kt_edge_settings(((edge_feed *)state)->edge);
+}
+
 static bool feed_pending(void *state)
 {
     return kt_edge_pending(((edge_feed *)state)->edge);
 }
 
+static const char *const feed_outputs[] = { "settings.edge", NULL };
+
 const kt_feed_spec kt_edge_feed = {
     .name = "edge",
     .start = feed_start,
+    .outputs = feed_outputs,
+    .on_output = feed_output,
     .turn = feed_turn,
     .pending = feed_pending,
     .stop = feed_stop,

@@ -59,6 +59,10 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
 /* What carries out the calls of clients; before the first of them. */
 void kt_hub_take_calls(kt_hub *hub, struct kt_calls *calls);
 
+/* Other bounds from now on. Clients beyond client_max that are there go on; one that is silent is looked at when its former
+ * time is over. */
+void kt_hub_limit(kt_hub *hub, uint32_t client_max, uint32_t silence_ms);
+
 /* Say goodbye to every client (`disconnect`, then close 1001) and take no new ones. They are gone once they have
  * answered. */
 void kt_hub_leave(kt_hub *hub);

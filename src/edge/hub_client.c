@@ -514,6 +514,13 @@ static void disconnect(
     kt_ws_close(client->conn, close_code, kt_text_of(close_reason));
 }
 
+void kt_hub_limit(kt_hub *hub, uint32_t client_max, uint32_t silence_ms)
+{
+    hub->client_max = client_max;
+    hub->silence_ns = silence_ms * KT_NS_PER_MS;
+    kt_ws_server_limit(hub->ws, client_max);
+}
+
 void kt_hub_leave(kt_hub *hub)
 {
     hub->leaving = true;

@@ -920,6 +920,19 @@ void kt_lane_close(kt_lane *lane, bool clean)
 
 /* ---- for feeds ---- */
 
+void kt_lane_diag(kt_lane *lane, kt_level level, const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+
+    if (lane->options.diag == NULL)
+        return;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    lane->options.diag(lane->options.diag_ctx, level, line);
+}
+
 bool kt_lane_decoding(kt_lane *lane, const void *bytes, size_t size)
 {
     uint64_t hash = kt_crc32c(0, bytes, size) | (uint64_t)size

@@ -105,6 +105,10 @@ typedef struct kt_lane_options {
     bool inline_sync;    /* no sync thread: the lane syncs once a turn. For tests and the simulator */
     uint8_t boot_id[16]; /* zero: the kernel's */
 
+    /* What happens, for operators: one line without a newline. NULL: nobody. */
+    void (*diag)(void *ctx, kt_level level, const char *line);
+    void *diag_ctx;
+
     uint32_t turn_max;              /* foreign records a turn; 0: KT_LANE_TURN_MAX */
     uint64_t hash_seed;             /* 0: random */
     uint64_t seed;                  /* of the services' randomness; 0: random. Recorded in lane_start */
@@ -155,6 +159,10 @@ const kt_board *kt_lane_board(const kt_lane *lane); /* NULL: alone */
 int64_t kt_lane_clock(const kt_lane *lane);         /* UTC now, for feeds */
 uint64_t kt_lane_random(kt_lane *lane);             /* for feeds (jitter): not recorded, not for services */
 void *kt_lane_service_state(kt_lane *lane, const char *service); /* for tests; NULL: no such service */
+
+/* Text for operators: what happened, and where (venue, address, section). Feeds only: services say what they have to in
+ * events. */
+void kt_lane_diag(kt_lane *lane, kt_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* End the lane after this turn with this reason; `park`: for good. */
 void kt_lane_fail(kt_lane *lane, bool park, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -774,8 +774,7 @@ void kt_supervisor_close(kt_supervisor *supervisor)
 
 /* ---- what a lane's process runs ---- */
 
-int kt_lane_main(
-    const kt_lane_options *options, void (*diag)(void *ctx, kt_level level, const char *line), void *diag_ctx)
+int kt_lane_main(const kt_lane_options *options)
 {
     const kt_lane_links *links = options->links;
     int64_t deadline = now_ns() + (links != NULL ? links->lock_wait_ns : 0);
@@ -793,7 +792,7 @@ int kt_lane_main(
         return KT_LANE_EXIT_OK;
     if (links != NULL)
         snprintf(kt_board_page_of(links->board, links->lane_index)->reason, KT_BOARD_REASON_SIZE, "%s", err.msg);
-    if (diag != NULL)
-        diag(diag_ctx, KT_LEVEL_ERROR, err.msg);
+    if (options->diag != NULL)
+        options->diag(options->diag_ctx, KT_LEVEL_ERROR, err.msg);
     return park ? KT_LANE_EXIT_PARK : code == KT_FULL ? KT_LANE_EXIT_FULL : KT_LANE_EXIT_FAILED;
 }

@@ -72,8 +72,7 @@ void kt_supervisor_close(kt_supervisor *supervisor);
 const kt_board *kt_supervisor_board(const kt_supervisor *supervisor);
 bool kt_supervisor_stopped(const kt_supervisor *supervisor); /* every lane is stopped or parked, after a stop */
 
-/* What `run` of a lane usually is: open, run, close; reason to the board; returns the exit code. `diag` gets the error, NULL: nobody. */
-int kt_lane_main(
-    const kt_lane_options *options, void (*diag)(void *ctx, kt_level level, const char *line), void *diag_ctx);
+/* What `run` of a lane usually is: open, run, close; reason to the board and to options->diag; returns the exit code. */
+int kt_lane_main(const kt_lane_options *options);
 
 #endif

@@ -195,7 +195,7 @@ static int run_lane(const kt_lane_links *links, void *ctx)
     kt_test_mood_now.halt_at = atomic_load(&world->halt_at[index]);
     kt_test_mood_now.halted = &world->halted;
     kt_test_mood_now.add = atomic_load(&world->diverge);
-    return kt_lane_main(&options, NULL, NULL);
+    return kt_lane_main(&options);
 }
 
 /* What the supervisor has said of back-off: milliseconds, in order. */

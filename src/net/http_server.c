@@ -76,6 +76,7 @@ struct kt_http_server {
     int reserve_fd; /* given up for a moment to get rid of a client when descriptors have run out */
     uint16_t port;
     slot *slots;
+    uint32_t slot_max;
     uint32_t slot_used; /* slots beyond were never touched */
     uint32_t slot_free; /* head of the list of free ones, 1 + index; 0: none */
     kt_http_server_stats stats;
@@ -801,7 +802,8 @@ kt_code kt_http_server_open(
     server->listener.fd = -1;
     server->accept_pause = (kt_timer){ on_accept_pause_over, server, 0, 0 };
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    server->slots = calloc(server->options.conn_max, sizeof *server->slots);
+    server->slot_max = server->options.conn_max;
+    server->slots = calloc(server->slot_max, sizeof *server->slots);
     if (server->slots == NULL || server->reserve_fd < 0) {
         code = kt_fail(err, KT_SYS, "cannot make an HTTP server");
         goto out;
@@ -814,6 +816,22 @@ kt_code kt_http_server_open(
 out:
     kt_http_server_close(server);
     return code;
+}
+
+kt_code kt_http_server_limit(kt_http_server *server, uint32_t conn_max)
+{
+    slot *slots = server->slots;
+
+    if (conn_max > server->slot_max) {
+        slots = realloc(slots, conn_max * sizeof *slots);
+        if (slots == NULL)
+            return KT_SYS;
+        memset(slots + server->slot_max, 0, (conn_max - server->slot_max) * sizeof *slots);
+        server->slots = slots;
+        server->slot_max = conn_max;
+    }
+    server->options.conn_max = conn_max;
+    return KT_OK;
 }
 
 void kt_http_server_stop_accepting(kt_http_server *server)

@@ -64,6 +64,9 @@ kt_code kt_http_server_open(
  * on_request. Accepts NULL. */
 void kt_http_server_close(kt_http_server *server);
 
+/* Another conn_max from now on; clients beyond it that are there go on. KT_SYS: no memory for so many, nothing has changed. */
+kt_code kt_http_server_limit(kt_http_server *server, uint32_t conn_max);
+
 /* Stop accepting; clients that are there go on. For an orderly end. */
 void kt_http_server_stop_accepting(kt_http_server *server);
 

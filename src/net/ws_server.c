@@ -52,6 +52,11 @@ void kt_ws_server_close_all(kt_ws_server *server, uint16_t code, kt_text reason)
         kt_ws_close(conn, code, reason);
 }
 
+void kt_ws_server_limit(kt_ws_server *server, uint32_t conn_max)
+{
+    server->options.conn_max = conn_max;
+}
+
 uint32_t kt_ws_server_count(const kt_ws_server *server)
 {
     return server->setup.count;

@@ -35,6 +35,8 @@ kt_code kt_ws_server_new(kt_loop *loop, const kt_ws_server_options *options, kt_
 void kt_ws_server_free(kt_ws_server *server);
 void kt_ws_server_close_all(kt_ws_server *server, uint16_t code, kt_text reason);
 uint32_t kt_ws_server_count(const kt_ws_server *server);
+void kt_ws_server_limit(
+    kt_ws_server *server, uint32_t conn_max); /* from now on; those beyond it that are there go on */
 
 /* Inside on_request: check the handshake and take the connection over. NULL: it was not a valid handshake (400, 405,
  * 426 with Sec-WebSocket-Version, 403 or 503 has been answered), or the client is gone. `ctx` goes to the handlers.

@@ -77,7 +77,9 @@
 #define KT_LEVEL_MAP(E)               \
     E(0, KT_LEVEL_INFO, "info")       \
     E(1, KT_LEVEL_WARNING, "warning") \
-    E(2, KT_LEVEL_ERROR, "error")
+    E(2, KT_LEVEL_ERROR, "error")     \
+    E(3, KT_LEVEL_DEBUG, "debug")     \
+    E(4, KT_LEVEL_VERBOSE, "verbose")
 
 #define KT_ENUM_MAP(M)                              \
     M(kt_side, side, KT_SIDE_MAP)                   \
@@ -341,7 +343,7 @@
     F(T, 6, U64, none, progress, "", 0, UINT64_MAX, 0, "inputs that it had applied")
 
 #define KT_FIELDS_alert(F, T)                                       \
-    F(T, 1, ENUM, level, level, "", 0, 2, 0, "how bad")             \
+    F(T, 1, ENUM, level, level, "", 0, 4, 0, "how bad")             \
     F(T, 2, TEXT, none, subject, "", 0, 255, 0, "what it is about") \
     F(T, 3, TEXT, none, text, "", 1, 512, 0, "what happened and what to do")
 

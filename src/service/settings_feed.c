@@ -526,6 +526,13 @@ static void settings_feed_output(void *state, const kt_event *event)
     if (event->rec->kind != KT_EV_SETTINGS ||
         kt_event_decode(KT_EV_SETTINGS, event->payload, event->size, &said) != KT_OK)
         return;
+    if (said.refused.n > 0)
+        kt_lane_diag(feed->lane, KT_LEVEL_WARNING, "settings of section %.*s are refused: %.*s",
+            KT_TEXT_ARG(said.section), KT_TEXT_ARG(said.refused));
+    else
+        kt_lane_diag(feed->lane, KT_LEVEL_INFO, "settings of section %.*s are now %.*s (revision %llu)",
+            KT_TEXT_ARG(said.section), KT_TEXT_ARG(said.settings.n > 0 ? said.settings : KT_TEXT("{}")),
+            (unsigned long long)said.revision);
     for (uint32_t i = 0; i < KT_SETTINGS_OPEN_MAX; i++) {
         open_put *open = &feed->puts[i];
 
