@@ -112,7 +112,8 @@ typedef struct kt_log kt_log;
  * the last durable seq with new epochs, and `recovered` names the lost range; readers get KT_CORRUPT there.
  *   KT_ARG      an option is outside its range          KT_BUSY     another process holds the lock (named)
  *   KT_VERSION  made by a newer program                 KT_CORRUPT  not a log: the state file is there but unreadable
- *   KT_FULL     the disk is full                        KT_SYS      the system refused (read-only folder ...)        */
+ *   KT_FULL     no room for a file: free some, repeat   KT_SYS      the system refused (read-only folder ...), or a sync
+ *                                                                   failed, whatever the reason: not to be repeated  */
 kt_code kt_log_open(const kt_log_options *options, kt_log **out_log, kt_err *err);
 
 /* Commit everything, leave the clean mark, release the lock and free. After a failed sync no mark is left. NULL is fine.

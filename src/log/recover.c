@@ -117,9 +117,15 @@ static kt_code write_pages(kt_log *log, int fd, const uint8_t *bytes, uint64_t s
     return KT_OK;
 }
 
+/* A sync that fails is KT_SYS also where the disk is full: waiting for room and trying again would be a sync retried. */
+static kt_code sync_file(kt_log *log, int fd, const char *path, kt_err *err)
+{
+    return log->io.fdatasync(log->io.ctx, fd) == 0 ? KT_OK : kt_fail(err, KT_SYS, "cannot sync '%s'", path);
+}
+
 static kt_code sync_dir(kt_log *log, kt_err *err)
 {
-    return kt_dir_sync(&log->io, log->dir) == 0 ? KT_OK : kt_fail_disk(err, "cannot sync log folder '%s'", log->dir);
+    return kt_dir_sync(&log->io, log->dir) == 0 ? KT_OK : kt_fail(err, KT_SYS, "cannot sync log folder '%s'", log->dir);
 }
 
 /* ---- the state file ---- */
@@ -140,14 +146,15 @@ static kt_code state_create(kt_log *log, kt_err *err)
         code = kt_fail_disk(err, "cannot write '%s'", temporary);
     if (code == KT_OK)
         code = kt_state_write(&log->io, fd, &log->state, err);
-    if (code == KT_OK && (log->io.fdatasync(log->io.ctx, fd) != 0 ||
-                             log->io.rename(log->io.ctx, temporary, kt_file_path(path, log->dir, "state")) != 0))
+    if (code == KT_OK)
+        code = sync_file(log, fd, temporary, err);
+    if (code == KT_OK && log->io.rename(log->io.ctx, temporary, kt_file_path(path, log->dir, "state")) != 0)
         code = kt_fail_disk(err, "cannot make '%s/state'", log->dir);
     close(fd);
     if (code == KT_OK)
         code = sync_dir(log, err);
     if (code == KT_OK && kt_dir_sync(&log->io, kt_file_path(parent, log->dir, "..")) != 0)
-        code = kt_fail_disk(err, "cannot sync the folder of '%s'", log->dir);
+        code = kt_fail(err, KT_SYS, "cannot sync the folder of '%s'", log->dir);
     return code;
 }
 
@@ -310,11 +317,11 @@ static kt_code copy_segment(kt_log *log, kt_seg_name name, uint64_t used, kt_seg
     code = write_pages(log, fd, bytes, segment.size, temporary, err);
     if (code != KT_OK)
         goto out;
-    if (log->io.fdatasync(log->io.ctx, fd) != 0 || log->io.rename(log->io.ctx, temporary, path) != 0) {
+    code = sync_file(log, fd, path, err);
+    if (code == KT_OK && log->io.rename(log->io.ctx, temporary, path) != 0)
         code = kt_fail_disk(err, "cannot make '%s'", path);
-        goto out;
-    }
-    code = sync_dir(log, err);
+    if (code == KT_OK)
+        code = sync_dir(log, err);
     if (code != KT_OK)
         goto out;
     remove_segment(log, name);
@@ -375,9 +382,9 @@ static kt_code zero_tail(kt_log *log, tail *end, int fd, kt_err *err)
             memset(end->segment.map + at, 0, stop - at);
         at = stop;
     }
-    if (log->io.fdatasync(log->io.ctx, fd) != 0)
-        return kt_fail_disk(err, "cannot sync the mended tail of log '%s'", log->dir);
-    return KT_OK;
+    return log->io.fdatasync(log->io.ctx, fd) == 0
+               ? KT_OK
+               : kt_fail(err, KT_SYS, "cannot sync the mended tail of log '%s'", log->dir);
 }
 
 /* Make the segment at the tail the current one. */
@@ -434,11 +441,11 @@ kt_code kt_log_new_segment(kt_log *log, uint64_t first_seq, kt_err *err)
     }
     kt_segment_format(map, size, name, log->options.schema_hash, now_ns, &log->subjects);
     munmap(map, size);
-    if (log->io.fdatasync(log->io.ctx, fd) != 0 || log->io.rename(log->io.ctx, temporary, path) != 0) {
+    code = sync_file(log, fd, path, err);
+    if (code == KT_OK && log->io.rename(log->io.ctx, temporary, path) != 0)
         code = kt_fail_disk(err, "cannot make segment '%s'", path);
-        goto out;
-    }
-    code = sync_dir(log, err);
+    if (code == KT_OK)
+        code = sync_dir(log, err);
     if (code == KT_OK)
         code = kt_segment_map(log->dir, name, true, &open->segment, err);
     if (code == KT_OK && kt_log_keep(log, name, size, now_ns) != KT_OK)
@@ -536,10 +543,10 @@ static kt_code take_over(kt_log *log, kt_err *err)
     log->state.durable = log->seq - 1;
     log->state.first_seq = log->kept[0].name.first_seq;
     kt_code code = kt_state_write(&log->io, log->state_fd, &log->state, err);
-    if (code == KT_OK && log->io.fdatasync(log->io.ctx, log->state_fd) != 0)
-        code = kt_fail_disk(err, "cannot sync the state file of log '%s'", log->dir);
+    if (code == KT_OK)
+        code = sync_file(log, log->state_fd, "the state file", err);
     if (code != KT_OK)
-        return code;
+        return kt_fail_within(err, code, "log '%s'", log->dir);
     log->state_dirty = false;
     atomic_store(&log->durable, log->state.durable);
     atomic_store(&log->control->first_seq, log->state.first_seq);
@@ -612,8 +619,7 @@ kt_code kt_log_recover(kt_log *log, kt_err *err)
         code = begin_epochs(log, end.fenced, err);
     if (code == KT_OK && log->seq - 1 > log->recovered.last_seq)
         for (kt_open_segment *open = log->oldest; open != NULL && code == KT_OK; open = open->next)
-            if (log->io.fdatasync(log->io.ctx, open->fd) != 0)
-                code = kt_fail_disk(err, "cannot sync log '%s'", log->dir);
+            code = sync_file(log, open->fd, log->dir, err);
     if (code == KT_OK && log->dir_dirty)
         code = sync_dir(log, err);
     log->dir_dirty = false;
