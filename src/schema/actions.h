@@ -304,7 +304,8 @@
     F(T, 1, TEXT, none, name, "", 1, 256, 0, "of the table or view")                                \
     F(T, 2, BOOL, none, view, "", 0, 1, 0, "it is a view")                                          \
     F(T, 3, U64, none, row_count, "rows", 0, UINT64_MAX, 0, "of a table; of a view 0: not counted") \
-    F(T, 4, ROWS, column, columns, "", 0, 256, 0, "in order")
+    F(T, 4, ROWS, column, columns, "", 0, 256, 0, "in order")                                       \
+    F(T, 5, BOOL, none, exact, "", 0, 1, 0, "row_count is all; false: there are more, or it is a view")
 
 #define KT_PARAMS_store_tables(F, T)
 
@@ -320,17 +321,18 @@
     F(T, 1, TEXT, none, sql, "", 1, 8192, 0, "one statement that reads") \
     F(T, 2, U32, none, limit, "rows", 1, 1000, 1000, "at most so many rows")
 
-#define KT_RESPONSE_store_query(F, T)                                                                    \
-    F(T, 1, ROWS, column, columns, "", 0, 256, 0, "of the result")                                       \
-    F(T, 2, JSON, none, rows, "", 2, 65535, 0,                                                           \
-        "array of arrays: per row a text, number or null per column; bytes as hexadecimal text")         \
-    F(T, 3, BOOL, none, complete, "", 0, 1, 0, "false: cut at `limit` rows or at the size of an answer") \
+#define KT_RESPONSE_store_query(F, T)                                                                     \
+    F(T, 1, ROWS, column, columns, "", 0, 256, 0, "of the result")                                        \
+    F(T, 2, JSON, none, rows, "", 2, 524288, 0,                                                           \
+        "array of arrays: per row a text, number or null per column; integers beyond 2^53 and bytes (as " \
+        "hexadecimal digits) are texts")                                                                  \
+    F(T, 3, BOOL, none, complete, "", 0, 1, 0, "false: cut at `limit` rows or at the size of an answer")  \
     F(T, 4, U64, none, time, "ns", 0, UINT64_MAX, 0, "that it took")
 
 #define KT_ERRORS_store_query(E)                                                               \
     E(SYNTAX, "no SQL, or more than one statement; the message is the store's")                \
     E(ARG, "the statement would change something: writes, ATTACH and pragmas are not allowed") \
-    E(LIMIT, "stopped after 2 s; ask for less")
+    E(LIMIT, "stopped after 2 s, or beyond 64 MB of memory; ask for less")
 
 #define KT_ROW_migration(F, T)                                       \
     F(T, 1, U32, none, version, "", 1, UINT32_MAX, 1, "1, 2, 3 ...") \

@@ -51,7 +51,7 @@ const kt_action_example kt_action_examples[KT_ACTION_COUNT] = {
             "position": 9764218, "lag": 48112, "awake": true, "held": 9437184}]}]}) },
     [KT_ACTION_store_tables] = { JSON({}),
         JSON({"tables": [{"name": "watermarks", "view": false, "row_count": 2, "columns": [{"name": "venue",
-            "type": "TEXT"}]}], "size": 9437184, "seq": 9764218, "lag": 48112}) },
+            "type": "TEXT"}], "exact": true}], "size": 9437184, "seq": 9764218, "lag": 48112}) },
     [KT_ACTION_store_query] = { JSON({"sql": "SELECT venue, count(*) AS trades FROM trades GROUP BY venue",
             "limit": 10}),
         JSON({"columns": [{"name": "venue", "type": "TEXT"}, {"name": "trades", "type": ""}], "rows": [["binance",

@@ -8,13 +8,25 @@
 #include "log/cursor.h"
 #include "log/reader.h"
 #include "schema/actions.h"
+#include "store/desk.h"
 #include "store/recorder.h"
 
 static const char cursor_name[] = "record";
 
-enum { NODE_MAX = 64, BODY_MAX = 1024 };
+enum { NODE_MAX = 64, BODY_MAX = 1024, AGAIN_MS = 10 };
 
-typedef struct record_feed {
+typedef struct record_feed record_feed;
+
+/* Questions that may take long are answered beside the lane. People's SQL has a desk of its own, so that it delays nobody
+ * else's question. */
+typedef enum seat_id { SEAT_SQL, SEAT_OTHER, SEAT_COUNT } seat_id;
+
+typedef struct desk_seat {
+    record_feed *record;
+    kt_desk *desk;
+} desk_seat;
+
+struct record_feed {
     kt_lane *lane;
     const kt_config *config;
     kt_store *store;
@@ -24,7 +36,9 @@ typedef struct record_feed {
     int64_t next_at;   /* no batch before; monotonic */
     bool told_unknown; /* that recorder.unknown_kinds is not 0 */
     bool in_trouble;   /* the last batch was refused, and an alert says so */
-} record_feed;
+    desk_seat seats[SEAT_COUNT];
+    kt_timer again; /* somebody had no room for an answer: tried again then */
+};
 
 static void tell_alert(record_feed *record, uint8_t level, const char *text)
 {
@@ -122,6 +136,83 @@ static bool is_waiting(const record_feed *record)
     return kt_loop_now(kt_lane_loop(record->lane)) < record->next_at;
 }
 
+/* ---- desks ---- */
+
+static seat_id seat_of(kt_action_index action)
+{
+    return action == KT_ACTION_store_query ? SEAT_SQL : SEAT_OTHER;
+}
+
+/* From the desk's thread. */
+static void on_answered(void *ctx)
+{
+    kt_loop_wake(kt_lane_loop(((const desk_seat *)ctx)->record->lane));
+}
+
+static void on_question(void *ctx, const kt_bus_call *call)
+{
+    record_feed *record = ctx;
+    const kt_action *action = kt_action_by_name(call->action);
+    kt_action_index index = (kt_action_index)(action - kt_actions);
+    kt_desk_question question = { .action = index,
+        .params = call->params,
+        .token = call->token,
+        .timeout_ns = call->deadline_ns - kt_loop_now(kt_lane_loop(record->lane)) };
+    kt_err err = { 0 };
+    kt_code code;
+
+    if (record->recorder.reader != NULL)
+        question.durable = kt_reader_durable(record->recorder.reader);
+    code = kt_desk_ask(record->seats[seat_of(index)].desk, &question, &err);
+    if (code != KT_OK)
+        kt_bus_answer(kt_lane_bus(record->lane), call->token, code, kt_text_of(err.msg));
+}
+
+/* Who is gone needs no answer; who has no room for it now gets it later. */
+static void give_answers(record_feed *record)
+{
+    kt_loop *loop = kt_lane_loop(record->lane);
+    kt_desk_answer answer;
+
+    for (uint32_t i = 0; i < SEAT_COUNT && !kt_timer_is_set(&record->again); i++)
+        while (kt_desk_answered(record->seats[i].desk, &answer)) {
+            if (kt_bus_answer(kt_lane_bus(record->lane), answer.token, answer.code, answer.body) == KT_BUSY) {
+                kt_timer_set(loop, &record->again, kt_loop_now(loop) + AGAIN_MS * KT_NS_PER_MS);
+                break;
+            }
+            kt_desk_drop(record->seats[i].desk);
+        }
+}
+
+static bool has_answers(const record_feed *record)
+{
+    kt_desk_answer answer;
+    bool any = false;
+
+    for (uint32_t i = 0; i < SEAT_COUNT; i++)
+        any = any || kt_desk_answered(record->seats[i].desk, &answer);
+    return any && !kt_timer_is_set(&record->again);
+}
+
+static kt_code open_desks(record_feed *record, kt_err *err)
+{
+    kt_code code = KT_OK;
+
+    for (uint32_t i = 0; i < SEAT_COUNT && code == KT_OK; i++) {
+        desk_seat *seat = &record->seats[i];
+
+        seat->record = record;
+        code = kt_desk_open(
+            &(kt_desk_options){ .config = record->config, .on_done = on_answered, .ctx = seat }, &seat->desk, err);
+    }
+    for (uint32_t i = 0; i < KT_ACTION_COUNT && code == KT_OK; i++)
+        if (kt_desk_answers((kt_action_index)i))
+            code = kt_bus_serve(kt_lane_bus(record->lane), kt_text_of(kt_actions[i].name), on_question, record, err);
+    return code;
+}
+
+/* ---- turns ---- */
+
 static void record_turn(void *state)
 {
     record_feed *record = state;
@@ -130,6 +221,7 @@ static void record_turn(void *state)
     kt_err err = { 0 };
     kt_code code;
 
+    give_answers(record);
     if (!is_waiting(record)) {
         code = kt_recorder_batch(recorder, KT_RECORDER_BATCH_MAX, &err);
         on_batch(record, code, &err, recorder->cursor.seq - before >= KT_RECORDER_BATCH_MAX);
@@ -145,7 +237,8 @@ static bool record_pending(void *state)
     const record_feed *record = state;
     const kt_reader *reader = record->recorder.reader;
 
-    return reader != NULL && !is_waiting(record) && kt_reader_durable(reader) >= kt_reader_position(reader);
+    return has_answers(record) ||
+           (reader != NULL && !is_waiting(record) && kt_reader_durable(reader) >= kt_reader_position(reader));
 }
 
 /* ---- vwap.historical ---- */
@@ -236,7 +329,10 @@ static void record_stop(void *state)
 
     if (record == NULL)
         return;
+    for (uint32_t i = 0; i < SEAT_COUNT; i++)
+        kt_desk_close(record->seats[i].desk);
     kt_timer_cancel(kt_lane_loop(record->lane), &record->timer);
+    kt_timer_cancel(kt_lane_loop(record->lane), &record->again);
     keep_rest(record);
     kt_recorder_close(&record->recorder);
     kt_cursor_close(record->held);
@@ -254,12 +350,15 @@ static kt_code record_start(kt_lane *lane, const kt_config *config, void **out_s
     record->lane = lane;
     record->config = config;
     record->timer = (kt_timer){ .on_due = on_due };
+    record->again = (kt_timer){ .on_due = on_due };
     code = kt_store_open(config, &record->store, err);
     if (code == KT_OK)
         code = kt_recorder_init(&record->recorder, record->store, kt_lane_data_dir(lane), err);
     if (code == KT_OK)
         code = kt_bus_serve(
             kt_lane_bus(lane), kt_text_of(kt_actions[KT_ACTION_vwap_historical].name), on_historical, record, err);
+    if (code == KT_OK)
+        code = open_desks(record, err);
     if (code != KT_OK) {
         record_stop(record);
         return code;

@@ -11,7 +11,8 @@
  *          that is damaged, newer than the program or ahead of the log parks the lane with the reason.
  * Unknown  Kinds of a newer program are skipped and counted; the first is an alert.
  * Losses   Records that retention removed before they were kept, or that lie in a fenced segment: a `lost` event.
- * Answers  vwap.historical, for a ticker of the compatible API or a composite.
+ * Answers  vwap.historical, for a ticker of the compatible API or a composite; and by threads with connections of their own,
+ *          so that no question holds up a row: the actions of store/desk.h.
  */
 #ifndef KT_SERVICE_RECORD_FEED_H
 #define KT_SERVICE_RECORD_FEED_H

@@ -778,6 +778,107 @@ static void test_historical_answers_from_the_store(void **state)
     close_house(&house);
 }
 
+/* ---- questions that a desk answers ---- */
+
+typedef struct test_answer {
+    uint32_t count;
+    kt_code code;
+    char body[16384];
+} test_answer;
+
+static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
+{
+    test_answer *answer = ctx;
+
+    answer->count++;
+    answer->code = code;
+    snprintf(answer->body, sizeof answer->body, "%.*s", KT_TEXT_ARG(body));
+}
+
+static void ask(test_house *house, const char *action, const char *params, test_answer *answer)
+{
+    *answer = (test_answer){ 0 };
+    MUST(kt_bus_call_start(kt_lane_bus(house->keep),
+        &(kt_bus_call_spec){
+            .action = kt_text_of(action), .params = kt_text_of(params), .on_answer = on_answer, .ctx = answer },
+        NULL, &last));
+}
+
+static bool turned(test_house *house, const test_answer *answer)
+{
+    turn(house);
+    return answer->count > 0;
+}
+
+static void test_desks_answer_beside_the_lane(void **state)
+{
+    static const struct {
+        const char *name, *action, *params;
+        kt_code code;
+        const char *answer; /* a part of it */
+    } rows[] = {
+        { "SQL", "store.query", "{\"sql\":\"SELECT count(*) FROM trades\"}", KT_OK,
+            "\"rows\":[[2]],\"complete\":true" },
+        { "a write", "store.query", "{\"sql\":\"DELETE FROM trades\"}", KT_ARG, "this wants DELETE" },
+        { "no SQL", "store.query", "{\"sql\":\"FROM\"}", KT_SYNTAX, "syntax error" },
+        { "no parameters", "store.query", "{}", KT_RANGE, "store.query.sql" },
+        { "more rows than there may be", "store.query", "{\"sql\":\"SELECT 1\",\"limit\":1001}", KT_RANGE, "limit" },
+        { "no JSON", "store.query", "{", KT_SYNTAX, "" },
+        { "tables", "store.tables", "{}", KT_OK, "{\"name\":\"trades\",\"view\":false,\"row_count\":2," },
+        { "the store's place in the log", "store.tables", "{}", KT_OK, "\"lag\":0}" },
+        { "migrations", "store.migrations", "{}", KT_OK, "\"migrations\":[{\"version\":1,\"applied\":true," },
+    };
+    test_house house;
+    test_answer answer;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    write_trade(&house, "BTC", 1, 100, true);
+    write_trade(&house, "BTC", 2, 100, true);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    house.step_ms = 0; /* no call runs out of time */
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        ask(&house, rows[i].action, rows[i].params, &answer);
+        assert_true(KT_TEST_WAIT(turned(&house, &answer), 60));
+        if (answer.count != 1 || answer.code != rows[i].code || strstr(answer.body, rows[i].answer) == NULL)
+            fail_msg("%s: %s, %s", rows[i].name, kt_code_name(answer.code), answer.body);
+    }
+    close_house(&house);
+}
+
+/* Neither rows nor other questions nor the end of the house wait for a question that does not end. */
+static void test_endless_question_holds_up_nothing(void **state)
+{
+    static const char endless[] = "{\"sql\":\"WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) "
+                                  "SELECT count(*) FROM n\"}";
+    test_answer first, second, other;
+    test_house house;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    write_some(&house, 100);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    ask(&house, "store.query", endless, &first);
+    turn(&house);
+    write_some(&house, 100);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    house.step_ms = 0;
+    ask(&house, "store.migrations", "{}", &other);
+    assert_true(KT_TEST_WAIT(turned(&house, &other), 60));
+    assert_int_equal(other.code, KT_OK);
+    assert_true(KT_TEST_WAIT(turned(&house, &first), 60));
+    assert_true(first.code == KT_LIMIT || first.code == KT_TIMEOUT);
+    ask(&house, "store.query", endless, &second);
+    turn(&house);
+    close_house(&house);
+    assert_int_equal(second.code, KT_UNKNOWN); /* by the bus, at its end */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -797,6 +898,8 @@ int main(void)
         cmocka_unit_test(test_store_of_other_logs_parks_the_lane),
         cmocka_unit_test(test_damaged_or_newer_store_does_not_start),
         cmocka_unit_test(test_historical_answers_from_the_store),
+        cmocka_unit_test(test_desks_answer_beside_the_lane),
+        cmocka_unit_test(test_endless_question_holds_up_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
