@@ -82,7 +82,7 @@ static int read_words(const kt_action *action, const kt_config *config, kt_build
 
     kt_json_writer_init(&writer, body, sizeof body);
     kt_json_open_object(&writer);
-    for (int i = 1; i < config->rest_count; i++) {
+    for (uint32_t i = 1; i < config->rest_count; i++) {
         kt_text value = kt_text_of(config->rest[i]);
         kt_text name;
 

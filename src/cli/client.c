@@ -170,7 +170,8 @@ static void say_refusal(const kt_cli_client *client, const exchange *heard)
 
 int kt_cli_ask(const kt_cli_client *client, const kt_action *action, kt_text query, kt_text body, char **out_body)
 {
-    char url_mem[URL_MAX], path[KT_ACTION_PATH_MAX], base[512];
+    char url_mem[URL_MAX], path[KT_ACTION_PATH_MAX];
+    size_t base_size;
     exchange heard = { 0 };
     kt_builder url;
     kt_err err = { 0 };
@@ -178,7 +179,7 @@ int kt_cli_ask(const kt_cli_client *client, const kt_action *action, kt_text que
     signal(SIGPIPE, SIG_IGN);
     kt_builder_init(&url, url_mem, sizeof url_mem);
     put_base(client, &url);
-    snprintf(base, sizeof base, "%s", url_mem);
+    base_size = url.n;
     kt_action_path(action, path);
     kt_builder_str(&url, path);
     if (query.n > 0) {
@@ -195,9 +196,9 @@ int kt_cli_ask(const kt_cli_client *client, const kt_action *action, kt_text que
     }
     if (heard.code != KT_OK) {
         fprintf(stderr,
-            "kontor %s: no house answers at %s: %s\nIs it running? `kontor run` starts it; --url, -p or --config say "
+            "kontor %s: no house answers at %.*s: %s\nIs it running? `kontor run` starts it; --url, -p or --config say "
             "where it is\n",
-            client->name, base, heard.error);
+            client->name, (int)base_size, url_mem, heard.error);
         free(heard.body);
         return KT_EXIT_FAILED;
     }

@@ -7,11 +7,11 @@
 
 #include <stdio.h>
 
-static void put_ref(kt_json_writer *writer, const char *fmt, const char *name)
+static void put_ref(kt_json_writer *writer, const char *where, const char *name)
 {
     char path[128];
 
-    snprintf(path, sizeof path, fmt, name);
+    snprintf(path, sizeof path, "#/%s/%s", where, name);
     kt_json_open_object(writer);
     kt_json_member_text(writer, "$ref", kt_text_of(path));
     kt_json_close_object(writer);
@@ -63,7 +63,7 @@ static void put_channels(kt_json_writer *writer)
         kt_json_name(writer, "messages");
         kt_json_open_object(writer);
         kt_json_name(writer, event->table.name);
-        put_ref(writer, "#/components/messages/%s", event->table.name);
+        put_ref(writer, "components/messages", event->table.name);
         kt_json_close_object(writer);
         put_parameters(writer, event->subject);
         put_stale(writer, event->subject);
@@ -84,7 +84,7 @@ static void put_operations(kt_json_writer *writer)
         kt_json_open_object(writer);
         kt_json_member_text(writer, "action", KT_TEXT("send"));
         kt_json_name(writer, "channel");
-        put_ref(writer, "#/channels/%s", kt_events[i].table.name);
+        put_ref(writer, "channels", kt_events[i].table.name);
         kt_json_member_text(writer, "summary", kt_text_of(kt_events[i].table.text));
         kt_json_close_object(writer);
     }
@@ -103,7 +103,7 @@ static void put_message(kt_json_writer *writer, const kt_event_spec *event)
     kt_json_open_object(writer);
     kt_json_name(writer, "allOf");
     kt_json_open_array(writer);
-    put_ref(writer, "#/components/schemas/%s", "envelope");
+    put_ref(writer, "components/schemas", "envelope");
     kt_json_open_object(writer);
     kt_json_member_text(writer, "type", KT_TEXT("object"));
     kt_json_name(writer, "properties");

@@ -177,11 +177,11 @@ static void get_health(const request_context *context)
     respond(context->http, context->exchange, 200, KT_TEXT("text/plain; charset=utf-8"), KT_TEXT("OK"), NULL, NULL);
 }
 
-static void get_document(const request_context *context, const document *document)
+static void get_document(const request_context *context, const document *told)
 {
     static const kt_http_field fresh = { KT_TEXT("Cache-Control"), KT_TEXT("no-cache") };
 
-    respond(context->http, context->exchange, 200, KT_TEXT("application/json"), document->text, &fresh, NULL);
+    respond(context->http, context->exchange, 200, KT_TEXT("application/json"), told->text, &fresh, NULL);
 }
 
 static void get_openapi(const request_context *context)
@@ -325,18 +325,18 @@ void kt_rest_request(void *ctx, kt_http_server *http, uint64_t exchange, const k
         get_page(&context, file);
 }
 
-static kt_json_writer begin(document *document)
+static kt_json_writer begin(document *made)
 {
     kt_json_writer writer;
 
-    document->mem = malloc(KT_OPENAPI_SIZE_MAX);
-    kt_json_writer_init(&writer, document->mem, document->mem != NULL ? KT_OPENAPI_SIZE_MAX : 0);
+    made->mem = malloc(KT_OPENAPI_SIZE_MAX);
+    kt_json_writer_init(&writer, made->mem, made->mem != NULL ? KT_OPENAPI_SIZE_MAX : 0);
     return writer;
 }
 
-static bool end(document *document, const kt_json_writer *writer)
+static bool end(document *made, const kt_json_writer *writer)
 {
-    return document->mem != NULL && kt_json_writer_done(writer, &document->text) == KT_OK;
+    return made->mem != NULL && kt_json_writer_done(writer, &made->text) == KT_OK;
 }
 
 kt_rest *kt_rest_new(const kt_rest_options *options)
