@@ -263,6 +263,9 @@ kt_code kt_config_key_at(
  * closed by the caller. KT_NOENT: unknown key. */
 kt_code kt_config_settings_member(kt_text key, kt_text text, kt_json_writer *writer, kt_err *err);
 
+/* The same for a key that is taken back: its member is null. */
+kt_code kt_config_settings_unset(kt_text key, kt_json_writer *writer, kt_err *err);
+
 /* Canonical form: YAML with every key, in the order of the table, whatever its origin; kt_config_parse() of it gives an
  * equal configuration and its canonical form is the same text. KT_FULL: more than `size` bytes, the closing NUL
  * included. */

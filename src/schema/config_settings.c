@@ -166,6 +166,8 @@ static kt_code no_section(kt_text section, kt_err *err)
         KT_CUT(section), names);
 }
 
+static const char list_stays[] = "services are made for each of its elements at the start";
+
 static kt_code stays(const char *name, const char *why, kt_err *err)
 {
     return kt_fail(err, KT_ARG,
@@ -184,7 +186,7 @@ static kt_code find_key(kt_text section, kt_text name, const char *where, uint32
     if (index == KT_CONFIG_NAME_COUNT)
         return kt_config_unknown_key(kt_text_of(full), where, err);
     if (index >= KT_CONFIG_KEY_COUNT)
-        return stays(full, "services are made for each of its elements at the start", err);
+        return stays(full, list_stays, err);
     if (kt_config_keys[index].stays[0] != '\0')
         return stays(full, kt_config_keys[index].stays, err);
     *out_index = index;
@@ -392,19 +394,27 @@ kt_code kt_config_settings_merge(
     return code;
 }
 
-kt_code kt_config_settings_member(kt_text key, kt_text text, kt_json_writer *writer, kt_err *err)
+/* A key by its whole name, that may change. */
+static kt_code find_whole(kt_text key, uint32_t *out_index, kt_err *err)
 {
     uint32_t index = kt_config_name_index(key);
     kt_text section;
-    char value[KT_CONFIG_VALUE_MAX];
-    kt_code code = KT_OK;
 
     if (index == KT_CONFIG_NAME_COUNT)
         return kt_config_unknown_key(key, "config", err);
     section = kt_config_section_of(kt_config_name_of(index));
     if (section.n == 0)
-        return stays(kt_config_name_of(index), kt_config_keys[index].stays, err);
-    code = find_key(section, kt_text_of(kt_config_name_of(index) + section.n + 1), "config", &index, err);
+        return stays(
+            kt_config_name_of(index), index < KT_CONFIG_KEY_COUNT ? kt_config_keys[index].stays : list_stays, err);
+    return find_key(section, kt_text_of(kt_config_name_of(index) + section.n + 1), "config", out_index, err);
+}
+
+kt_code kt_config_settings_member(kt_text key, kt_text text, kt_json_writer *writer, kt_err *err)
+{
+    uint32_t index;
+    char value[KT_CONFIG_VALUE_MAX];
+    kt_code code = find_whole(key, &index, err);
+
     if (code == KT_OK && text.n >= sizeof value)
         code = kt_config_refuse(err, KT_RANGE, "config", &kt_config_keys[index].value, "has %zu bytes", text.n);
     if (code != KT_OK)
@@ -413,5 +423,18 @@ kt_code kt_config_settings_member(kt_text key, kt_text text, kt_json_writer *wri
         memcpy(value, text.s, text.n);
     value[text.n] = '\0';
     put_member(writer, &kt_config_keys[index].value, value);
+    return KT_OK;
+}
+
+kt_code kt_config_settings_unset(kt_text key, kt_json_writer *writer, kt_err *err)
+{
+    uint32_t index;
+    kt_code code = find_whole(key, &index, err);
+
+    if (code != KT_OK)
+        return code;
+    kt_json_name(
+        writer, kt_config_keys[index].value.name + kt_config_section_of(kt_config_keys[index].value.name).n + 1);
+    kt_json_put_null(writer);
     return KT_OK;
 }
