@@ -130,6 +130,7 @@ static void paths_come_from_the_table(void **state)
         { "HEAD", "HEAD /v1/health", "", "", 200, "Content-Length: 15" },
         { "POST where GET is due", "POST /v1/health", "", "{}", 405, "Allow: GET, HEAD, OPTIONS" },
         { "GET where POST is due", "GET /v1/store/query?sql=SELECT", "", "", 405, "Allow: POST, OPTIONS" },
+        { "TRACE, which is known and refused", "TRACE /v1/health", "", "", 405, "Allow: GET, HEAD, OPTIONS" },
         { "OPTIONS", "OPTIONS /v1/store/query", "", "", 204, "Access-Control-Allow-Methods: POST, OPTIONS" },
         { "an unknown action", "GET /v1/vwap/best", "", "", 404, "/v1/vwap/latest|\"code\":\"not_found\"" },
         { "nothing can be emitted without a lane", "POST /v1/event/emit", "", "{\"topic\":\"deploy\",\"text\":\"now\"}",

@@ -37,6 +37,7 @@ typedef enum kt_http_method {
     KT_HTTP_PATCH,
     KT_HTTP_DELETE,
     KT_HTTP_OPTIONS,
+    KT_HTTP_TRACE, /* known, so that it is refused as 405: nobody answers it */
     KT_HTTP_METHOD_COUNT
 } kt_http_method;
 
