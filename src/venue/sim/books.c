@@ -7,17 +7,19 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "book/level2.h"
+#include "venue/binance_scan.h"
+#include "venue/sim/tape.h"
 #include "venue/sim/wire.h"
 
 #define TELL_NS (100 * KT_NS_PER_MS)
 
 enum {
-    DEPTH = 24,        /* levels that a side is filled up to */
-    REACH = 12,        /* ticks from the best within which levels come */
-    CHURN = 3,         /* levels that change with a trade */
-    PENDING_MAX = 800, /* changed levels of one symbol that are told together */
-    HOLD_MAX = 64,     /* messages held back at once */
-    IDS_PER_MS = 100,  /* updates of a later run begin behind those of an earlier one */
+    DEPTH = 24,                         /* levels that a side is filled up to */
+    REACH = 12,                         /* ticks from the best within which levels come */
+    CHURN = 3,                          /* levels that change with a trade */
+    PENDING_MAX = KT_SIM_CHANGE_LEVELS, /* changed levels of one symbol that are told together */
+    HOLD_MAX = 64,                      /* messages held back at once */
+    IDS_PER_MS = 100,                   /* updates of a later run begin behind those of an earlier one */
 };
 
 /* One level that has changed since the last message. */
@@ -62,6 +64,8 @@ struct kt_sim_books {
     uint64_t message_count;
     kt_sim_book_totals totals;
     kt_row_level *rows[KT_LEVEL2_SIDES]; /* of the message being written */
+    const kt_sim_tape *tape;             /* whose books are played; NULL: they are made */
+    uint32_t tape_at;
     char *text;
 };
 
@@ -71,6 +75,8 @@ const char *kt_sim_stream_suffix(kt_sim_stream stream)
 {
     return suffixes[stream];
 }
+
+static bool start_recorded(kt_sim_books *books, const kt_sim_tape *tape);
 
 kt_code kt_sim_books_new(const kt_sim_books_options *options, kt_sim_books **out_books, kt_err *err)
 {
@@ -96,6 +102,11 @@ kt_code kt_sim_books_new(const kt_sim_books_options *options, kt_sim_books **out
     }
     books->now_ns = options->start_ns;
     books->due_ns = INT64_MAX;
+    books->tape = kt_sim_market_tape(options->market);
+    if (books->tape != NULL && (books->tape->message_count == 0 || !start_recorded(books, books->tape)))
+        books->tape = NULL;
+    if (books->tape != NULL)
+        books->due_ns = books->tape->messages[0].at_ns;
     *out_books = books;
     return KT_OK;
 }
@@ -391,6 +402,101 @@ static void tell_best(kt_sim_books *books, uint32_t symbol)
     send_event(books, &message, &now);
 }
 
+/* ---- recorded books ---- */
+
+static void set_levels(kt_level2 *levels, kt_level2_side side, const kt_json_pairs *pairs)
+{
+    for (uint32_t i = 0; i < pairs->count; i++)
+        if (pairs->at[i][0].m > 0 && pairs->at[i][1].m >= 0)
+            kt_level2_set(levels, side, pairs->at[i][0], pairs->at[i][1]);
+}
+
+/* The tape's whole book, at the start: changes that came before it are older, and skipped. False: it is none. */
+static bool start_recorded(kt_sim_books *books, const kt_sim_tape *tape)
+{
+    static const kt_json_step steps[] = {
+        KT_JSON_STEP(kt_binance_depth, last_id, "{\"lastUpdateId\":", U64),
+        KT_JSON_STEP(kt_binance_depth, bids, ",\"bids\":", PAIRS),
+        KT_JSON_STEP(kt_binance_depth, asks, ",\"asks\":", PAIRS),
+        KT_JSON_BYTES("}"),
+    };
+    kt_text text = kt_sim_tape_text(tape, &tape->whole);
+    sim_book *book = &books->books[tape->whole.symbol];
+    kt_binance_depth depth = {
+        .bids = { .at = (kt_decimal(*)[2])books->rows[KT_BIDS], .max = KT_LEVEL2_MAX },
+        .asks = { .at = (kt_decimal(*)[2])books->rows[KT_ASKS], .max = KT_LEVEL2_MAX },
+    };
+
+    if (tape->whole.size == 0 ||
+        kt_json_scan(text.s, text.s + text.n, steps, KT_COUNT(steps), &depth) != text.s + text.n)
+        return false;
+    kt_level2_start(&book->levels, depth.last_id);
+    set_levels(&book->levels, KT_BIDS, &depth.bids);
+    set_levels(&book->levels, KT_ASKS, &depth.asks);
+    book->next_id = depth.last_id + 1;
+    return true;
+}
+
+static void play_change(kt_sim_books *books, uint32_t symbol, const kt_binance_depth *depth)
+{
+    sim_book *book = &books->books[symbol];
+    held_message message = {
+        .symbol = symbol, .stream = KT_SIM_DEPTH, .first_id = depth->first_id, .last_id = depth->last_id
+    };
+    kt_ev_book change;
+
+    kt_event_init(KT_EV_BOOK, &change);
+    if (depth->first_id > depth->last_id || depth->bids.count + depth->asks.count > KT_SIM_CHANGE_LEVELS ||
+        kt_time_from_ms(depth->event_ms, &change.venue_time) != KT_OK)
+        return;
+    if (kt_level2_place_of(&book->levels, depth->first_id, depth->last_id) == KT_LEVEL2_NEXT) {
+        set_levels(&book->levels, KT_BIDS, &depth->bids);
+        set_levels(&book->levels, KT_ASKS, &depth->asks);
+        kt_level2_continue(&book->levels, depth->last_id);
+        book->next_id = depth->last_id + 1;
+    }
+    change.first_id = depth->first_id;
+    change.last_id = depth->last_id;
+    change.bids = KT_ROWS_OF(depth->bids.at, depth->bids.count);
+    change.asks = KT_ROWS_OF(depth->asks.at, depth->asks.count);
+    send_event(books, &message, &change);
+}
+
+static void play_ticker(kt_sim_books *books, uint32_t symbol, const kt_binance_ticker *ticker)
+{
+    held_message message = {
+        .symbol = symbol, .stream = KT_SIM_TICKER, .first_id = ticker->update_id, .last_id = ticker->update_id
+    };
+    kt_ev_ticker now;
+
+    kt_event_init(KT_EV_TICKER, &now);
+    now.update_id = ticker->update_id;
+    now.bid = ticker->bid;
+    now.bid_quantity = ticker->bid_quantity;
+    now.ask = ticker->ask;
+    now.ask_quantity = ticker->ask_quantity;
+    send_event(books, &message, &now);
+}
+
+/* The next message of the tape. What the venue does not write in its usual way is left out. */
+static void play_recorded(kt_sim_books *books)
+{
+    const kt_sim_tape *tape = books->tape;
+    const kt_sim_book_message *recorded = &tape->messages[books->tape_at++];
+    kt_binance_message message;
+
+    if (recorded->at_ns > books->now_ns)
+        books->now_ns = recorded->at_ns;
+    books->due_ns = books->tape_at < tape->message_count ? tape->messages[books->tape_at].at_ns : INT64_MAX;
+    if (!books->books[recorded->symbol].wanted || !kt_binance_scan(kt_sim_tape_text(tape, recorded),
+                                                      (kt_decimal(*)[2])books->rows[KT_BIDS], KT_LEVEL2_MAX, &message))
+        return;
+    if (message.kind == KT_BINANCE_DEPTH)
+        play_change(books, recorded->symbol, &message.depth);
+    else if (message.kind == KT_BINANCE_TICKER)
+        play_ticker(books, recorded->symbol, &message.ticker);
+}
+
 void kt_sim_books_want(kt_sim_books *books, uint32_t symbol, const kt_sim_trade *last)
 {
     sim_book *book = &books->books[symbol];
@@ -401,6 +507,8 @@ void kt_sim_books_want(kt_sim_books *books, uint32_t symbol, const kt_sim_trade 
     if (book->changed == NULL)
         return;
     book->wanted = true;
+    if (books->tape != NULL)
+        return;
     book->told_id = book->next_id - 1;
     if (last != NULL)
         kt_sim_books_trade(books, last);
@@ -414,7 +522,7 @@ void kt_sim_books_trade(kt_sim_books *books, const kt_sim_trade *trade)
 
     if (trade->at_ns > books->now_ns)
         books->now_ns = trade->at_ns;
-    if (!book->wanted)
+    if (!book->wanted || books->tape != NULL)
         return;
     /* What is better than the trade's price on the maker's side has gone, and so has what would have crossed it. */
     while (
@@ -472,6 +580,11 @@ int64_t kt_sim_books_due(const kt_sim_books *books)
 
 void kt_sim_books_flush(kt_sim_books *books)
 {
+    if (books->tape != NULL) {
+        if (books->due_ns != INT64_MAX)
+            play_recorded(books);
+        return;
+    }
     if (books->due_ns != INT64_MAX && books->due_ns > books->now_ns)
         books->now_ns = books->due_ns;
     books->due_ns = INT64_MAX;
@@ -482,7 +595,8 @@ void kt_sim_books_flush(kt_sim_books *books)
 
 void kt_sim_books_end(kt_sim_books *books)
 {
-    kt_sim_books_flush(books);
+    if (books->tape == NULL) /* what is recorded behind the last trade is not played */
+        kt_sim_books_flush(books);
     while (books->held_count > 0)
         release(books, 0);
 }

@@ -5,6 +5,7 @@
 #include "book/level2.h"
 #include "venue/binance_scan.h"
 #include "venue/sim/books.h"
+#include "venue/sim/tape.h"
 #include "venue/sim/wire.h"
 
 enum { TRADES = 4000 };
@@ -18,6 +19,8 @@ typedef struct client {
     kt_ev_ticker ticker;
     const kt_sim_trade *trade; /* that is happening */
     bool matched;              /* the best prices have shown what it takes */
+    const kt_sim_tape *tape;   /* recorded: what is delivered is what stands there */
+    uint32_t tape_at;
 } client;
 
 static void set_side(client *c, kt_level2_side side, const kt_rows *rows)
@@ -98,6 +101,8 @@ static bool deliver(void *ctx, uint32_t symbol, kt_sim_stream stream, kt_text ev
     kt_builder message;
 
     c->received++;
+    if (c->tape != NULL)
+        assert_true(kt_text_equal(event, kt_sim_tape_text(c->tape, &c->tape->messages[c->tape_at++])));
     kt_builder_init(&message, mem, sizeof mem);
     kt_sim_write_combined(
         kt_venue_symbol_find(c->decoder, KT_TEXT("BTC/USDT")), kt_sim_stream_suffix(stream), event, &message);
@@ -268,12 +273,52 @@ static void one_seed_one_stream(void **state)
     assert_true(hashes[0] == hashes[1]);
 }
 
+/* A recorded book is played byte for byte, and REST gives what it comes to. */
+static void a_recorded_book(void **state)
+{
+    kt_sim_market_options market_options = {
+        .tape = kt_test_recordings("binance/hftbt_spot_btcusdt_20240808.ns_raw.txt.gz"), .until_number = 3735683600
+    };
+    kt_sim_market *market = NULL;
+    client c = { 0 };
+    kt_sim_books_options options = { .ctx = &c, .deliver = deliver, .silent = never };
+
+    assert_int_equal(kt_sim_market_open(&market_options, &market, NULL), KT_OK);
+    options.market = market;
+    c.tape = kt_sim_market_tape(market);
+    c.decoder = decoder_knowing(&kt_venue_binance, "BTC/USDT", 0);
+    assert_int_equal(kt_sim_books_new(&options, &c.books, NULL), KT_OK);
+    kt_sim_books_want(c.books, 0, NULL);
+    read_rest(&c, KT_LEVEL2_MAX);
+    assert_int_equal(c.book.last_id, UINT64_C(50093239218)); /* the recorded one */
+    while (kt_sim_market_peek(market) != NULL) {
+        kt_sim_trade trade = *kt_sim_market_peek(market);
+
+        kt_sim_market_take(market);
+        while (kt_sim_books_due(c.books) <= trade.at_ns) {
+            kt_sim_books_flush(c.books);
+            if (c.received % 500 == 0)
+                check_equal(&c);
+        }
+        kt_sim_books_trade(c.books, &trade);
+    }
+    kt_sim_books_end(c.books);
+    check_equal(&c);
+    assert_int_equal(c.gaps, 0);
+    assert_int_equal(c.invalid, 0);
+    assert_true(c.changes > 50 && c.tickers > 500);
+    assert_int_equal(c.received, c.tape_at);
+    kt_sim_market_close(market);
+    done(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_book_is_followed),
         cmocka_unit_test(faults_are_in_the_books),
         cmocka_unit_test(one_seed_one_stream),
+        KT_TEST_RECORDED(a_recorded_book, "binance/hftbt_spot_btcusdt_20240808.ns_raw.txt.gz"),
     };
 
     return cmocka_run_group_tests_name("sim books", tests, NULL, NULL);

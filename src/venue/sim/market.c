@@ -428,6 +428,11 @@ const kt_sim_symbol *kt_sim_symbol_at(const kt_sim_market *market, uint32_t inde
     return &market->symbols[index];
 }
 
+const kt_sim_tape *kt_sim_market_tape(const kt_sim_market *market)
+{
+    return market->options.tape != NULL ? &market->tape : NULL;
+}
+
 int64_t kt_sim_market_start(const kt_sim_market *market)
 {
     return market->start_ns;

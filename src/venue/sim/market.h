@@ -4,7 +4,8 @@
  *            Zhao (2013); 60 % of the trades are children of others within some milliseconds, on the same symbol and
  *            mostly the same side. Symbols weigh 1, 1/2, 1/3 ... Sizes are Pareto with exponent 1.4. Prices bounce
  *            between a bid and an ask around a slowly reverting walk, and stay within 10 % of the last few trades.
- * Tape       `*.ns_raw.txt[.gz]`: lines "<receive time ns> <message>", of which the trades of combined streams count;
+ * Tape       `*.ns_raw.txt[.gz]`: lines "<receive time ns> <message>", of which the trades of combined streams count, and
+ *            its books (venue/sim/books.h) where the whole book stands among them;
  *            `*.csv[.gz]`: columns trade_id, price, qty, trade_time_ms, buyer_is_maker, recv_ns, found by their names.
  *            Its clock is the receive time. Per symbol ids must grow and times must not fall.
  * Numbers    every price and quantity is a mantissa at scale KT_SIM_SCALE. Trade numbers of the generator start at the
@@ -65,6 +66,9 @@ void kt_sim_market_close(kt_sim_market *market);
 
 uint32_t kt_sim_symbol_count(const kt_sim_market *market);
 const kt_sim_symbol *kt_sim_symbol_at(const kt_sim_market *market, uint32_t index);
+
+/* The tape that is played; NULL: the trades are generated. */
+const struct kt_sim_tape *kt_sim_market_tape(const kt_sim_market *market);
 
 /* The clock at the very beginning: the start time, or the receive time of the tape's first trade. */
 int64_t kt_sim_market_start(const kt_sim_market *market);

@@ -316,22 +316,23 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
 
 void kt_sim_help(FILE *out)
 {
-    fputs("kontor sim - a market that breaks its stream on purpose and tells the truth over REST\n"
-          "\n"
-          "Usage: kontor sim [flags]\n"
-          "\n"
-          "  kontor sim                                     a market of four symbols, 20 trades a second, no faults\n"
-          "  kontor sim --fault drop=0.01,repeat=0.01 --fault absurd_price=0.001\n"
-          "  kontor sim --tape btcusdt.ns_raw.txt.gz --speed max --truth truth.jsonl\n"
-          "\n"
-          "Served on one port:\n"
-          "  generic   ws://127.0.0.1:3001/stream, http://127.0.0.1:3001/trades?ticker=BTC&startTime=<ms>\n"
-          "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/ethusdt@trade,\n"
-          "            /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
-          "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades\n"
-          "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
-          "\n"
-          "Flags, with what holds without them in brackets:\n",
+    fputs(
+        "kontor sim - a market that breaks its stream on purpose and tells the truth over REST\n"
+        "\n"
+        "Usage: kontor sim [flags]\n"
+        "\n"
+        "  kontor sim                                     a market of four symbols, 20 trades a second, no faults\n"
+        "  kontor sim --fault drop=0.01,repeat=0.01 --fault absurd_price=0.001\n"
+        "  kontor sim --tape btcusdt.ns_raw.txt.gz --speed max --truth truth.jsonl\n"
+        "\n"
+        "Served on one port:\n"
+        "  generic   ws://127.0.0.1:3001/stream, http://127.0.0.1:3001/trades?ticker=BTC&startTime=<ms>\n"
+        "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/btcusdt@depth@100ms/btcusdt@bookTicker,\n"
+        "            /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
+        "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades, /api/v3/depth\n"
+        "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
+        "\n"
+        "Flags, with what holds without them in brackets:\n",
         out);
     for (size_t i = 0; i < KT_COUNT(flags); i++) {
         char head[64];
@@ -343,16 +344,17 @@ void kt_sim_help(FILE *out)
             flags[i].value != NULL ? flags[i].value : "", flags[i].value_optional ? "]" : "");
         fprintf(out, "  %-*s %s\n", HELP_COLUMN, head, flags[i].text);
     }
-    fputs("\n"
-          "Faults, each for a share of the trades from 0 to 1, together at most 1:\n"
-          "  drop            never sent\n"
-          "  repeat          sent, and again 1 to 8 messages later\n"
-          "  reorder         sent 1 to 8 messages later\n"
-          "  malformed       sent as text that is not JSON\n"
-          "  missing_field   sent without one of its fields\n"
-          "  wrong_type      sent with another JSON type in one of its fields\n"
-          "  absurd_price    sent with a price 2 to 40 times too high or low\n"
-          "  disconnect      lost, and the connection is closed\n"
-          "  silence         lost, with all others for 1 second to --silence-length\n",
+    fputs(
+        "\n"
+        "Faults, each for a share of the trades from 0 to 1, together at most 1 (the first six of the books' messages, too):\n"
+        "  drop            never sent\n"
+        "  repeat          sent, and again 1 to 8 messages later\n"
+        "  reorder         sent 1 to 8 messages later\n"
+        "  malformed       sent as text that is not JSON\n"
+        "  missing_field   sent without one of its fields\n"
+        "  wrong_type      sent with another JSON type in one of its fields\n"
+        "  absurd_price    sent with a price 2 to 40 times too high or low\n"
+        "  disconnect      lost, and the connection is closed\n"
+        "  silence         lost, with all others for 1 second to --silence-length\n",
         out);
 }

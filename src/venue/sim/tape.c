@@ -17,6 +17,8 @@ static const char *const quotes[] = { "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "
 typedef struct tape_reader {
     kt_sim_tape tape;
     uint32_t capacity;
+    uint32_t message_capacity;
+    uint64_t text_size, text_capacity;
     uint64_t last_number[KT_SIM_TAPE_SYMBOL_MAX];
     int64_t last_time_ms[KT_SIM_TAPE_SYMBOL_MAX];
     const char *path;
@@ -152,6 +154,79 @@ static const kt_json_field raw_fields[] = {
     KT_JSON_FIELD(tape_entry, seller_took, "m", BOOL, 0),
 };
 
+/* Room for `size` more bytes of texts and one more message. */
+static kt_code reserve(tape_reader *reader, size_t size, kt_err *err)
+{
+    kt_sim_tape *tape = &reader->tape;
+    uint64_t text_capacity = reader->text_capacity != 0 ? reader->text_capacity : 1 << 20;
+    uint32_t capacity = reader->message_capacity != 0 ? 2 * reader->message_capacity : 4096;
+    void *mem;
+
+    while (text_capacity - reader->text_size < size)
+        text_capacity *= 2;
+    if (text_capacity != reader->text_capacity) {
+        mem = realloc(tape->texts, text_capacity);
+        if (mem == NULL)
+            return kt_fail(err, KT_SYS, "%s: no memory for its books", reader->path);
+        tape->texts = mem;
+        reader->text_capacity = text_capacity;
+    }
+    if (tape->message_count < reader->message_capacity)
+        return KT_OK;
+    if (tape->message_count == KT_SIM_TAPE_MAX)
+        return kt_fail(err, KT_LIMIT, "%s: more than %d messages about books", reader->path, KT_SIM_TAPE_MAX);
+    mem = realloc(tape->messages, capacity * sizeof *tape->messages);
+    if (mem == NULL)
+        return kt_fail(err, KT_SYS, "%s: no memory for its books", reader->path);
+    tape->messages = mem;
+    reader->message_capacity = capacity;
+    return KT_OK;
+}
+
+/* A message about a book is kept as it stands; books.c reads it when its time has come. The whole book (lastUpdateId, no
+ * stream) names no symbol: it is that of the first line. */
+static kt_code add_book_message(tape_reader *reader, kt_text line, int64_t at_ns, bool whole, kt_err *err)
+{
+    kt_sim_tape *tape = &reader->tape;
+    kt_sim_book_message message = { .at_ns = at_ns };
+    kt_text symbol = line, event = line;
+    kt_code code = KT_OK;
+
+    if (whole && (tape->whole.size != 0 || tape->symbol_count == 0))
+        return KT_OK;
+    if (!whole) {
+        /* {"stream":"btcusdt@depth@100ms","data":{...}}, as is checked when it is played */
+        static const char before[] = "{\"stream\":\"", data[] = "\"data\":";
+        const char *start = memmem(line.s, line.n, data, sizeof data - 1);
+
+        if (line.n < sizeof before || memcmp(line.s, before, sizeof before - 1) != 0 || start == NULL)
+            return KT_OK;
+        symbol.s = line.s + sizeof before - 1;
+        symbol.n = (size_t)((const char *)memchr(line.s, '@', line.n) - symbol.s);
+        event.s = start + sizeof data - 1;
+        event.n = (size_t)(line.s + line.n - event.s) - 1; /* the envelope's brace */
+        code = find_symbol(reader, symbol, &message.symbol, err);
+    }
+    if (code == KT_OK)
+        code = reserve(reader, event.n, err);
+    if (code != KT_OK)
+        return code;
+    message.at = reader->text_size;
+    message.size = (uint32_t)event.n;
+    memcpy(tape->texts + reader->text_size, event.s, event.n);
+    reader->text_size += event.n;
+    if (whole)
+        tape->whole = message;
+    else
+        tape->messages[tape->message_count++] = message;
+    return KT_OK;
+}
+
+static bool holds(kt_text line, const char *part)
+{
+    return memmem(line.s, line.n, part, strlen(part)) != NULL;
+}
+
 static kt_code read_raw_line(tape_reader *reader, kt_text line, kt_err *err)
 {
     kt_json_node nodes[NODE_MAX];
@@ -161,10 +236,15 @@ static kt_code read_raw_line(tape_reader *reader, kt_text line, kt_err *err)
     kt_json_doc doc;
     kt_text time;
 
-    if (memmem(line.s, line.n, "@trade\"", 7) == NULL)
-        return KT_OK; /* books and quotes */
     if (!kt_text_cut(&line, ' ', &time) || kt_text_i64(time, &entry.at_ns) != KT_OK)
         return kt_fail(err, KT_SYNTAX, "%s:%llu: a line is '<receive time ns> <message>'", reader->path, number);
+    if (kt_text_starts(line, KT_TEXT("{\"lastUpdateId\"")))
+        return add_book_message(reader, line, entry.at_ns, true, err);
+    if (holds((kt_text){ line.s, line.n < 128 ? line.n : 128 }, "@depth@100ms\"") ||
+        holds((kt_text){ line.s, line.n < 128 ? line.n : 128 }, "@bookTicker\""))
+        return add_book_message(reader, line, entry.at_ns, false, err);
+    if (!holds(line, "@trade\""))
+        return KT_OK; /* others */
     if (kt_json_parse(line, nodes, NODE_MAX, &doc, err) != KT_OK ||
         kt_json_fields(&doc, 0, message_fields, KT_COUNT(message_fields), NULL, &message, NULL, err) != KT_OK ||
         kt_json_fields(&doc, message.data, raw_fields, KT_COUNT(raw_fields), NULL, &entry, NULL, err) != KT_OK)
@@ -334,11 +414,11 @@ kt_code kt_sim_tape_read(const char *path, const char *symbol, kt_sim_tape *out_
     if (code != KT_OK)
         goto out;
     *out_tape = reader.tape;
-    reader.tape.trades = NULL;
+    reader.tape = (kt_sim_tape){ 0 };
 out:
     if (file != NULL)
         gzclose(file);
-    free(reader.tape.trades);
+    kt_sim_tape_done(&reader.tape);
     free(mem);
     return code;
 }
@@ -346,5 +426,7 @@ out:
 void kt_sim_tape_done(kt_sim_tape *tape)
 {
     free(tape->trades);
+    free(tape->messages);
+    free(tape->texts);
     *tape = (kt_sim_tape){ 0 };
 }

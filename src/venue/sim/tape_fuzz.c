@@ -58,6 +58,12 @@ static void check(const kt_sim_tape *tape, const char *csv_path)
         time_ms[trade->symbol] = trade->time_ms;
         at_ns = trade->at_ns;
     }
+    for (uint32_t i = 0; i < tape->message_count; i++) {
+        kt_text text = kt_sim_tape_text(tape, &tape->messages[i]);
+
+        kt_assert(tape->messages[i].symbol < tape->symbol_count);
+        kt_assert(text.n == 0 || memchr(text.s, '\n', text.n) == NULL);
+    }
     if (tape->symbol_count != 1)
         return; /* a csv has one symbol */
     write_csv(csv_path, tape);

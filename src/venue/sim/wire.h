@@ -45,7 +45,7 @@ void kt_sim_write_ticker(
 /* A whole book as REST gives it. */
 void kt_sim_write_book(const kt_ev_book *book, kt_builder *out);
 
-enum { KT_SIM_CHANGE_SIZE = 64 << 10 }; /* bytes that a change of 1,000 levels fits in */
+enum { KT_SIM_CHANGE_LEVELS = 1000, KT_SIM_CHANGE_SIZE = 128 << 10 }; /* levels and bytes of a change, at most */
 
 /* What stands before and behind an event in a combined stream of Binance, such as "@trade". */
 void kt_sim_write_combined(const kt_row_instrument *instrument, const char *suffix, kt_text event, kt_builder *out);
