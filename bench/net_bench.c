@@ -1,48 +1,51 @@
-/* What a message to a subscriber costs, as a ratio to a bare loop of send() of the same buffer in the same run.
+/* What a message to a subscriber and an answer to a request cost, as ratios within the same run.
  *
- *   net_bench
+ *   net_bench                        (peers: in the folder KONTOR_BENCH_PEERS, see bench/peers/install)
  *
  * fan-out       N clients in another process take what comes; W frames of 204 bytes, each with a number of the client's
- *               own, are put together and sent in one turn. CPU time of the sending thread alone, both ways taking turns
- *               over the same number of sockets; median of RUNS. 1.00 is as fast as the bare loop, the demand is 0.90.
- * idle          resident bytes that an idle subscriber adds; the demand is 1 KiB
+ *               own, are put together and sent in one turn. CPU time of the sending thread alone, against a bare loop
+ *               of send() of the same buffer over the same number of sockets, both taking turns; median of RUNS.
+ * TLS           the same over TLS against the same in plain text
+ * idle          resident bytes that an idle subscriber adds
+ * peers         CPU time of their whole process for the same messages and answers
  */
 #include "base/test_util.h"
+#include "net/test_tls.h"
 #include "net/ws_server.h"
+#include "net_load.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { RUNS = 9, FRAME_SIZE = 204, BATCH_MAX = 64, CLIENT_MAX = 2000, IDLE_COUNT = 5000, SENDS_EACH_RUN = 10000 };
+enum {
+    RUNS = 9,
+    PEER_RUNS = 5,
+    FRAME_SIZE = 204,
+    BATCH_MAX = 64,
+    CLIENT_MAX = 2000,
+    IDLE_COUNT = 5000,
+    SENDS_EACH_RUN = 10000,
+    ASKER_COUNT = 32,
+    ANSWERS_EACH_RUN = 40000,
+    RECORD_EXTRA = 22, /* bytes that TLS 1.3 puts around a record, of which BATCH_MAX frames need one */
+};
 
-#define REQUEST                                                                    \
-    "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+#define SMALL_JSON "{\"ticker\":\"BTC\",\"price\":\"65000.25\",\"ts\":\"1700000000000\"}"
 
-/* Bytes that the taking process has taken, in memory that both see. */
-static _Atomic uint64_t *taken;
+/* A server with its subscribers: in plain text, or over TLS. */
+typedef struct side {
+    kt_http_server *http;
+    kt_ws_server *ws;
+} side;
 
 static kt_loop *loop;
-static kt_http_server *http;
-static kt_ws_server *ws;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "net_bench: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
+static side plain, secure;
 
 static int64_t cpu_ns(void)
 {
@@ -65,87 +68,6 @@ static double median(double *list, size_t count)
     return list[count / 2];
 }
 
-/* --- the process that takes ------------------------------------------------------------------------------------- */
-
-static int connect_to(uint16_t port)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-        die("cannot connect");
-    return fd;
-}
-
-static void shake_hands(int fd)
-{
-    char answer[1024];
-    size_t have = 0;
-
-    if (send(fd, REQUEST, sizeof REQUEST - 1, 0) < 0)
-        die("cannot send");
-    while (have < 4 || memcmp(answer + have - 4, "\r\n\r\n", 4) != 0) {
-        ssize_t got = recv(fd, answer + have, 1, 0);
-        if (got <= 0 || ++have == sizeof answer)
-            die("no handshake");
-    }
-}
-
-/* `count` subscribers of the server and, when there is a `bare_port`, as many plain connections. Never returns. */
-static void take_all(uint16_t port, uint16_t bare_port, int count)
-{
-    static char dropped[1 << 20];
-    struct epoll_event events[256];
-    int epoll_fd = epoll_create1(0);
-
-    for (int i = 0; i < count; i++) {
-        struct epoll_event event = { .events = EPOLLIN, .data.fd = connect_to(port) };
-        shake_hands(event.data.fd);
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event);
-        if (bare_port == 0)
-            continue;
-        event.data.fd = connect_to(bare_port);
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event);
-    }
-    for (;;) {
-        int ready = epoll_wait(epoll_fd, events, 256, -1);
-        for (int i = 0; i < ready; i++) {
-            ssize_t got = recv(events[i].data.fd, dropped, sizeof dropped, MSG_DONTWAIT);
-            if (got == 0)
-                _exit(0);
-            atomic_fetch_add(taken, got > 0 ? (uint64_t)got : 0);
-        }
-    }
-}
-
-static pid_t start_taking(uint16_t port, uint16_t bare_port, int count)
-{
-    pid_t child = fork();
-
-    if (child < 0)
-        die("cannot fork");
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        take_all(port, bare_port, count);
-    }
-    return child;
-}
-
-static void stop_taking(pid_t child)
-{
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    while (kt_ws_server_count(ws) > 0)
-        kt_loop_turn(loop, 1000000, NULL);
-}
-
-static void wait_until_taken(uint64_t bytes)
-{
-    while (atomic_load(taken) < bytes)
-        kt_test_sleep_ms(1);
-}
-
 /* --- the server ------------------------------------------------------------------------------------------------- */
 
 static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
@@ -158,21 +80,99 @@ static void on_close(void *ctx, kt_ws_conn *conn, uint16_t code, kt_text reason)
 
 static void on_request(void *ctx, kt_http_server *server, uint64_t exchange, const kt_http_request *request)
 {
-    kt_ws_accept(ws, server, exchange, request, NULL);
+    if (request->upgrade)
+        kt_ws_accept(((side *)ctx)->ws, server, exchange, request, NULL);
+    else
+        kt_http_respond(server, exchange, &(kt_http_response){ .status = 200, .body = KT_TEXT(SMALL_JSON) });
 }
 
-static void serve(void)
+static void serve(side *own, kt_tls *tls)
 {
     kt_err err;
-    const kt_http_server_options http_options = { .host = "127.0.0.1", .on_request = on_request };
-    const kt_ws_server_options ws_options = { .handlers = { on_message, NULL, on_close } };
+    const kt_http_server_options http = { .host = "127.0.0.1", .on_request = on_request, .ctx = own, .tls = tls };
+    const kt_ws_server_options ws = { .handlers = { on_message, NULL, on_close } };
 
-    if (kt_loop_new(NULL, &loop, &err) != KT_OK || kt_ws_server_new(loop, &ws_options, &ws, &err) != KT_OK ||
-        kt_http_server_open(loop, &http_options, &http, &err) != KT_OK) {
+    if (kt_ws_server_new(loop, &ws, &own->ws, &err) != KT_OK ||
+        kt_http_server_open(loop, &http, &own->http, &err) != KT_OK) {
         fprintf(stderr, "net_bench: %s\n", err.msg);
         exit(1);
     }
 }
+
+static void unserve(side *own)
+{
+    kt_http_server_close(own->http);
+    kt_ws_server_free(own->ws);
+}
+
+static kt_tls *certificate(void)
+{
+    const char *dir = kt_test_dir();
+    char crt[600], key[600];
+    kt_tls *tls = NULL;
+    kt_err err;
+
+    kt_test_certificates_make(dir);
+    snprintf(crt, sizeof crt, "%s/server.crt", dir);
+    snprintf(key, sizeof key, "%s/server.key", dir);
+    if (kt_tls_server_new(crt, key, &tls, &err) != KT_OK) {
+        fprintf(stderr, "net_bench: %s\n", err.msg);
+        exit(1);
+    }
+    return tls;
+}
+
+/* Subscribers of one side, all of them there when it returns. */
+static pid_t subscribe(const side *to, int count, bool tls, uint16_t bare_port)
+{
+    pid_t load = load_start(
+        &(load_spec){ .port = kt_http_server_port(to->http), .bare_port = bare_port, .tls = tls, .count = count });
+
+    while (kt_ws_server_count(to->ws) < (uint32_t)count)
+        kt_loop_turn(loop, 1000000, NULL);
+    kt_loop_turn(loop, 10000000, NULL);
+    return load;
+}
+
+static void unsubscribe(const side *from, pid_t load)
+{
+    load_stop(load);
+    while (kt_ws_server_count(from->ws) > 0)
+        kt_loop_turn(loop, 1000000, NULL);
+}
+
+/* W frames to each subscriber, then one turn, as a lane does it: seq is patched into each copy. `now`: each client's are
+ * written before the next client's are put together. */
+static double send_frames(const side *to, int batch, int turns, bool now)
+{
+    static uint8_t frame[FRAME_SIZE];
+    int64_t start_ns = 0, spent_ns = 0;
+    uint64_t count = 0;
+
+    kt_ws_header(frame, KT_WS_TEXT, true, FRAME_SIZE - 4, NULL);
+    for (int turn = 0; turn < turns; turn++) {
+        size_t each = (size_t)batch * FRAME_SIZE + (to == &secure ? RECORD_EXTRA : 0);
+        uint64_t goal = load_count() + kt_ws_server_count(to->ws) * each;
+        start_ns = cpu_ns();
+        for (kt_ws_conn *conn = NULL; (conn = kt_ws_server_next(to->ws, conn)) != NULL;) {
+            for (int i = 0; i < batch; i++) {
+                uint8_t *copy = NULL;
+                if (kt_ws_send_frame(conn, frame, FRAME_SIZE, &copy) != KT_OK)
+                    die("a subscriber is too slow");
+                memcpy(copy + 12, &count, sizeof count);
+                count++;
+            }
+            if (now)
+                kt_ws_write_now(conn);
+        }
+        kt_loop_turn(loop, 0, NULL);
+        spent_ns += cpu_ns() - start_ns;
+        load_wait(goal);
+    }
+    return (double)spent_ns / (double)count;
+}
+
+/* --- against a bare loop of send -------------------------------------------------------------------------------- */
 
 static int bare_listen(uint16_t *out_port)
 {
@@ -187,79 +187,46 @@ static int bare_listen(uint16_t *out_port)
     return fd;
 }
 
-/* --- fan-out ---------------------------------------------------------------------------------------------------- */
-
-/* W frames to each subscriber, then one turn, as a lane does it: seq is patched into each copy. `now`: each client's are
- * written before the next client's are put together. */
-static double send_frames(const uint8_t *frame, int batch, int turns, bool now)
+static double send_bare(int batch, int turns, const int *fds, int fd_count)
 {
-    int64_t start_ns = 0, spent_ns = 0;
-    uint64_t count = 0;
-
-    for (int turn = 0; turn < turns; turn++) {
-        uint64_t goal = atomic_load(taken);
-        start_ns = cpu_ns();
-        for (kt_ws_conn *conn = kt_ws_server_next(ws, NULL); conn != NULL; conn = kt_ws_server_next(ws, conn)) {
-            for (int i = 0; i < batch; i++) {
-                uint8_t *copy = NULL;
-                if (kt_ws_send_frame(conn, frame, FRAME_SIZE, &copy) != KT_OK)
-                    die("a subscriber is too slow");
-                memcpy(copy + 12, &count, sizeof count);
-                count++;
-            }
-            if (now)
-                kt_ws_write_now(conn);
-        }
-        kt_loop_turn(loop, 0, NULL);
-        spent_ns += cpu_ns() - start_ns;
-        wait_until_taken(goal + (uint64_t)kt_ws_server_count(ws) * (uint64_t)batch * FRAME_SIZE);
-    }
-    return (double)spent_ns / (double)count;
-}
-
-static double send_bare(const uint8_t *buffer, int batch, int turns, const int *fds, int fd_count)
-{
+    static const uint8_t buffer[BATCH_MAX * FRAME_SIZE];
     int64_t start_ns = 0, spent_ns = 0;
     size_t size = (size_t)batch * FRAME_SIZE;
 
     for (int turn = 0; turn < turns; turn++) {
-        uint64_t goal = atomic_load(taken);
+        uint64_t goal = load_count() + (uint64_t)fd_count * size;
         start_ns = cpu_ns();
         for (int i = 0; i < fd_count; i++)
             if (send(fds[i], buffer, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
                 die("a bare client is too slow");
         spent_ns += cpu_ns() - start_ns;
-        wait_until_taken(goal + (uint64_t)fd_count * size);
+        load_wait(goal);
     }
     return (double)spent_ns / ((double)turns * fd_count * batch);
 }
 
-static void fan_out(int clients, int batch)
+static void against_send(int clients, int batch)
 {
-    static uint8_t buffer[BATCH_MAX * FRAME_SIZE];
     static int fds[CLIENT_MAX];
     double bare_ns[RUNS], own_ns[RUNS], now_ns[RUNS], ratio[RUNS], now_ratio[RUNS];
     uint16_t bare_port = 0;
     int listener = bare_listen(&bare_port);
-    pid_t child = start_taking(kt_http_server_port(http), bare_port, clients);
-    int accepted = 0;
+    pid_t load = subscribe(&plain, clients, false, bare_port);
 
-    while (kt_ws_server_count(ws) < (uint32_t)clients || accepted < clients) {
-        kt_loop_turn(loop, 100000, NULL);
+    for (int accepted = 0; accepted < clients;) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             fds[accepted++] = fd;
+        else
+            kt_test_sleep_ms(1);
     }
-    kt_loop_turn(loop, 10000000, NULL);
-    for (int i = 0; i < batch; i++)
-        kt_ws_header(buffer + (size_t)i * FRAME_SIZE, KT_WS_TEXT, true, FRAME_SIZE - 4, NULL);
     int turns = SENDS_EACH_RUN / clients;
-    send_bare(buffer, batch, 3, fds, clients);
-    send_frames(buffer, batch, 3, false);
+    send_bare(batch, 3, fds, clients);
+    send_frames(&plain, batch, 3, false);
     for (int run = 0; run < RUNS; run++) {
-        bare_ns[run] = send_bare(buffer, batch, turns, fds, clients);
-        own_ns[run] = send_frames(buffer, batch, turns, false);
-        now_ns[run] = send_frames(buffer, batch, turns, true);
+        bare_ns[run] = send_bare(batch, turns, fds, clients);
+        own_ns[run] = send_frames(&plain, batch, turns, false);
+        now_ns[run] = send_frames(&plain, batch, turns, true);
         ratio[run] = bare_ns[run] / own_ns[run];
         now_ratio[run] = bare_ns[run] / now_ns[run];
     }
@@ -268,11 +235,31 @@ static void fan_out(int clients, int batch)
         "%.2fx (demand 0.90x)\n",
         batch, clients, median(bare_ns, RUNS), median(own_ns, RUNS), median(ratio, RUNS), median(now_ns, RUNS),
         median(now_ratio, RUNS));
-    fflush(stdout);
     for (int i = 0; i < clients; i++)
         close(fds[i]);
     close(listener);
-    stop_taking(child);
+    unsubscribe(&plain, load);
+}
+
+/* --- TLS -------------------------------------------------------------------------------------------------------- */
+
+static void against_plain_text(int clients, int batch, double demand)
+{
+    double plain_ns[RUNS], tls_ns[RUNS], ratio[RUNS];
+    pid_t plain_load = subscribe(&plain, clients, false, 0), tls_load = subscribe(&secure, clients, true, 0);
+    int turns = SENDS_EACH_RUN / clients;
+
+    send_frames(&plain, batch, 3, true);
+    send_frames(&secure, batch, 3, true);
+    for (int run = 0; run < RUNS; run++) {
+        plain_ns[run] = send_frames(&plain, batch, turns, true);
+        tls_ns[run] = send_frames(&secure, batch, turns, true);
+        ratio[run] = tls_ns[run] / plain_ns[run];
+    }
+    printf("TLS W=%-2d N=%-4d      plain text %6.0f ns a message; TLS %6.0f ns, %.2fx (demand at most %.2fx)\n", batch,
+        clients, median(plain_ns, RUNS), median(tls_ns, RUNS), median(ratio, RUNS), demand);
+    unsubscribe(&plain, plain_load);
+    unsubscribe(&secure, tls_load);
 }
 
 /* --- idle ------------------------------------------------------------------------------------------------------- */
@@ -288,23 +275,171 @@ static long resident_bytes(void)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
-static void idle(void)
+static void idle(const side *to, bool tls, const char *name, long demand)
 {
     long before = resident_bytes();
-    pid_t child = start_taking(kt_http_server_port(http), 0, IDLE_COUNT);
+    pid_t load = subscribe(to, IDLE_COUNT, tls, 0);
 
-    while (kt_ws_server_count(ws) < IDLE_COUNT)
+    printf("idle subscriber, %-10s %6ld bytes resident (%d of them; demand at most %ld)\n", name,
+        (resident_bytes() - before) / IDLE_COUNT, IDLE_COUNT, demand);
+    unsubscribe(to, load);
+}
+
+/* --- peers ------------------------------------------------------------------------------------------------------ */
+
+static double peer_send(peer *own, int clients, int batch, int turns)
+{
+    int64_t start_ns = peer_cpu_ns(own);
+
+    for (int turn = 0; turn < turns; turn++) {
+        uint64_t goal = load_count() + (uint64_t)clients * (uint64_t)batch * FRAME_SIZE;
+        dprintf(own->say, "%d\n", batch);
+        load_wait(goal);
+    }
+    return (double)(peer_cpu_ns(own) - start_ns) / ((double)turns * clients * batch);
+}
+
+/* `demands`: at W = 1, 16, 64; 0: none, and nothing is measured. */
+static void against_fan_out(const char *name, char *const argv[], const double demands[3])
+{
+    static const int batches[] = { 1, 16, BATCH_MAX };
+    enum { CLIENTS = 100 };
+    double own_ns[PEER_RUNS], peer_ns[PEER_RUNS], ratio[PEER_RUNS];
+    peer other;
+
+    if (!peer_start(argv, &other)) {
+        printf("fan-out against %s: skipped, it is not there\n", name);
+        return;
+    }
+    pid_t load = subscribe(&plain, CLIENTS, false, 0);
+    pid_t peer_load = load_start(&(load_spec){ .port = other.port, .count = CLIENTS });
+    kt_test_sleep_ms(1000);
+    for (size_t w = 0; w < KT_COUNT(batches); w++) {
+        int turns = SENDS_EACH_RUN / CLIENTS;
+        if (demands[w] == 0)
+            continue;
+        peer_send(&other, CLIENTS, batches[w], 3);
+        for (int run = 0; run < PEER_RUNS; run++) {
+            peer_ns[run] = peer_send(&other, CLIENTS, batches[w], turns);
+            own_ns[run] = send_frames(&plain, batches[w], turns, true);
+            ratio[run] = peer_ns[run] / own_ns[run];
+        }
+        printf("fan-out W=%-2d N=%-4d  %-13s %6.0f ns a message; own %6.0f ns, %.1fx (demand %.1fx)\n", batches[w],
+            CLIENTS, name, median(peer_ns, PEER_RUNS), median(own_ns, PEER_RUNS), median(ratio, PEER_RUNS), demands[w]);
+    }
+    load_stop(peer_load);
+    peer_stop(&other);
+    unsubscribe(&plain, load);
+}
+
+static double own_answers(void)
+{
+    pid_t load = load_start(
+        &(load_spec){ .port = kt_http_server_port(plain.http), .count = ASKER_COUNT, .path = "/small.json" });
+    uint64_t goal = load_count() + ANSWERS_EACH_RUN;
+    int64_t start_ns = cpu_ns();
+
+    while (load_count() < goal)
         kt_loop_turn(loop, 1000000, NULL);
-    kt_loop_turn(loop, 10000000, NULL);
-    printf("idle subscriber       %6ld bytes resident (%d of them; demand at most 1024)\n",
-        (resident_bytes() - before) / IDLE_COUNT, IDLE_COUNT);
-    stop_taking(child);
+    double each_ns = (double)(cpu_ns() - start_ns) / ANSWERS_EACH_RUN;
+    load_stop(load);
+    while (kt_http_server_get_stats(plain.http).conn_count > 0)
+        kt_loop_turn(loop, 1000000, NULL);
+    return each_ns;
+}
+
+static void against_answers(const char *name, peer *other, double demand)
+{
+    double own_ns[PEER_RUNS], peer_ns[PEER_RUNS], ratio[PEER_RUNS];
+
+    for (int run = 0; run < PEER_RUNS; run++) {
+        pid_t load = load_start(&(load_spec){ .port = other->port, .count = ASKER_COUNT, .path = "/small.json" });
+        load_wait(load_count() + ANSWERS_EACH_RUN / 10);
+        uint64_t first = load_count();
+        int64_t start_ns = peer_cpu_ns(other);
+        load_wait(first + ANSWERS_EACH_RUN);
+        peer_ns[run] = (double)(peer_cpu_ns(other) - start_ns) / (double)(load_count() - first);
+        load_stop(load);
+        own_ns[run] = own_answers();
+        ratio[run] = peer_ns[run] / own_ns[run];
+    }
+    printf("HTTP GET              %-13s %6.0f ns an answer; own %6.0f ns, %.2fx (demand %.2fx)\n", name,
+        median(peer_ns, PEER_RUNS), median(own_ns, PEER_RUNS), median(ratio, PEER_RUNS), demand);
+}
+
+static uint16_t free_port(void)
+{
+    uint16_t port = 0;
+
+    close(bare_listen(&port));
+    return port;
+}
+
+/* nginx does not say where it listens: it is told, and asked until it answers. */
+static bool nginx_start(const char *peers, peer *out_peer)
+{
+    const char *dir = kt_test_dir();
+    char path[700], program[700], prefix[700], says[64];
+    uint16_t port = free_port();
+    FILE *file = NULL;
+
+    snprintf(program, sizeof program, "%s/root/usr/sbin/nginx", peers);
+    snprintf(path, sizeof path, "%s/small.json", dir);
+    if (access(program, X_OK) != 0 || (file = fopen(path, "w")) == NULL)
+        return false;
+    fputs(SMALL_JSON, file);
+    fclose(file);
+    snprintf(path, sizeof path, "%s/nginx.conf", dir);
+    file = fopen(path, "w");
+    if (file == NULL)
+        return false;
+    fprintf(file,
+        "daemon off; master_process off; pid %s/pid; error_log stderr emerg;\n"
+        "events { worker_connections 1024; }\n"
+        "http { access_log off; default_type application/json; keepalive_requests 1000000000; open_file_cache max=8;\n"
+        "tcp_nodelay on; sendfile on; client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f;\n"
+        "uwsgi_temp_path %s/u; scgi_temp_path %s/s; server { listen 127.0.0.1:%u; root %s; } }\n",
+        dir, dir, dir, dir, dir, dir, port, dir);
+    fclose(file);
+    snprintf(prefix, sizeof prefix, "echo listening %u; exec %s -p %s -c %s", port, program, dir, path);
+    snprintf(says, sizeof says, "sh");
+    char *argv[] = { says, (char *)"-c", prefix, NULL };
+    bool started = peer_start(argv, out_peer);
+    kt_test_sleep_ms(1000);
+    return started;
+}
+
+static void against_peers(const char *peers)
+{
+    static const double lws_demands[] = { 0, 12, 40 }, ws_demands[] = { 1.3, 15, 0 };
+    char program[700], modules[700], ws[] = "bench/peers/ws.cjs", http[] = "bench/peers/http.cjs", node[] = "node";
+    peer other;
+
+    snprintf(modules, sizeof modules, "%s/node_modules", peers);
+    setenv("NODE_PATH", modules, 1);
+    snprintf(program, sizeof program, "%s/lws", peers);
+    against_fan_out("libwebsockets", (char *[]){ program, NULL }, lws_demands);
+    against_fan_out("Node ws", (char *[]){ node, ws, NULL }, ws_demands);
+    if (nginx_start(peers, &other)) {
+        against_answers("nginx", &other, 1.05);
+        peer_stop(&other);
+    } else {
+        printf("HTTP GET against nginx: skipped, it is not there\n");
+    }
+    if (peer_start((char *[]){ node, http, (char *)SMALL_JSON, NULL }, &other)) {
+        against_answers("Node", &other, 2.3);
+        peer_stop(&other);
+    } else {
+        printf("HTTP GET against Node: skipped, it is not there\n");
+    }
 }
 
 int main(void)
 {
     static const int clients[] = { 100, CLIENT_MAX };
     static const int batches[] = { 1, 16, BATCH_MAX };
+    static const double tls_demands[] = { 1.4, 1.75, 2.0 };
+    const char *peers = getenv("KONTOR_BENCH_PEERS");
     struct rlimit files;
 
     getrlimit(RLIMIT_NOFILE, &files);
@@ -314,16 +449,28 @@ int main(void)
         printf("net: skipped, needs %d open files at once and may have %ld\n", IDLE_COUNT + 100, (long)files.rlim_cur);
         return 0;
     }
-    taken = mmap(NULL, sizeof *taken, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (taken == MAP_FAILED)
-        die("no memory");
-    serve();
-    idle();
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    load_init();
+    if (kt_loop_new(NULL, &loop, NULL) != KT_OK)
+        die("no loop");
+    kt_tls *tls = certificate();
+    serve(&plain, NULL);
+    serve(&secure, tls);
+    idle(&plain, false, "plain text", 1024);
+    idle(&secure, true, "TLS", 16384);
     for (size_t n = 0; n < KT_COUNT(clients); n++)
         for (size_t w = 0; w < KT_COUNT(batches); w++)
-            fan_out(clients[n], batches[w]);
-    kt_http_server_close(http);
-    kt_ws_server_free(ws);
+            against_send(clients[n], batches[w]);
+    for (size_t n = 0; n < KT_COUNT(clients); n++)
+        for (size_t w = 0; w < KT_COUNT(batches); w++)
+            against_plain_text(clients[n], batches[w], tls_demands[w]);
+    if (peers != NULL)
+        against_peers(peers);
+    else
+        printf("peers: skipped, KONTOR_BENCH_PEERS names no folder\n");
+    unserve(&plain);
+    unserve(&secure);
+    kt_tls_free(tls);
     kt_loop_free(loop);
     return 0;
 }
