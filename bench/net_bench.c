@@ -379,7 +379,7 @@ static uint16_t free_port(void)
 static bool nginx_start(const char *peers, peer *out_peer)
 {
     const char *dir = kt_test_dir();
-    char path[700], program[700], prefix[700], says[64];
+    char path[700], program[700], command[3000], shell[] = "sh";
     uint16_t port = free_port();
     FILE *file = NULL;
 
@@ -401,9 +401,8 @@ static bool nginx_start(const char *peers, peer *out_peer)
         "uwsgi_temp_path %s/u; scgi_temp_path %s/s; server { listen 127.0.0.1:%u; root %s; } }\n",
         dir, dir, dir, dir, dir, dir, port, dir);
     fclose(file);
-    snprintf(prefix, sizeof prefix, "echo listening %u; exec %s -p %s -c %s", port, program, dir, path);
-    snprintf(says, sizeof says, "sh");
-    char *argv[] = { says, (char *)"-c", prefix, NULL };
+    snprintf(command, sizeof command, "echo listening %u; exec %s -p %s -c %s", port, program, dir, path);
+    char *argv[] = { shell, (char *)"-c", command, NULL };
     bool started = peer_start(argv, out_peer);
     kt_test_sleep_ms(1000);
     return started;
