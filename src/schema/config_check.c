@@ -200,6 +200,7 @@ static kt_code add_venue(kt_config *config, const kt_config_venue *from, kt_err 
     added->ws_url = from->ws_url;
     added->rest_url = from->rest_url;
     added->symbols = from->symbols;
+    added->books = from->books;
     config->venue_count++;
     return KT_OK;
 }
@@ -225,7 +226,8 @@ static kt_code add_public(kt_config *config, kt_err *err)
             .format = (kt_config_format)format,
             .ws_url = "",
             .rest_url = "",
-            .symbols = config->symbols },
+            .symbols = config->symbols,
+            .books = true },
         err);
 }
 

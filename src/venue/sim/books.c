@@ -145,7 +145,7 @@ static void tell_truth(const kt_sim_books *books, const held_message *message, k
         return;
     kt_json_writer_init(&writer, mem, sizeof mem);
     kt_json_open_object(&writer);
-    kt_json_member_text(&writer, "feed", KT_TEXT("binance"));
+    kt_json_member_text(&writer, "feed", KT_TEXT("books"));
     kt_json_member_text(&writer, "stream", kt_text_of(suffixes[message->stream]));
     kt_json_member_i64(&writer, "at", books->now_ns);
     kt_json_member_text(&writer, "fault", kt_text_of(kt_sim_fault_name(fault)));

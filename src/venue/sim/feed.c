@@ -471,10 +471,11 @@ static void put_totals(kt_json_writer *writer, const kt_sim_totals *totals)
     kt_json_member_u64(writer, "suspect", totals->suspect);
 }
 
-void kt_sim_feed_write(const kt_sim_feed *feed, kt_json_writer *writer)
+void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_writer *writer)
 {
     kt_sim_totals sum = kt_sim_feed_totals(feed);
 
+    sum.invalid += other_invalid;
     kt_json_open_object(writer);
     put_totals(writer, &sum);
     kt_json_name(writer, "faults");

@@ -96,7 +96,8 @@ static bool write_totals(const sim_state *sim, bool live, kt_text *out)
         if (sim->feeds[i].feed == NULL)
             continue;
         kt_json_name(&writer, sim->feeds[i].format->name);
-        kt_sim_feed_write(sim->feeds[i].feed, &writer);
+        kt_sim_feed_write(
+            sim->feeds[i].feed, i == 1 && sim->books != NULL ? kt_sim_books_totals(sim->books).invalid : 0, &writer);
     }
     kt_json_close_object(&writer);
     if (sim->books != NULL) {
