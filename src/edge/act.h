@@ -40,6 +40,16 @@ typedef struct kt_act_house {
     struct kt_calls *calls; /* for the figures of calls */
 } kt_act_house;
 
+/* What the system says about a process; zeros: nothing, it is gone. */
+typedef struct kt_act_process {
+    uint64_t cpu_ns, rss; /* rss in bytes */
+    int64_t since_ns;     /* UTC */
+} kt_act_process;
+kt_act_process kt_act_process_of(int32_t pid);
+
+/* A lane that runs here. The log of the supervisor has a page on the board, too; it never was started. */
+bool kt_act_is_lane(const kt_board_page *page);
+
 int64_t kt_act_clock(const kt_act_house *house); /* UTC now */
 
 typedef struct kt_act {

@@ -22,19 +22,14 @@ enum {
 
 /* ---- processes ---- */
 
-typedef struct process {
-    uint64_t cpu_ns, rss;
-    int64_t since_ns; /* UTC; 0: not known */
-} process;
-
-/* From /proc, which is what the system says about processes of other lanes. Nothing is known of one that is gone. */
-static process process_of(int32_t pid)
+/* From /proc, which is what the system says about processes of other lanes. */
+kt_act_process kt_act_process_of(int32_t pid)
 {
     unsigned long long user = 0, system = 0, start = 0;
     long ticks = sysconf(_SC_CLK_TCK);
     struct timespec boot, now;
     char path[64], line[1024];
-    process of = { 0 };
+    kt_act_process of = { 0 };
     long pages = 0;
     size_t n;
     FILE *file;
@@ -69,8 +64,7 @@ static const kt_board *board_of(const kt_act_house *house)
     return house->lane != NULL ? kt_lane_board(house->lane) : NULL;
 }
 
-/* Lanes that run here. The log of the supervisor has a page on the board, too; it never was started. */
-static bool is_lane(const kt_board_page *page)
+bool kt_act_is_lane(const kt_board_page *page)
 {
     return atomic_load(&page->generation) > 0;
 }
@@ -110,12 +104,12 @@ kt_code kt_act_node_list(const kt_act_house *house, const void *params, kt_json_
         row.data = kt_text_of(data);
     if (board != NULL) {
         row.pid = (uint32_t)getppid();
-        row.since = process_of(getppid()).since_ns;
+        row.since = kt_act_process_of(getppid()).since_ns;
     }
     for (uint32_t i = 0; board != NULL && i < board->lane_count; i++) {
         const kt_board_page *page = kt_board_page_of(board, i);
 
-        if (!is_lane(page))
+        if (!kt_act_is_lane(page))
             continue;
         row.lanes++;
         row.live += atomic_load(&page->state) == KT_BOARD_LIVE;
@@ -235,9 +229,9 @@ kt_code kt_act_node_lanes(
     for (uint32_t i = 0; board != NULL && i < board->lane_count; i++) {
         const kt_board_page *page = kt_board_page_of(board, i);
         int32_t pid = atomic_load(&page->pid);
-        process of = process_of(pid);
+        kt_act_process of = kt_act_process_of(pid);
 
-        if (!is_lane(page))
+        if (!kt_act_is_lane(page))
             continue;
         rows[count++] = (kt_row_lane){
             .lane = page_name(page),
@@ -336,7 +330,7 @@ static void add_lanes(const kt_act_house *house, kt_text log, log_readers *reade
         const kt_board_page *page = kt_board_page_of(board, i);
         uint64_t position = atomic_load(&page->position[log_index]);
 
-        if ((int)i == log_index || !is_lane(page) || position == 0)
+        if ((int)i == log_index || !kt_act_is_lane(page) || position == 0)
             continue;
         add_reader(readers, page_name(page), position)->awake =
             atomic_load(&page->state) == KT_BOARD_LIVE && atomic_load(&page->episode) % 2 == 0;

@@ -4,6 +4,7 @@
 #include "edge/call.h"
 #include "edge/hub.h"
 #include "edge/latest.h"
+#include "edge/metrics.h"
 #include "edge/rest.h"
 
 #include <poll.h>
@@ -19,6 +20,7 @@ struct kt_edge {
     kt_act_deaths deaths;
     kt_calls *calls;
     kt_hub *hub;
+    kt_metrics *metrics;
     kt_rest *rest;
     kt_http_server *http;
     kt_tls *tls; /* NULL: plain text */
@@ -37,7 +39,10 @@ static void on_watched(void *ctx, kt_text subject, const kt_rec *rec)
 
 static void on_publish(void *ctx)
 {
-    kt_hub_turn(((kt_edge *)ctx)->hub);
+    kt_edge *edge = ctx;
+
+    kt_hub_turn(edge->hub);
+    kt_metrics_turn(edge->metrics);
 }
 
 static kt_code open_hub(kt_edge *edge, const kt_edge_options *options, kt_err *err)
@@ -129,8 +134,14 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
         goto out;
     }
     kt_hub_take_calls(edge->hub, edge->calls);
+    edge->metrics = kt_metrics_new(&(kt_metrics_options){
+        .hub = edge->hub, .calls = edge->calls, .lane = options->lane, .boot_id = options->boot_id });
+    if (edge->metrics == NULL) {
+        code = kt_fail(err, KT_SYS, "no memory for the edge");
+        goto out;
+    }
     snprintf(host, sizeof host, "%s:%u", config->edge_host, config->edge_port);
-    edge->rest = kt_rest_new(&(kt_rest_options){ edge->hub, edge->calls, host });
+    edge->rest = kt_rest_new(&(kt_rest_options){ edge->hub, edge->calls, host, edge->metrics });
     if (edge->rest == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for the edge");
         goto out;
@@ -194,6 +205,7 @@ void kt_edge_close(kt_edge *edge)
     kt_timer_cancel(edge->loop, &edge->certificate);
     kt_tls_free(edge->tls);
     kt_rest_free(edge->rest);
+    kt_metrics_free(edge->metrics);
     kt_calls_free(edge->calls);
     kt_hub_free(edge->hub);
     kt_latest_free(edge->latest);

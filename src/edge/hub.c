@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 uint64_t kt_hub_source_next_seq(const kt_hub_source *source)
 {
@@ -181,11 +182,20 @@ static void keep_newest(kt_hub_subject *subject, const kt_message *message, uint
     subject->kept_offset = offset;
 }
 
+static int64_t utc_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * KT_NS_PER_S + now.tv_nsec;
+}
+
 static void fan_out(kt_hub *hub, kt_hub_subject *subject, const kt_rec *rec)
 {
     kt_message message;
     kt_code built = kt_hub_event_frame(hub, subject, subject->epoch, rec, &message);
     kt_link_node *node = subject->live.next;
+    uint64_t offered = 0;
 
     while (node != &subject->live) {
         kt_sub *sub = KT_SUB_OF(node);
@@ -195,7 +205,9 @@ static void fan_out(kt_hub *hub, kt_hub_subject *subject, const kt_rec *rec)
             kt_sub_tell_gap(sub, subject->epoch, rec->offset, rec->offset, "the event is too large to be sent");
             continue;
         }
-        if (kt_sub_offer(sub, &message, rec->offset, sub->dirty) != KT_FULL)
+        kt_code code = kt_sub_offer(sub, &message, rec->offset, sub->dirty);
+        offered += code == KT_OK;
+        if (code != KT_FULL)
             continue;
         if (!sub->conflate) {
             kt_replay_blocked_at(hub, sub, subject->epoch, rec->seq);
@@ -206,6 +218,8 @@ static void fan_out(kt_hub *hub, kt_hub_subject *subject, const kt_rec *rec)
         }
         kt_ws_drain_mark(sub->client->conn, hub->buffer_bytes / 2);
     }
+    if (offered > 0)
+        kt_histogram_add(&hub->delays, utc_ns() - rec->time_ns, offered);
     if (built == KT_OK)
         keep_newest(subject, &message, rec->offset);
 }
@@ -543,4 +557,9 @@ const kt_err *kt_hub_trouble(const kt_hub *hub)
 void kt_hub_count(const kt_hub *hub, kt_edge_counts *out_counts)
 {
     *out_counts = hub->counts;
+}
+
+const kt_histogram *kt_hub_delays(const kt_hub *hub)
+{
+    return &hub->delays;
 }

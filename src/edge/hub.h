@@ -63,6 +63,9 @@ void kt_hub_take_calls(kt_hub *hub, struct kt_calls *calls);
  * time is over. */
 void kt_hub_limit(kt_hub *hub, uint32_t client_max, uint32_t silence_ms);
 
+/* From the publication of a live event until it was queued for a client, each client counted. */
+const struct kt_histogram *kt_hub_delays(const kt_hub *hub);
+
 /* Say goodbye to every client (`disconnect`, then close 1001) and take no new ones. They are gone once they have
  * answered. */
 void kt_hub_leave(kt_hub *hub);

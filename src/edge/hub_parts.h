@@ -12,6 +12,7 @@
 #ifndef KT_EDGE_HUB_PARTS_H
 #define KT_EDGE_HUB_PARTS_H
 
+#include "base/histogram.h"
 #include "edge/hub.h"
 #include "edge/protocol.h"
 #include "log/reader.h"
@@ -123,6 +124,7 @@ struct kt_hub {
     uint8_t *scratch; /* the message that is being built, KT_HUB_EVENT_MAX bytes */
     uint8_t *packed;  /* the event that is being sent, compressed, as many */
     kt_edge_counts counts;
+    kt_histogram delays;
 };
 
 static inline void kt_link_init(kt_link_node *head)

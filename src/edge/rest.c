@@ -194,6 +194,19 @@ static void get_asyncapi(const request_context *context)
     get_document(context, &context->rest->asyncapi);
 }
 
+static void get_metrics(const request_context *context)
+{
+    static char mem[KT_METRICS_SIZE_MAX];
+    kt_text text;
+
+    if (kt_metrics_write(context->rest->options.metrics, mem, sizeof mem, &text) == KT_OK)
+        respond(context->http, context->exchange, 200, KT_TEXT("text/plain; version=0.0.4; charset=utf-8"), text, NULL,
+            NULL);
+    else
+        kt_http_fail(
+            context->http, context->exchange, 503, "the figures are longer than %d bytes", KT_METRICS_SIZE_MAX);
+}
+
 static void get_ws(const request_context *context)
 {
     kt_hub_accept(context->rest->options.hub, context->http, context->exchange, context->request);
@@ -209,6 +222,7 @@ static const route routes[] = {
     { "/openapi.json", get_openapi },
     { "/swagger.json", get_openapi },
     { "/asyncapi.json", get_asyncapi },
+    { "/metrics", get_metrics },
     { "/ws", get_ws },
 };
 

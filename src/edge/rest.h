@@ -10,6 +10,7 @@
 #ifndef KT_EDGE_REST_H
 #define KT_EDGE_REST_H
 
+#include "edge/metrics.h"
 #include "edge/call.h"
 #include "edge/hub.h"
 
@@ -24,6 +25,7 @@ typedef struct kt_rest_options {
     kt_hub *hub;
     kt_calls *calls;
     const char *host; /* where clients find it, "127.0.0.1:3000"; not kept */
+    kt_metrics *metrics;
 } kt_rest_options;
 
 /* NULL: no memory. Everything in the options is borrowed and outlives it. */
