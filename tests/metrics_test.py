@@ -10,7 +10,7 @@ import house as h
 SYMBOL = "BTC/USDT"
 LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\+Inf|[0-9]+(?:\.[0-9]+)?)')
 LABEL = re.compile(r'([a-z]+)="((?:[^"\\\n]|\\["\\n])*)"')
-SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("",), "counter": ("",), "gauge": ("",)}
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gauge": ("",)}
 
 
 def parse(text):
@@ -115,6 +115,7 @@ def main():
             h.get(house.url + "/v1/vwap/latest?ticker=nothing")
             assert value(house, "kontor_action_calls_total", action="vwap.latest") == 1
             assert value(house, "kontor_action_errors_total", action="vwap.latest") == 1
+            assert value(house, "kontor_action_seconds_count", action="vwap.latest") == 1
             os.kill(house.lanes()["keep"], signal.SIGKILL)
             h.wait_for("a restart", lambda: value(house, "kontor_lane_restarts_total", lane="keep") == 1)
             h.wait_for("a silent client", lambda: value(house, "kontor_clients_dropped_total", reason="silent") == 1)

@@ -10,11 +10,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum {
-    STEP_BITS = 4, /* steps of a power of two, for times: 1/16 apart */
-    STEP_COUNT = 64 << STEP_BITS
-};
-
 typedef struct open_call {
     kt_calls *calls;
     const kt_action *action;
@@ -27,8 +22,8 @@ typedef struct open_call {
 } open_call;
 
 typedef struct counts {
-    uint64_t calls, errors;
-    uint32_t times[STEP_COUNT]; /* calls by the time they took */
+    uint64_t errors;
+    kt_histogram times; /* that answered calls took */
 } counts;
 
 struct kt_calls {
@@ -42,52 +37,25 @@ struct kt_calls {
 
 /* ---- figures ---- */
 
-static uint32_t step_of(uint64_t ns)
-{
-    uint32_t power;
-
-    if (ns < 1 << STEP_BITS)
-        return (uint32_t)ns;
-    power = 63 - (uint32_t)__builtin_clzll(ns);
-    return (power - STEP_BITS + 1) << STEP_BITS | (uint32_t)(ns >> (power - STEP_BITS) & ((1 << STEP_BITS) - 1));
-}
-
-/* The greatest time of a step. */
-static uint64_t step_end(uint32_t step)
-{
-    uint32_t power = step >> STEP_BITS;
-    uint64_t part = step & ((1 << STEP_BITS) - 1);
-
-    return power == 0 ? part : ((part + (1 << STEP_BITS) + 1) << (power - 1)) - 1;
-}
-
-static uint64_t time_at(const counts *of, uint64_t permille)
-{
-    uint64_t rank = (of->calls * permille + 999) / 1000;
-    uint64_t passed = 0;
-
-    for (uint32_t i = 0; i < STEP_COUNT && of->calls > 0; i++) {
-        passed += of->times[i];
-        if (passed >= rank)
-            return step_end(i);
-    }
-    return 0;
-}
-
 kt_call_counts kt_calls_count(const kt_calls *calls, kt_action_index action)
 {
     const counts *own = &calls->counts[action];
     kt_caller_counts sent = kt_caller_count(calls->caller, kt_loop_now(calls->options.house.loop), action);
 
     return (kt_call_counts){
-        .calls = own->calls,
+        .calls = own->times.count,
         .errors = own->errors,
         .retries = sent.retries,
         .open = sent.open,
         .breaker = sent.breaker,
-        .p50_ns = time_at(own, 500),
-        .p99_ns = time_at(own, 990),
+        .p50_ns = (uint64_t)kt_histogram_quantile(&own->times, 500),
+        .p99_ns = (uint64_t)kt_histogram_quantile(&own->times, 990),
     };
+}
+
+const kt_histogram *kt_calls_times(const kt_calls *calls, kt_action_index action)
+{
+    return &calls->counts[action].times;
 }
 
 /* ---- answers ---- */
@@ -110,9 +78,8 @@ static void tell(open_call *call, kt_code code, kt_text body, const kt_refusal *
         .action = call->action, .code = code, .body = body, .refusal = refusal, .trace = &call->trace
     };
 
-    own->calls++;
     own->errors += code != KT_OK;
-    own->times[step_of(took_ns > 0 ? (uint64_t)took_ns : 0)]++;
+    kt_histogram_add(&own->times, took_ns, 1);
     call->on_answer(call->ctx, call->key, &answer);
 }
 

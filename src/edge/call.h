@@ -7,6 +7,7 @@
 #ifndef KT_EDGE_CALL_H
 #define KT_EDGE_CALL_H
 
+#include "base/histogram.h"
 #include "edge/act.h"
 #include "edge/edge.h"
 #include "edge/params.h"
@@ -69,5 +70,8 @@ typedef struct kt_call_counts {
 } kt_call_counts;
 
 kt_call_counts kt_calls_count(const kt_calls *calls, kt_action_index action);
+
+/* How long answered calls took, from the start to the answer. */
+const kt_histogram *kt_calls_times(const kt_calls *calls, kt_action_index action);
 
 #endif

@@ -241,12 +241,14 @@ static void put_one(kt_builder *out, const char *name, const char *type, const c
     put_u64(out, name, NO_LABELS, value);
 }
 
-/* `le` says the greatest value that is counted: one below a power of two. */
-static void put_histogram(kt_builder *out, const char *name, const char *help, const kt_histogram *histogram)
+/* One histogram of a family, with one label or none (NULL). `le` says the greatest value that is counted: one below a power of
+ * two. */
+static void put_histogram(
+    kt_builder *out, const char *name, const char *label, const char *of, const kt_histogram *histogram)
 {
+    const char *const *labels = label != NULL ? LABELS(label, of) : NO_LABELS;
     char series[NAME_SIZE];
 
-    put_head(out, name, "histogram", help);
     snprintf(series, sizeof series, "%s_bucket", name);
     for (uint32_t power = POWER_FIRST; power <= POWER_LAST; power++) {
         uint64_t ns = (UINT64_C(1) << power) - 1;
@@ -254,26 +256,37 @@ static void put_histogram(kt_builder *out, const char *name, const char *help, c
 
         snprintf(bound, sizeof bound, "%llu.%09llu", (unsigned long long)(ns / KT_NS_PER_S),
             (unsigned long long)(ns % KT_NS_PER_S));
-        put_u64(out, series, LABELS("le", bound), kt_histogram_below(histogram, power));
+        put_u64(out, series, LABELS("le", bound, label, of), kt_histogram_below(histogram, power));
     }
-    put_u64(out, series, LABELS("le", "+Inf"), histogram->count);
+    put_u64(out, series, LABELS("le", "+Inf", label, of), histogram->count);
     snprintf(series, sizeof series, "%s_sum", name);
-    put_seconds(out, series, NO_LABELS, histogram->sum_ns);
+    put_seconds(out, series, labels, histogram->sum_ns);
     snprintf(series, sizeof series, "%s_count", name);
-    put_u64(out, series, NO_LABELS, histogram->count);
+    put_u64(out, series, labels, histogram->count);
 }
 
 /* ---- what is told ---- */
 
 static void put_delays(const kt_metrics *metrics, kt_builder *out)
 {
-    put_histogram(out, "kontor_venue_to_receive_seconds", "From the venue's time of a trade until it reached us.",
-        &metrics->venue_to_receive);
-    put_histogram(out, "kontor_receive_to_publish_seconds", "From the receipt of a trade until it was published.",
-        &metrics->receive_to_publish);
-    put_histogram(out, "kontor_publish_to_client_seconds",
-        "From the publication of an event until it was queued for a client, each client counted.",
-        kt_hub_delays(metrics->options.hub));
+    const struct {
+        const char *name;
+        const char *help;
+        const kt_histogram *histogram;
+    } delays[] = {
+        { "kontor_venue_to_receive_seconds", "From the venue's time of a trade until it reached us.",
+            &metrics->venue_to_receive },
+        { "kontor_receive_to_publish_seconds", "From the receipt of a trade until it was published.",
+            &metrics->receive_to_publish },
+        { "kontor_publish_to_client_seconds",
+            "From the publication of an event until it was queued for a client, each client counted.",
+            kt_hub_delays(metrics->options.hub) },
+    };
+
+    for (uint32_t i = 0; i < KT_COUNT(delays); i++) {
+        put_head(out, delays[i].name, "histogram", delays[i].help);
+        put_histogram(out, delays[i].name, NULL, NULL, delays[i].histogram);
+    }
     put_one(out, "kontor_delay_records_passed_over_total", "counter",
         "Records of log market that the delays leave out, so as not to cost the house its speed.",
         metrics->passed_over);
@@ -494,16 +507,12 @@ static void put_calls(const kt_metrics *metrics, kt_builder *out)
             put_u64(out, figures[f].name, LABELS("action", kt_actions[i].name), values[f]);
         }
     }
-    put_head(out, "kontor_action_seconds", "summary", "From the start of a call to its answer.");
+    put_head(out, "kontor_action_seconds", "histogram", "From the start of a call to its answer.");
     for (uint32_t i = 0; i < KT_ACTION_COUNT; i++) {
-        kt_call_counts counts = kt_calls_count(metrics->options.calls, i);
+        const kt_histogram *times = kt_calls_times(metrics->options.calls, i);
 
-        if (counts.calls == 0)
-            continue;
-        put_seconds(
-            out, "kontor_action_seconds", LABELS("action", kt_actions[i].name, "quantile", "0.5"), counts.p50_ns);
-        put_seconds(
-            out, "kontor_action_seconds", LABELS("action", kt_actions[i].name, "quantile", "0.99"), counts.p99_ns);
+        if (times->count > 0)
+            put_histogram(out, "kontor_action_seconds", "action", kt_actions[i].name, times);
     }
 }
 

@@ -116,6 +116,12 @@ static void tell_link(stream *from, kt_link state, kt_text reason)
     ev.attempt = from->attempts;
     ev.receive_time = kt_lane_clock(lane);
     kt_lane_input(lane, KT_EV_LINK, kt_text_of(from->venue->link_subject), 0, &ev, NULL);
+    kt_lane_diag(lane,
+        state == KT_LINK_CONNECTING  ? KT_LEVEL_DEBUG
+        : state == KT_LINK_CONNECTED ? KT_LEVEL_INFO
+                                     : KT_LEVEL_WARNING,
+        "venue %s: %s%s%.*s", from->venue->config->name, kt_enum_link.values[state], reason.n > 0 ? ": " : "",
+        KT_TEXT_ARG(reason));
 }
 
 /* Streams -----------------------------------------------------------------------------------------------------------
@@ -599,6 +605,8 @@ static void feed_request(void *ctx, const kt_event *event)
     code = state->request_count < KT_FEED_REQUEST_MAX
                ? kt_venue_rest_url(venue->decoder, venue->config->rest_url, &r->ev, state->url, URL_SIZE, &err)
                : kt_fail(&err, KT_FULL, "more than %d requests are open", KT_FEED_REQUEST_MAX);
+    if (code == KT_OK)
+        kt_lane_diag(state->lane, KT_LEVEL_VERBOSE, "venue %s: GET %s", venue->config->name, state->url);
     if (code == KT_OK)
         code = kt_fetch_start(state->fetcher, &spec, NULL, &err);
     if (code == KT_OK) {
