@@ -826,6 +826,17 @@ static void test_desks_answer_beside_the_lane(void **state)
         { "no JSON", "store.query", "{", KT_SYNTAX, "" },
         { "tables", "store.tables", "{}", KT_OK, "{\"name\":\"trades\",\"view\":false,\"row_count\":2," },
         { "the store's place in the log", "store.tables", "{}", KT_OK, "\"lag\":0}" },
+        { "trades", "trades.history",
+            "{\"venue\":\"market\",\"symbol\":\"BTC\",\"from\":\"1970-01-01T00:00:00Z\",\"to\":\"1970-01-01T00:00:01Z\"}",
+            KT_OK,
+            "{\"step\":0,\"oldest\":\"1970-01-01T00:00:00.001Z\",\"rows\":[{\"time\":\"1970-01-01T00:00:00.001Z\",\"open\":\"1\"," },
+        { "values of which there is none", "vwap.history",
+            "{\"venue\":\"\",\"symbol\":\"ALL\",\"window\":\"1m\",\"from\":\"1970-01-01T00:00:00Z\",\"to\":\"1970-01-01T00:00:01Z\"}",
+            KT_OK, "\"rows\":[]}" },
+        { "more points than there may be", "vwap.history",
+            "{\"venue\":\"\",\"symbol\":\"ALL\",\"window\":\"1m\",\"from\":\"1970-01-01T00:00:00Z\",\"to\":\"1970-01-01T00:00:01Z\","
+            "\"points\":4001}",
+            KT_RANGE, "vwap.history.points" },
         { "migrations", "store.migrations", "{}", KT_OK, "\"migrations\":[{\"version\":1,\"applied\":true," },
     };
     test_house house;

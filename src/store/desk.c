@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "store/history.h"
 #include "store/query.h"
 
 enum { NODE_MAX = 64, PARAMS_ARENA_SIZE = 16384 };
@@ -41,9 +42,21 @@ static kt_code answer_migrations(const sources *from, const void *params, void *
     return kt_query_migrations(from->query, out_response, err);
 }
 
+static kt_code answer_vwap_history(const sources *from, const void *params, void *out_response, kt_err *err)
+{
+    return kt_history_vwap(from->query, from->config, params, out_response, err);
+}
+
+static kt_code answer_trades_history(const sources *from, const void *params, void *out_response, kt_err *err)
+{
+    return kt_history_trades(from->query, params, out_response, err);
+}
+
 typedef kt_code (*answer_fn)(const sources *from, const void *params, void *out_response, kt_err *err);
 
 static const answer_fn answers[KT_ACTION_COUNT] = {
+    [KT_ACTION_vwap_history] = answer_vwap_history,
+    [KT_ACTION_trades_history] = answer_trades_history,
     [KT_ACTION_store_tables] = answer_tables,
     [KT_ACTION_store_query] = answer_query,
     [KT_ACTION_store_migrations] = answer_migrations,

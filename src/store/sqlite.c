@@ -14,7 +14,8 @@
 enum {
     APPLICATION_ID = 0x6B6F6E74, /* "kont": tells our files from other programs' databases */
     BUSY_MS = 1000,              /* how long another writer is waited for */
-    TEXT_MAX = 8192              /* trade ids of a correction as JSON */
+    TEXT_MAX = 8192,             /* trade ids of a correction as JSON */
+    NUMBERS_SIZE = 1024          /* decimals and sums of one row as text */
 };
 
 typedef enum statement_id {
@@ -82,6 +83,7 @@ struct kt_store {
     char *path;
     const kt_config *config; /* NULL: opened only to read */
     sqlite3_stmt *prepared[STATEMENT_COUNT];
+    char numbers[NUMBERS_SIZE]; /* texts of the statement that is being filled */
     char last_venue
         [64]; /* the instrument that was seen last in this transaction, so that most rows need not ask for it */
     char last_symbol[256];
@@ -133,9 +135,12 @@ static kt_code store_fail(kt_store *store, int rc, kt_err *err)
 
 /* ---- statements ---- */
 
-/* Values for one statement, in the order of its parameters; the first failure is kept. */
+/* Values for one statement, in the order of its parameters; the first failure is kept. Texts are borrowed until it has
+ * run: a copy of each would cost more than the rest of a row. */
 typedef struct bound {
+    kt_store *store;
     sqlite3_stmt *statement;
+    size_t numbers_size;
     int index;
     int rc;
 } bound;
@@ -143,7 +148,7 @@ typedef struct bound {
 static bound bind(kt_store *store, statement_id which)
 {
     sqlite3_reset(store->prepared[which]);
-    return (bound){ .statement = store->prepared[which], .index = 0, .rc = SQLITE_OK };
+    return (bound){ .store = store, .statement = store->prepared[which], .rc = SQLITE_OK };
 }
 
 static void bind_i64(bound *binder, int64_t value)
@@ -156,23 +161,33 @@ static void bind_text(bound *binder, kt_text text)
 {
     if (binder->rc == SQLITE_OK)
         binder->rc = sqlite3_bind_text64(
-            binder->statement, ++binder->index, text.s != NULL ? text.s : "", text.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+            binder->statement, ++binder->index, text.s != NULL ? text.s : "", text.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static char *number_room(bound *binder, size_t size)
+{
+    kt_assert(size <= NUMBERS_SIZE - binder->numbers_size);
+    return binder->store->numbers + binder->numbers_size;
+}
+
+static void bind_number(bound *binder, char *text, size_t n)
+{
+    binder->numbers_size += n;
+    bind_text(binder, (kt_text){ text, n });
 }
 
 static void bind_decimal(bound *binder, kt_decimal value)
 {
-    char text[KT_DECIMAL_TEXT_MAX];
-    size_t n = kt_decimal_format_trimmed(text, sizeof text, value);
+    char *text = number_room(binder, KT_DECIMAL_TEXT_MAX);
 
-    bind_text(binder, (kt_text){ text, n });
+    bind_number(binder, text, kt_decimal_format_trimmed(text, KT_DECIMAL_TEXT_MAX, value));
 }
 
 static void bind_sum(bound *binder, kt_sum value)
 {
-    char text[KT_I128_TEXT_MAX];
-    size_t n = kt_i128_format_trimmed(text, sizeof text, kt_sum_value(value), value.scale);
+    char *text = number_room(binder, KT_I128_TEXT_MAX);
 
-    bind_text(binder, (kt_text){ text, n });
+    bind_number(binder, text, kt_i128_format_trimmed(text, KT_I128_TEXT_MAX, kt_sum_value(value), value.scale));
 }
 
 static void bind_enum(bound *binder, const kt_enum_spec *values, uint8_t number)

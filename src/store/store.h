@@ -7,7 +7,7 @@
  *
  * Tables   trades (venue, symbol, trade_id), vwap (venue, symbol, window, mark), corrections (log, seq), watermarks,
  *          instruments, cursors: see migrations/. A composite's vwap has venue ''. Decimals and sums are exact TEXT,
- *          times INTEGER ns.
+ *          times INTEGER ns. Trades have an index by time.
  * Views    transactions, vwap_history, latest_vwap_history, tickers_validation_timestamp, available_tickers: the
  *          original's tables with its columns, for one venue per ticker (kt_config_ticker_of) and the window
  *          vwap.interval_ms.

@@ -1,0 +1,339 @@
+#include "store/history.h"
+
+#include "base/text.h"
+#include "base/time.h"
+#include "store/query_parts.h"
+
+enum { KNOWN_SIZE = 96 }; /* bytes of a list within a message */
+
+/* ---- statements ---- */
+
+/* What is asked about: parameters of every statement here. */
+typedef struct place {
+    kt_text venue, symbol;
+    int64_t window; /* of values */
+} place;
+
+static void bind_i64(sqlite3_stmt *statement, const char *name, int64_t value)
+{
+    sqlite3_bind_int64(statement, sqlite3_bind_parameter_index(statement, name), value);
+}
+
+static void bind_text(sqlite3_stmt *statement, const char *name, kt_text text)
+{
+    sqlite3_bind_text64(statement, sqlite3_bind_parameter_index(statement, name), text.s != NULL ? text.s : "", text.n,
+        SQLITE_STATIC, SQLITE_UTF8);
+}
+
+/* Parameters that a statement does not have are passed over: index 0 is refused. */
+static kt_code prepare(kt_query *query, const char *sql, const place *at, sqlite3_stmt **out_statement, kt_err *err)
+{
+    kt_code code = kt_query_prepare(query, sql, out_statement, err);
+
+    if (code != KT_OK)
+        return code;
+    bind_text(*out_statement, ":venue", at->venue);
+    bind_text(*out_statement, ":symbol", at->symbol);
+    bind_i64(*out_statement, ":window", at->window);
+    return KT_OK;
+}
+
+/* The first number of a statement; 0 where it has no row. */
+static kt_code ask(kt_query *query, const char *sql, const place *at, int64_t *out_value, kt_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    kt_code code = prepare(query, sql, at, &statement, err);
+    int rc = code == KT_OK ? sqlite3_step(statement) : SQLITE_OK;
+
+    if (code == KT_OK)
+        code = kt_query_fail(query, rc, err);
+    *out_value = rc == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return code;
+}
+
+static kt_code begin(kt_query *query, kt_err *err)
+{
+    return kt_query_fail(query, sqlite3_exec(query->db, "BEGIN", NULL, NULL, NULL), err);
+}
+
+static void end(kt_query *query)
+{
+    sqlite3_exec(query->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static kt_code damaged(kt_query *query, kt_err *err)
+{
+    return kt_query_fail(query, SQLITE_CORRUPT, err);
+}
+
+/* ---- what there is ---- */
+
+static void list_one(kt_builder *list, kt_text venue, kt_text symbol)
+{
+    if (list->n > 0)
+        kt_builder_str(list, ", ");
+    kt_builder_text(list, venue);
+    kt_builder_str(list, venue.n > 0 ? " " : "");
+    kt_builder_text(list, symbol);
+}
+
+/* KT_NOENT, and what could have been asked for. */
+static kt_code fail_unknown(kt_query *query, const kt_config *config, const place *at, kt_err *err)
+{
+    char known[KNOWN_SIZE];
+    sqlite3_stmt *statement = NULL;
+    kt_builder list;
+
+    kt_builder_init(&list, known, sizeof known);
+    if (kt_query_prepare(query, "SELECT venue, symbol FROM instruments ORDER BY venue, symbol", &statement, NULL) ==
+        KT_OK)
+        while (list.code == KT_OK && sqlite3_step(statement) == SQLITE_ROW)
+            list_one(&list, kt_query_text(statement, 0), kt_query_text(statement, 1));
+    sqlite3_finalize(statement);
+    for (uint32_t i = 0; config != NULL && i < config->composite_count; i++)
+        list_one(&list, KT_TEXT(""), kt_text_of(config->composites[i].ticker));
+    return kt_fail(err, KT_NOENT, "nothing is stored of '%.*s' '%.*s'; there is: %s%s",
+        (int)(at->venue.n < 16 ? at->venue.n : 16), at->venue.s, (int)(at->symbol.n < 24 ? at->symbol.n : 24),
+        at->symbol.s, list.n > 0 ? known : "nothing yet", list.code != KT_OK ? " ..." : "");
+}
+
+static bool is_composite(const kt_config *config, const place *at)
+{
+    for (uint32_t i = 0; at->venue.n == 0 && i < config->composite_count; i++)
+        if (kt_text_equal(kt_text_of(config->composites[i].ticker), at->symbol))
+            return true;
+    return false;
+}
+
+static kt_code check_known(kt_query *query, const kt_config *config, const place *at, kt_err *err)
+{
+    int64_t known = 0;
+    kt_code code = ask(query, "SELECT 1 FROM instruments WHERE venue = :venue AND symbol = :symbol", at, &known, err);
+
+    if (code != KT_OK || known != 0 || (config != NULL && is_composite(config, at)))
+        return code;
+    return fail_unknown(query, config, at, err);
+}
+
+static kt_code find_window(const kt_config *config, kt_text name, int64_t *out_window, kt_err *err)
+{
+    char known[KNOWN_SIZE];
+    kt_builder list;
+
+    kt_builder_init(&list, known, sizeof known);
+    for (uint32_t i = 0; i < config->window_count; i++) {
+        if (kt_text_equal(kt_text_of(config->window_names[i]), name)) {
+            *out_window = config->windows_ns[i];
+            return KT_OK;
+        }
+        kt_builder_format(&list, "%s%s", i > 0 ? ", " : "", config->window_names[i]);
+    }
+    return kt_fail(err, KT_NOENT, "there is no window '%.*s'; configured: %s", KT_TEXT_ARG(name), known);
+}
+
+/* ---- steps ---- */
+
+static kt_code check_range(int64_t from, int64_t to, kt_err *err)
+{
+    return from <= to ? KT_OK : kt_fail(err, KT_ARG, "'to' lies before 'from': give the earlier time as 'from'");
+}
+
+/* The least multiple of `unit` of which at most `points` steps touch [from, to]. */
+static int64_t step_of(int64_t from, int64_t to, uint32_t points, int64_t unit)
+{
+    int64_t units = (to - from) / unit / points;
+    int64_t step = (units > 0 ? units : 1) * unit;
+
+    while (to / step - from / step + 1 > points)
+        step += unit;
+    return step;
+}
+
+/* ---- values ---- */
+
+static kt_code add_value(kt_query *query, sqlite3_stmt *value, bool is_first, kt_row_vwap_point *row, kt_err *err)
+{
+    uint32_t revision = (uint32_t)sqlite3_column_int64(value, 5);
+
+    if (kt_decimal_parse(kt_query_text(value, 1), &row->price) != KT_OK)
+        return damaged(query, err);
+    row->mark = sqlite3_column_int64(value, 0);
+    row->trades = (uint64_t)sqlite3_column_int64(value, 2);
+    if (is_first || kt_decimal_compare(row->price, row->low) < 0)
+        row->low = row->price;
+    if (is_first || kt_decimal_compare(row->price, row->high) > 0)
+        row->high = row->price;
+    row->validated = (is_first || row->validated) && sqlite3_column_int(value, 3) != 0;
+    row->complete = (is_first || row->complete) && sqlite3_column_int(value, 4) != 0;
+    row->revision = revision > row->revision ? revision : row->revision;
+    return KT_OK;
+}
+
+static kt_code gather_values(kt_query *query, const place *at, const kt_params_vwap_history *params, int64_t step,
+    kt_rows *out_rows, kt_err *err)
+{
+    kt_row_vwap_point *rows = kt_arena_take_zero(&query->arena, params->points, sizeof *rows, 16);
+    sqlite3_stmt *value = NULL;
+    int64_t last = -1;
+    uint32_t count = 0;
+    int rc = SQLITE_DONE;
+    kt_code code = prepare(query,
+        "SELECT mark, price, trades, validated, complete, revision FROM vwap WHERE venue = :venue AND symbol = :symbol "
+        "AND \"window\" = :window AND mark BETWEEN :from AND :to ORDER BY mark",
+        at, &value, err);
+
+    if (code == KT_OK) {
+        bind_i64(value, ":from", params->from);
+        bind_i64(value, ":to", params->to);
+    }
+    while (code == KT_OK && (rc = sqlite3_step(value)) == SQLITE_ROW) {
+        int64_t now = sqlite3_column_int64(value, 0) / step;
+
+        count += now != last;
+        code = add_value(query, value, now != last, &rows[count - 1], err);
+        last = now;
+    }
+    if (code == KT_OK)
+        code = kt_query_fail(query, rc, err);
+    sqlite3_finalize(value);
+    *out_rows = KT_ROWS_OF(rows, count);
+    return code;
+}
+
+kt_code kt_history_vwap(kt_query *query, const kt_config *config, const kt_params_vwap_history *params,
+    kt_response_vwap_history *out_response, kt_err *err)
+{
+    place at = { .venue = params->venue, .symbol = params->symbol };
+    kt_response_vwap_history response = { 0 };
+    kt_code code = check_range(params->from, params->to, err);
+
+    if (code == KT_OK)
+        code = find_window(config, params->window, &at.window, err);
+    if (code == KT_OK)
+        code = begin(query, err);
+    if (code != KT_OK)
+        return code;
+    response.step = step_of(params->from, params->to, params->points, KT_NS_PER_S);
+    code = check_known(query, config, &at, err);
+    if (code == KT_OK)
+        code = ask(query,
+            "SELECT mark FROM vwap WHERE venue = :venue AND symbol = :symbol AND \"window\" = :window ORDER BY mark LIMIT 1",
+            &at, &response.oldest, err);
+    if (code == KT_OK)
+        code = gather_values(query, &at, params, response.step, &response.rows, err);
+    end(query);
+    if (code == KT_OK)
+        *out_response = response;
+    return code;
+}
+
+/* ---- trades ---- */
+
+#define TRADES_WHERE                                                                              \
+    "FROM trades WHERE venue = :venue AND symbol = :symbol AND venue_time BETWEEN :from AND :to " \
+    "AND (validated OR NOT suspect) "
+
+static kt_code add_trade(
+    kt_query *query, sqlite3_stmt *trade, bool is_first, int64_t step, kt_row_trade_point *row, kt_err *err)
+{
+    int64_t time = sqlite3_column_int64(trade, 0);
+    kt_decimal quantity;
+
+    if (kt_decimal_parse(kt_query_text(trade, 1), &row->close) != KT_OK ||
+        kt_decimal_parse(kt_query_text(trade, 2), &quantity) != KT_OK ||
+        kt_sum_add(row->quantity, kt_sum_of(quantity.m, quantity.scale), &row->quantity) != KT_OK)
+        return damaged(query, err);
+    if (is_first) {
+        row->time = step > 0 ? time - time % step : time;
+        row->open = row->high = row->low = row->close;
+        row->validated = true;
+    }
+    if (kt_decimal_compare(row->close, row->high) > 0)
+        row->high = row->close;
+    if (kt_decimal_compare(row->close, row->low) < 0)
+        row->low = row->close;
+    row->trades++;
+    row->buys += kt_text_equal(kt_query_text(trade, 3), kt_text_of(kt_enum_side.values[KT_SIDE_BUY]));
+    row->validated = row->validated && sqlite3_column_int(trade, 4) != 0;
+    return KT_OK;
+}
+
+static kt_code gather_trades(kt_query *query, const place *at, const kt_params_trades_history *params, int64_t step,
+    kt_rows *out_rows, kt_err *err)
+{
+    kt_row_trade_point *rows = kt_arena_take_zero(&query->arena, params->points, sizeof *rows, 16);
+    sqlite3_stmt *trade = NULL;
+    int64_t last = -1;
+    uint32_t count = 0;
+    int rc = SQLITE_DONE;
+    kt_code code = prepare(query,
+        "SELECT venue_time, price, quantity, side, validated " TRADES_WHERE "ORDER BY venue_time, trade_id", at, &trade,
+        err);
+
+    if (code == KT_OK) {
+        bind_i64(trade, ":from", params->from);
+        bind_i64(trade, ":to", params->to);
+    }
+    while (code == KT_OK && (rc = sqlite3_step(trade)) == SQLITE_ROW) {
+        int64_t now = step > 0 ? sqlite3_column_int64(trade, 0) / step : last + 1;
+
+        count += now != last;
+        code = add_trade(query, trade, now != last, step, &rows[count - 1], err);
+        last = now;
+    }
+    if (code == KT_OK)
+        code = kt_query_fail(query, rc, err);
+    sqlite3_finalize(trade);
+    *out_rows = KT_ROWS_OF(rows, count);
+    return code;
+}
+
+/* Does the range hold more trades than there may be rows? */
+static kt_code is_crowded(
+    kt_query *query, const place *at, const kt_params_trades_history *params, bool *out_is, kt_err *err)
+{
+    sqlite3_stmt *count = NULL;
+    kt_code code = prepare(query, "SELECT count(*) FROM (SELECT 1 " TRADES_WHERE "LIMIT :points + 1)", at, &count, err);
+    int rc = SQLITE_DONE;
+
+    if (code == KT_OK) {
+        bind_i64(count, ":from", params->from);
+        bind_i64(count, ":to", params->to);
+        bind_i64(count, ":points", params->points);
+        rc = sqlite3_step(count);
+        code = kt_query_fail(query, rc, err);
+    }
+    *out_is = rc == SQLITE_ROW && sqlite3_column_int64(count, 0) > params->points;
+    sqlite3_finalize(count);
+    return code;
+}
+
+kt_code kt_history_trades(
+    kt_query *query, const kt_params_trades_history *params, kt_response_trades_history *out_response, kt_err *err)
+{
+    place at = { .venue = params->venue, .symbol = params->symbol };
+    kt_response_trades_history response = { 0 };
+    bool crowded = false;
+    kt_code code = check_range(params->from, params->to, err);
+
+    if (code == KT_OK)
+        code = begin(query, err);
+    if (code != KT_OK)
+        return code;
+    code = check_known(query, NULL, &at, err);
+    if (code == KT_OK)
+        code = ask(query,
+            "SELECT venue_time FROM trades WHERE venue = :venue AND symbol = :symbol ORDER BY venue_time LIMIT 1", &at,
+            &response.oldest, err);
+    if (code == KT_OK)
+        code = is_crowded(query, &at, params, &crowded, err);
+    if (crowded)
+        response.step = step_of(params->from, params->to, params->points, KT_NS_PER_MS);
+    if (code == KT_OK)
+        code = gather_trades(query, &at, params, response.step, &response.rows, err);
+    end(query);
+    if (code == KT_OK)
+        *out_response = response;
+    return code;
+}
