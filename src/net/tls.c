@@ -5,6 +5,8 @@
 #include "net/resolve.h"
 #include "net/url.h"
 #include <errno.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -38,6 +40,46 @@ typedef struct tls_state {
     uint8_t read_wants, write_wants; /* the loop's events that go on with it */
     bool broken;                     /* nothing may be sent any more, not even a farewell */
 } tls_state;
+
+/* --- record buffers --------------------------------------------------------------------------------------------- */
+
+/* With SSL_MODE_RELEASE_BUFFERS, without which every connection would hold two of them, OpenSSL takes a buffer for each
+ * record and gives it back. malloc would hand out another one each time, which the processor's caches do not hold: that
+ * costs more than to encrypt a record. So the last ones given back are kept, for the next connection at once. */
+enum { BUFFER_SIZE_MIN = 16 << 10, BUFFER_SIZE = 18 << 10, BUFFER_KEPT_MAX = 8 };
+
+static _Thread_local struct {
+    void *at[BUFFER_KEPT_MAX];
+    uint32_t count;
+} kept;
+
+static void *memory_take(size_t size, const char *file, int line)
+{
+    if (size < BUFFER_SIZE_MIN || size > BUFFER_SIZE)
+        return malloc(size);
+    return kept.count > 0 ? kept.at[--kept.count] : malloc(BUFFER_SIZE);
+}
+
+static void *memory_resize(void *memory, size_t size, const char *file, int line)
+{
+    return realloc(memory, size);
+}
+
+static void memory_give(void *memory, const char *file, int line)
+{
+    size_t size = malloc_usable_size(memory);
+
+    if (size >= BUFFER_SIZE && size < BUFFER_SIZE + BUFFER_SIZE_MIN && kept.count < BUFFER_KEPT_MAX)
+        kept.at[kept.count++] = memory;
+    else
+        free(memory);
+}
+
+/* OpenSSL lets itself be told so only before it has taken anything, so before main. When it does not, malloc serves. */
+__attribute__((constructor)) static void memory_begin(void)
+{
+    (void)CRYPTO_set_mem_functions(memory_take, memory_resize, memory_give);
+}
 
 /* --- the socket below: as OpenSSL's own, but a peer that is gone raises no signal --------------------------------- */
 
