@@ -131,7 +131,8 @@ def keys_of_house(folder):
 HELP_FLAGS = {
     "watch": {"--log", "--from", "--once"},
     "sim": {"--port", "--format", "--seed", "--symbols", "--rate", "--count", "--start-time", "--history", "--burst", "--burst-every",
-            "--tape", "--until-id", "--speed", "--wait", "--keep", "--shuffle", "--no-rest", "--fault", "--silence-length", "--truth"},
+            "--tape", "--until-id", "--speed", "--wait", "--keep", "--shuffle", "--no-rest", "--fault", "--silence-length", "--truth",
+            "--tls-certificate", "--tls-key"},
 }
 
 
