@@ -10,6 +10,8 @@
 #include "base/test_util.h"
 #include "base/time.h"
 #include "lane/script.h"
+#include "log/log.h"
+#include "log/reader.h"
 #include "log/record.h"
 #include "schema/config.h"
 #include "service/market.h"
@@ -197,12 +199,150 @@ static void a_flag_holds_its_key_over_a_restart(void **state)
     }
 }
 
+/* ---- the feed: a whole lane, asked over its bus ---- */
+
+static const uint8_t boot_id[16] = "settings test";
+
+static kt_lane *lane_open(const char *dir, const kt_config *config)
+{
+    static const kt_feed_spec *const feeds[] = { &kt_settings_feed, NULL };
+    kt_lane_options options = { .name = "market",
+        .data_dir = dir,
+        .services = services,
+        .feeds = feeds,
+        .config = config,
+        .version = "test",
+        .segment_size = KT_SEGMENT_SIZE_MIN,
+        .retention_bytes = 2 * KT_SEGMENT_SIZE_MIN,
+        .inline_sync = true };
+    kt_lane *lane = NULL;
+    kt_err err = { 0 };
+    bool park;
+
+    memcpy(options.boot_id, boot_id, sizeof boot_id);
+    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    return lane;
+}
+
+typedef struct answered {
+    bool done;
+    kt_code code;
+    char body[4096];
+} answered;
+
+static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
+{
+    answered *a = ctx;
+
+    a->done = true;
+    a->code = code;
+    snprintf(a->body, sizeof a->body, "%.*s", KT_TEXT_ARG(body));
+}
+
+static answered ask(kt_lane *lane, const char *action, const char *params)
+{
+    answered a = { 0 };
+
+    assert_int_equal(
+        kt_bus_call_start(kt_lane_bus(lane),
+            &(kt_bus_call_spec){
+                .action = kt_text_of(action), .params = kt_text_of(params), .on_answer = on_answer, .ctx = &a },
+            NULL, NULL),
+        KT_OK);
+    while (!a.done)
+        assert_int_equal(kt_lane_turn(lane, 0, NULL), KT_OK);
+    return a;
+}
+
+static void config_put_is_answered_with_what_changed_or_why_not(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *action;
+        const char *params;
+        kt_code code;
+        const char *contains;
+    } rows[] = {
+        { "a change", "config.put", "{\"section\":\"vwap\",\"settings\":{\"step_s\":30}}", KT_OK,
+            "{\"revision\":1,\"changed\":[\"vwap.step_s\"]}" },
+        { "the same again", "config.put", "{\"section\":\"vwap\",\"settings\":{\"step_s\":30}}", KT_OK,
+            "{\"revision\":2,\"changed\":[]}" },
+        { "another one stands by then", "config.put",
+            "{\"section\":\"vwap\",\"settings\":{\"step_s\":31},\"expected\":1}", KT_SEQ,
+            "revision 2, 1 was expected" },
+        { "not allowed", "config.put", "{\"section\":\"vwap\",\"settings\":{\"windows\":[\"1m\"]}}", KT_ARG,
+            "vwap.windows: can not change" },
+        { "no settings", "config.put", "{\"section\":\"vwap\"}", KT_RANGE, "settings" },
+        { "no JSON", "config.put", "{", KT_SYNTAX, "" },
+        { "a lane that does not run", "config.put", "{\"section\":\"edge\",\"settings\":{\"silence_ms\":900}}", KT_BUSY,
+            "lane edge, which applies section edge, is not running" },
+        { "what holds", "config.get", "{\"section\":\"vwap\"}", KT_OK,
+            "{\"key\":\"vwap.step_s\",\"value\":\"30\",\"origin\":\"key-value store config.settings.vwap\",\"live\":true" },
+        { "what can not change", "config.get", "{\"section\":\"log\"}", KT_OK, "\"live\":false" },
+        { "no such section", "config.get", "{\"section\":\"frob\"}", KT_NOENT, "there is no 'frob'; there are edge" },
+    };
+    kt_config *config = config_new(config_text);
+    kt_lane *lane = lane_open(kt_test_dir(), config);
+
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        answered a = ask(lane, rows[i].action, rows[i].params);
+
+        if (a.code != rows[i].code || strstr(a.body, rows[i].contains) == NULL)
+            fail_msg("%s: %s, '%s'", rows[i].name, kt_code_name(a.code), a.body);
+    }
+    kt_lane_close(lane, true);
+    kt_config_free(config);
+}
+
+static uint64_t first_of(const char *folder)
+{
+    char dir[600];
+    kt_reader *reader = NULL;
+    uint64_t first;
+
+    snprintf(dir, sizeof dir, "%s/market", folder);
+    assert_int_equal(kt_reader_open(dir, boot_id, &reader, NULL), KT_OK);
+    first = kt_reader_first(reader);
+    kt_reader_close(reader);
+    return first;
+}
+
+/* Retention has removed the record of the change: the snapshot knows it, and the key-value store again. */
+static void a_change_outlives_its_record(void **state)
+{
+    kt_config *config = config_new(config_text);
+    kt_lane *lane = lane_open(kt_test_dir(), config);
+    uint64_t seq = 0;
+    kt_ev_invalid ev;
+    kt_text value;
+    char folder[512];
+
+    snprintf(folder, sizeof folder, "%s", kt_lane_data_dir(lane));
+    assert_int_equal(ask(lane, "config.put", "{\"section\":\"vwap\",\"settings\":{\"step_s\":30}}").code, KT_OK);
+    kt_event_init(KT_EV_INVALID, &ev);
+    while (first_of(folder) <= 2) {
+        for (uint32_t i = 0; i < 1000; i++)
+            assert_int_equal(kt_lane_input(lane, KT_EV_INVALID, KT_TEXT("feed.gen.invalid"), 0, &ev, &seq), KT_OK);
+        assert_int_equal(kt_lane_turn(lane, 0, NULL), KT_OK);
+    }
+    kt_lane_close(lane, false);
+    lane = lane_open(folder, config);
+    assert_int_equal(config->vwap_step_s, 30);
+    assert_int_equal(kt_bus_get(kt_lane_bus(lane), KT_TEXT("config.settings.vwap"), &value, NULL), KT_OK);
+    assert_true(kt_text_equal(value, KT_TEXT("{\"step_s\":30}")));
+    kt_lane_close(lane, true);
+    kt_config_free(config);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_holds_from_its_record_on_in_every_run),
         cmocka_unit_test(what_is_not_allowed_changes_nothing_and_says_why),
         cmocka_unit_test(a_flag_holds_its_key_over_a_restart),
+        cmocka_unit_test(config_put_is_answered_with_what_changed_or_why_not),
+        cmocka_unit_test(a_change_outlives_its_record),
     };
 
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
