@@ -475,6 +475,7 @@ void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_
 {
     kt_sim_totals sum = kt_sim_feed_totals(feed);
 
+    sum.received += other_invalid;
     sum.invalid += other_invalid;
     kt_json_open_object(writer);
     put_totals(writer, &sum);

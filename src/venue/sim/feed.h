@@ -114,7 +114,7 @@ kt_sim_totals kt_sim_feed_totals(const kt_sim_feed *feed);
 kt_sim_totals kt_sim_feed_symbol_totals(const kt_sim_feed *feed, uint32_t symbol);
 
 /* Totals of the feed, by fault and by symbol, as one JSON object. `other_invalid`: broken messages of the same connections
- * that are not about trades; kontor counts them all. */
+ * that are not about trades: kontor, who can not tell, counts them as received and invalid, too. */
 void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_writer *writer);
 
 /* The trade as the venue's rows have it; `id_mem` of KT_SIM_ID_SIZE bytes keeps its id. */

@@ -8,7 +8,12 @@
 #include "base/json.h"
 #include "base/text.h"
 
-enum { LINE_SIZE = 4 << 20, NODE_MAX = 256, COLUMN_MAX = 16 };
+enum {
+    LINE_SIZE = 4 << 20,
+    NODE_MAX = 256,
+    COLUMN_MAX = 16,
+    HEAD_SIZE = 128
+}; /* a stream is named in the first HEAD_SIZE bytes */
 
 /* What assets are paid in: how a venue's BTCUSDT is cut in two. Longer ones first. */
 static const char *const quotes[] = { "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "BTC", "ETH", "BNB", "EUR", "GBP",
@@ -199,7 +204,8 @@ static kt_code add_book_message(tape_reader *reader, kt_text line, int64_t at_ns
         static const char before[] = "{\"stream\":\"", data[] = "\"data\":";
         const char *start = memmem(line.s, line.n, data, sizeof data - 1);
 
-        if (line.n < sizeof before || memcmp(line.s, before, sizeof before - 1) != 0 || start == NULL)
+        if (line.n < sizeof before || memcmp(line.s, before, sizeof before - 1) != 0 || start == NULL ||
+            start + sizeof data - 1 == line.s + line.n)
             return KT_OK;
         symbol.s = line.s + sizeof before - 1;
         symbol.n = (size_t)((const char *)memchr(line.s, '@', line.n) - symbol.s);
@@ -236,15 +242,16 @@ static kt_code read_raw_line(tape_reader *reader, kt_text line, kt_err *err)
     kt_json_doc doc;
     kt_text time;
 
+    kt_text start = { line.s, line.n < HEAD_SIZE ? line.n : HEAD_SIZE };
+    bool whole = holds(start, " {\"lastUpdateId\"");
+    bool book = whole || holds(start, "@depth@100ms\"") || holds(start, "@bookTicker\"");
+
+    if (!book && !holds(line, "@trade\""))
+        return KT_OK; /* others */
     if (!kt_text_cut(&line, ' ', &time) || kt_text_i64(time, &entry.at_ns) != KT_OK)
         return kt_fail(err, KT_SYNTAX, "%s:%llu: a line is '<receive time ns> <message>'", reader->path, number);
-    if (kt_text_starts(line, KT_TEXT("{\"lastUpdateId\"")))
-        return add_book_message(reader, line, entry.at_ns, true, err);
-    if (holds((kt_text){ line.s, line.n < 128 ? line.n : 128 }, "@depth@100ms\"") ||
-        holds((kt_text){ line.s, line.n < 128 ? line.n : 128 }, "@bookTicker\""))
-        return add_book_message(reader, line, entry.at_ns, false, err);
-    if (!holds(line, "@trade\""))
-        return KT_OK; /* others */
+    if (book)
+        return add_book_message(reader, line, entry.at_ns, whole, err);
     if (kt_json_parse(line, nodes, NODE_MAX, &doc, err) != KT_OK ||
         kt_json_fields(&doc, 0, message_fields, KT_COUNT(message_fields), NULL, &message, NULL, err) != KT_OK ||
         kt_json_fields(&doc, message.data, raw_fields, KT_COUNT(raw_fields), NULL, &entry, NULL, err) != KT_OK)
