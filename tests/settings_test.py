@@ -120,6 +120,11 @@ def main():
                 assert "30" in shown.stdout and "key-value store config.settings.vwap" in shown.stdout, shown
                 refused = command(house, "set", "data=elsewhere")
                 assert refused.returncode == 2 and "its logs and its store lie there" in refused.stderr, refused
+        with tap.case("told of a house that does not run"):
+            told = subprocess.run([h.kontor(), "config", "--data", os.path.join(folder, "data")], capture_output=True,
+                                  text=True, timeout=h.WAIT_S).stdout
+            line = next(line for line in told.splitlines() if line.startswith("vwap.step_s "))
+            assert "30" in line and "key-value store config.settings.vwap" in line, told
     tap.done()
 
 

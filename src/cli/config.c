@@ -1,4 +1,5 @@
 /* cli/config.c - `kontor config`: every value and its origin, here or in the running house, and changes while it runs. */
+#include "bus/bus.h"
 #include "cli/client.h"
 
 #include <stdio.h>
@@ -31,6 +32,33 @@ static int show(const kt_cli_client *client, const char *section)
         return usage("a section has a shorter name");
     return kt_cli_show(
         client, KT_ACTION_config_get, kt_builder_done(&query), "settings", columns, KT_COUNT(columns), "");
+}
+
+static void on_stored(void *ctx, kt_text key, kt_text value, uint64_t revision)
+{
+    kt_err err = { 0 };
+
+    if (kt_config_settings(ctx, kt_subject_part(key, 2), value, &err) != KT_OK)
+        fprintf(stderr, "kontor config: %s\n", err.msg);
+}
+
+/* What was changed while the house ran, from the logs in the data folder; of a lane that has never run there is nothing. */
+static void take_stored(kt_config *config)
+{
+    kt_bus_options options = { .driver = "local", .durability = KT_DURABILITY_RAM };
+    kt_bus *bus = NULL;
+
+    options.local.data_dir = config->data;
+    if (kt_bus_open(&options, &bus, NULL) != KT_OK)
+        return;
+    for (uint32_t i = 0; kt_config_section_at(i) != NULL; i++) {
+        kt_text section = kt_text_of(kt_config_section_at(i));
+        char key[sizeof KT_CONFIG_SETTINGS_KEY + KT_CONFIG_SECTION_MAX];
+
+        snprintf(key, sizeof key, KT_CONFIG_SETTINGS_KEY "%.*s", KT_TEXT_ARG(section));
+        kt_bus_watch(bus, kt_config_section_lane(section), kt_text_of(key), on_stored, config, NULL);
+    }
+    kt_bus_close(bus);
 }
 
 /* "vwap" of "vwap.step_s=30"; empty: the word names no key. */
@@ -128,9 +156,10 @@ int kt_cli_config(int argc, char **argv)
     uint32_t count = client.config->rest_count;
     bool set = count > 0 && strcmp(words[0], "set") == 0;
 
-    if (count == 0)
+    if (count == 0) {
+        take_stored(client.config);
         kt_config_list(client.config, stdout);
-    else if (strcmp(words[0], "show") == 0 && count <= 2)
+    } else if (strcmp(words[0], "show") == 0 && count <= 2)
         status = show(&client, words[1]);
     else if (set || strcmp(words[0], "unset") == 0)
         status = change_all(&client, (char *const *)words + 1, count - 1, !set);

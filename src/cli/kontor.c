@@ -67,7 +67,7 @@ static const cli_command commands[] = {
     { "config", "[show [SECTION] | set KEY=VALUE ... | unset KEY ...] [--config FILE] [--KEY VALUE ...]",
         "print every configuration value and where it comes from, and change it while the house runs",
         "A value comes from, the first that says it wins: flag, environment, key-value store, YAML file, default.\n"
-        "  (no word)          the values that these flags, this environment and this file would give\n"
+        "  (no word)          the values that these flags, this environment, this file and the logs in the data folder give\n"
         "  show [SECTION]     the values of the running house, and which of them may change while it runs\n"
         "  set KEY=VALUE ...  change them: kontor config set vwap.step_s=30 diag.levels=error,warn\n"
         "                     All of one section or none; it takes effect at once and survives a restart.\n"
