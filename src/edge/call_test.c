@@ -229,12 +229,13 @@ static void deadlines(void **state)
         { "in the past as ISO 8601", "GET /v1/store/tables", "X-Deadline: 2023-05-14T17:00:00Z\r\n", "", 400,
             "has passed" },
         { "no time", "GET /v1/store/tables", "X-Deadline: soon\r\n", "", 400, "\"field\":\"deadline\"|'soon'" },
+        { "nothing", "GET /v1/store/tables", "X-Deadline:\r\n", "", 400, "\"field\":\"deadline\"" },
         { "far away", "GET /v1/store/tables", "X-Deadline: 2200-01-01T00:00:00Z\r\n", "", 200, "" },
     };
 
-    check(rows, 3);
+    check(rows, 4);
     assert_int_equal(others.asked, 0);
-    check(&rows[3], 1);
+    check(&rows[4], 1);
     assert_int_equal(others.timeout_ms, KT_CALL_TIME_MAX_MS);
 }
 
@@ -383,6 +384,8 @@ static void refusals_over_websocket(void **state)
         { "a deadline in the past, in ms",
             "{\"id\":1,\"op\":\"call\",\"action\":\"health\",\"deadline\":1684083600000}", "out_of_range", "deadline",
             "passed" },
+        { "an empty deadline", "{\"id\":1,\"op\":\"call\",\"action\":\"health\",\"deadline\":\"\"}", "wrong_type",
+            "deadline", "ISO 8601" },
         { "a deadline that is no time", "{\"id\":1,\"op\":\"call\",\"action\":\"health\",\"deadline\":\"soon\"}",
             "malformed", "deadline", "ISO 8601" },
         { "an unknown field of the op", "{\"id\":1,\"op\":\"call\",\"action\":\"health\",\"parms\":{}}",

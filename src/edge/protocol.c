@@ -285,7 +285,8 @@ static bool read_call(const op_context *context)
         return true;
     if (kt_json_kind_of(context->doc, fields->deadline) == KT_JSON_NUMBER)
         op->call.deadline = kt_json_raw(context->doc, fields->deadline);
-    else if (kt_json_text(context->doc, fields->deadline, context->arena, &op->call.deadline) != KT_OK)
+    else if (kt_json_text(context->doc, fields->deadline, context->arena, &op->call.deadline) != KT_OK ||
+             op->call.deadline.n == 0)
         return refuse(context->error, KT_FAULT_WRONG_TYPE, "deadline",
             "deadline is no time: give ISO 8601 as \"2024-08-08T23:54:15.342Z\", or ms since 1970 as 1723161255342");
     return true;

@@ -140,7 +140,7 @@ static void call(const request_context *context, const kt_action *action)
 {
     kt_rest *rest = context->rest;
     const kt_http_request *request = context->request;
-    kt_text deadline = header(request, KT_TEXT("X-Deadline"));
+    kt_text deadline;
     kt_call_spec spec = { .action = action, .on_answer = on_answer, .ctx = rest, .key = context->exchange };
     char room[KT_QUERY_MAX];
     kt_params_any params;
@@ -154,7 +154,7 @@ static void call(const request_context *context, const kt_action *action)
         header(request, KT_TEXT("Traceparent")));
     spec.params = &params;
     rest->http = context->http;
-    if (deadline.n > 0)
+    if (kt_http_field_get(request->fields, request->field_count, KT_TEXT("X-Deadline"), &deadline))
         code = kt_calls_deadline(rest->options.calls, deadline, &spec.deadline_ns, &refusal);
     if (code == KT_OK && request->method == KT_HTTP_POST)
         status = check_body(request, &refusal);

@@ -15,6 +15,7 @@ static const char *const method_names[KT_HTTP_METHOD_COUNT] = {
     [KT_HTTP_DELETE] = "DELETE",
     [KT_HTTP_OPTIONS] = "OPTIONS",
     [KT_HTTP_TRACE] = "TRACE",
+    [KT_HTTP_QUERY] = "QUERY",
 };
 
 const char *kt_http_method_name(kt_http_method method)
@@ -302,7 +303,7 @@ static kt_code method_take(kt_text text, kt_http_method *out_method, kt_http_err
         *out_method = (kt_http_method)method;
         return KT_OK;
     }
-    return refuse(out_error, 501, "method not known; GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS and TRACE are");
+    return refuse(out_error, 501, "method not known; GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE and QUERY are");
 }
 
 static kt_code target_take(kt_text target, kt_http_request *request, kt_http_error *out_error)

@@ -37,7 +37,8 @@ typedef enum kt_http_method {
     KT_HTTP_PATCH,
     KT_HTTP_DELETE,
     KT_HTTP_OPTIONS,
-    KT_HTTP_TRACE, /* known, so that it is refused as 405: nobody answers it */
+    KT_HTTP_TRACE, /* these two are known, so that they are refused as 405: nobody answers them */
+    KT_HTTP_QUERY,
     KT_HTTP_METHOD_COUNT
 } kt_http_method;
 
