@@ -19,7 +19,7 @@ enum {
     KT_METRICS_SIZE_MAX = 1 << 20, /* bytes of one answer */
     KT_METRICS_FEED_MAX = 1024,    /* feeds and venues that are told; those beyond are left out */
     KT_METRICS_LAG_MAX = 65536,    /* records */
-    KT_METRICS_TURN_MAX = 1024,    /* records looked at in one turn */
+    KT_METRICS_TURN_MAX = 128,     /* records looked at in one turn, some 10 us */
 };
 
 typedef struct kt_metrics kt_metrics;

@@ -490,6 +490,31 @@ static void more_clients_than_allowed_are_told_so(void **state)
     house_close(own);
 }
 
+static void another_limit_holds_for_the_next_client(void **state)
+{
+    house *own = house_open((kt_http_server_options){ .conn_max = 1 });
+    int clients[6];
+
+    clients[0] = house_client(own);
+    bystander_asks(own, clients[0], "the one");
+    assert_int_equal(kt_http_server_limit(own->server, 5), KT_OK);
+    for (int i = 1; i < 5; i++) {
+        clients[i] = house_client(own);
+        bystander_asks(own, clients[i], "room for more");
+    }
+    bystander_asks(own, clients[0], "who was there before is still there");
+    assert_int_equal(kt_http_server_limit(own->server, 2), KT_OK);
+    clients[5] = house_client(own);
+    client_read(own->loop, clients[5], own->answer, sizeof own->answer, NULL);
+    assert_int_equal(strncmp(own->answer, "HTTP/1.1 503 ", 13), 0);
+    for (int i = 0; i < 6; i++) {
+        if (i < 5)
+            bystander_asks(own, clients[i], "who is beyond it goes on");
+        close(clients[i]);
+    }
+    house_close(own);
+}
+
 static void out_of_descriptors_costs_the_new_client_only(void **state)
 {
     struct rlimit before, small;
@@ -559,6 +584,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_does_not_fit_becomes_503),
         cmocka_unit_test(errors_of_the_handler_are_json_too),
         cmocka_unit_test(more_clients_than_allowed_are_told_so),
+        cmocka_unit_test(another_limit_holds_for_the_next_client),
         cmocka_unit_test(out_of_descriptors_costs_the_new_client_only),
         cmocka_unit_test(a_busy_port_is_named),
     };
