@@ -20,6 +20,7 @@ int kt_cli_run(int argc, char **argv);
 int kt_cli_watch(int argc, char **argv);
 int kt_cli_rebuild(int argc, char **argv);
 int kt_cli_doctor(int argc, char **argv);
+int kt_cli_export(int argc, char **argv);
 int kt_cli_config(int argc, char **argv);
 int kt_cli_call(int argc, char **argv);
 int kt_cli_nodes(int argc, char **argv);

@@ -39,6 +39,18 @@ static const cli_command commands[] = {
         "Reads everything that the logs hold, builds a new store beside the old one and puts it in its place.\n"
         "The house must not be running. As far back as the logs reach the new store equals the old one, row for row.\n",
         true, kt_cli_rebuild },
+    { "export", "trades|values [VENUE [SYMBOL]] [--from TIME] [--to TIME] [--window NAME] [--out FILE]",
+        "write trades or values of the store as CSV",
+        "Trades have the columns of Tardis's CSV files: exchange,symbol,timestamp,local_timestamp,id,side,price,amount, times\n"
+        "in microseconds since 1970, UTC. Values: exchange,symbol,timestamp,window,price,amount,notional,trades,validated,\n"
+        "complete,revision. Reads the store, beside a running house as well as without one; what the house has not kept\n"
+        "there yet is not in it.\n"
+        "  VENUE SYMBOL   only these, such as binance BTC/USDT; VENUE - stands for composites\n"
+        "  --from TIME    first time, such as 2024-08-08T00:00:00Z (default: the oldest)\n"
+        "  --to TIME      first time that is not in it any more (default: none)\n"
+        "  --window NAME  of values, such as 5m (default: that of vwap.interval_ms)\n"
+        "  --out FILE     else standard output; FILE.zst is compressed. It appears when it is whole\n",
+        true, kt_cli_export },
     { "doctor", "[--data FOLDER]", "say what is in the data folder, what is damaged, and what is lost",
         "Changes nothing. Exit status 1 when records are lost for good or the store is damaged.\n", true,
         kt_cli_doctor },

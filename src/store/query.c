@@ -109,7 +109,7 @@ static int on_progress(void *ctx)
     kt_query *query = ctx;
 
     if (query->stop != NULL && atomic_load_explicit(query->stop, memory_order_relaxed))
-        query->stopped = "the house is stopping";
+        query->stopped = "it was told to";
     else if (now_ns() > query->deadline_ns)
         query->stopped = "it took longer than 2 s, or than its caller waits; add a limit or a range of time";
     else if (sqlite3_memory_used() - query->memory > KT_QUERY_MEMORY_MAX)

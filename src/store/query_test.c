@@ -308,7 +308,7 @@ static void test_whoever_stops_ends_a_question(void **state)
     open_desk(&desk, 1);
     kt_query_begin(desk.query, KT_QUERY_TIME_NS, &stop);
     assert_int_equal(kt_query_sql(desk.query, &params, &response, &last), KT_LIMIT);
-    assert_non_null(strstr(last.msg, "the house is stopping"));
+    assert_non_null(strstr(last.msg, "stopped: it was told to"));
     close_desk(&desk);
 }
 
