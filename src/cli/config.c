@@ -14,6 +14,14 @@ static int usage(const char *message)
     return KT_EXIT_USAGE;
 }
 
+static int unknown_word(const char *word)
+{
+    char message[120];
+
+    snprintf(message, sizeof message, "'%.60s' is not one of its words: show, set, unset", word);
+    return usage(message);
+}
+
 static int show(const kt_cli_client *client, const char *section)
 {
     static const kt_cli_column columns[] = {
@@ -159,12 +167,14 @@ int kt_cli_config(int argc, char **argv)
     if (count == 0) {
         take_stored(client.config);
         kt_config_list(client.config, stdout);
-    } else if (strcmp(words[0], "show") == 0 && count <= 2)
+    } else if (strcmp(words[0], "show") == 0 && count > 2)
+        status = usage("show takes one section");
+    else if (strcmp(words[0], "show") == 0)
         status = show(&client, words[1]);
     else if (set || strcmp(words[0], "unset") == 0)
         status = change_all(&client, (char *const *)words + 1, count - 1, !set);
     else
-        status = usage("the word is show, set or unset");
+        status = unknown_word(words[0]);
     kt_cli_client_done(&client);
     return status;
 }
