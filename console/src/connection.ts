@@ -13,7 +13,6 @@ const backMs = 5000;
 const politeMs = 5000;
 
 const word = text('connecting');
-const note = text();
 const barText = text();
 let lossesSeen = 0;
 let loss: Loss | null = null;
@@ -21,7 +20,6 @@ let saidAt = 0;
 let said = '';
 
 byId('state-word').replaceChildren(word);
-byId('state-note').replaceChildren(note);
 byId('bar-text').replaceChildren(barText);
 
 function lossText({ channel, from, to, reason, epoch }: Loss, status: Status): string {
@@ -65,8 +63,9 @@ export function showConnection(page: Page | null) {
     const connecting = condition === 'loading' && status?.link !== 'open';
     attribute(byId('state'), 'data-state', condition);
     document.body.classList.toggle('down', down);
-    put(word, connecting ? 'connecting' : words[condition] ?? condition);
-    put(note, condition === 'live' && about === '' && status?.rtt != null ? span(status.rtt) : about);
+    const shown = connecting ? 'connecting' : words[condition] ?? condition;
+    const beside = condition === 'live' && about === '' && status?.rtt != null ? span(status.rtt) : about;
+    put(word, beside === '' ? shown : `${shown} · ${beside}`);
     speak(condition);
     if (!status)
         return;

@@ -1,6 +1,6 @@
 // Find: one list of everything that can be gone to or done. `@` symbols, `>` actions, `#` channels narrow it.
 import { el } from './dom';
-import { house } from './house';
+import { house, leave, listen, type Listener } from './house';
 import { actionList } from './actions';
 import { go, marketPath } from './route';
 import { change, choices, settings, store, stored, type Settings } from './settings';
@@ -85,7 +85,8 @@ function matches(entries: Entry[], typed: string): Entry[] {
 export function openPalette() {
     if (document.querySelector('dialog[open]'))
         return;
-    const entries = all();
+    let entries = all();
+    const names: Listener = { wants: [], patterns: ['>'], onEvent: () => {}, onChannels: () => { entries = all(); if (shown.length < rowsMax) search(); } };
     let shown: Entry[] = [];
     let at = 0;
     const input = el('input', { type: 'text', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': 'palette-list', 'aria-label': 'Find',
@@ -140,6 +141,7 @@ export function openPalette() {
     };
     dialog.onclose = () => {
         dialog.remove();
+        leave(names);
         if (document.activeElement === document.body)
             from?.focus({ preventScroll: true });
     };
@@ -147,4 +149,5 @@ export function openPalette() {
     search();
     dialog.showModal();
     input.focus();
+    listen(names);
 }

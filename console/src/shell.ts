@@ -28,7 +28,8 @@ let openedAt = 0;
 
 function buildNav() {
     byId('nav').replaceChildren(
-        ...entries.map(({ name, title, path }) => el('a', { href: path, 'data-page': '', 'data-name': name }, title)));
+        ...entries.map(({ name, title, path }) => el('a', { href: path, 'data-page': '', 'data-name': name }, title)),
+        el('a', { href: '/docs' }, 'Docs'));
 }
 
 async function show(route: Route, fresh: boolean) {

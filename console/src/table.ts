@@ -1,7 +1,7 @@
 // Tables whose rows are kept and written again: same key, same row.
 import { attribute, el, put, text } from './dom';
 
-export interface Column { head: string; right?: boolean; className?: string }
+export interface Column { head: string; right?: boolean; width: number } // width in ch: what comes later moves nothing
 export interface CellValue { text: string; className?: string; title?: string }
 
 export class LiveTable {
@@ -10,8 +10,13 @@ export class LiveTable {
     private rows = new Map<string, { row: HTMLTableRowElement; cells: Text[]; boxes: HTMLElement[] }>();
 
     constructor(caption: string, private columns: Column[], private opens = false) {
-        this.table = el('table', {}, el('caption', { class: 'hidden' }, caption), el('thead', {}, el('tr', {}, ...columns.map((column) =>
-            el('th', { scope: 'col', class: `${column.right ? 'r ' : ''}${column.className ?? ''}` }, column.head)))), this.body);
+        const heads = columns.map((column) => {
+            const head = el('th', { scope: 'col', class: column.right ? 'r' : '' }, column.head);
+            head.style.width = `${column.width}ch`;
+            return head;
+        });
+        this.table = el('table', { class: 'fixed' }, el('caption', { class: 'hidden' }, caption), el('thead', {}, el('tr', {}, ...heads)), this.body);
+        this.table.style.minWidth = `${columns.reduce((sum, column) => sum + column.width, 0)}ch`;
     }
 
     private row(key: string) {
@@ -19,7 +24,7 @@ export class LiveTable {
         if (there)
             return there;
         const cells = this.columns.map(() => text());
-        const boxes = this.columns.map((column, i) => el(i === 0 ? 'th' : 'td', { class: `${column.right ? 'r num ' : ''}${column.className ?? ''}`, scope: i === 0 ? 'row' : undefined }, cells[i]!));
+        const boxes = this.columns.map((column, i) => el(i === 0 ? 'th' : 'td', { class: column.right ? 'r num' : '', scope: i === 0 ? 'row' : undefined }, cells[i]!));
         const row = el('tr', { 'data-key': key, 'data-open': this.opens ? '' : undefined, tabindex: this.opens ? -1 : undefined }, ...boxes);
         const made = { row, cells, boxes };
         this.rows.set(key, made);
@@ -39,7 +44,7 @@ export class LiveTable {
                 const cell = typeof value === 'string' ? { text: value } : value;
                 const column = this.columns[at]!;
                 put(made.cells[at]!, cell.text);
-                attribute(made.boxes[at]!, 'class', `${column.right ? 'r num ' : ''}${column.className ?? ''} ${cell.className ?? ''}`.trim());
+                attribute(made.boxes[at]!, 'class', `${column.right ? 'r num ' : ''}${cell.className ?? ''}`.trim());
                 attribute(made.boxes[at]!, 'title', cell.title ?? null);
             });
             if (this.body.children[i] !== made.row)

@@ -67,8 +67,8 @@ class Data implements Page {
     private build(box: HTMLElement) {
         box.append(
             el('h1', { class: 'hidden' }, 'Data'),
-            el('section', { class: 'panel tables', 'aria-label': 'Tables' }, el('div', { class: 'head' }, el('h2', {}, 'Tables'), el('span', { class: 'grow' }), el('span', { class: 'note num' }, this.texts.store)),
-               this.tables, el('p', { class: 'foot num' }, this.texts.migrations)),
+            el('section', { class: 'panel tables', 'aria-label': 'Tables' }, el('div', { class: 'head' }, el('h2', {}, 'Tables'), el('span', { class: 'note num' }, this.texts.store)),
+               this.tables, el('p', { class: 'foot num migrations' }, this.texts.migrations)),
             el('section', { class: 'panel sql', 'aria-label': 'Query' },
                el('form', { submit: (event: Event) => { event.preventDefault(); void this.query(); } },
                   el('div', { class: 'head' }, el('h2', {}, el('label', { for: 'sql' }, 'SQL, read-only')), el('span', { class: 'grow' }), this.past, this.run),
@@ -97,7 +97,7 @@ class Data implements Page {
         const open = new Set([...this.tables.querySelectorAll('details[open]')].map((one) => (one as HTMLElement).dataset['name']));
         this.tables.replaceChildren(...tables.map((table) => {
             const details = el('details', { 'data-name': table.name, open: open.has(table.name) },
-                el('summary', {}, el('span', { class: 'num grow' }, table.name), el('span', { class: 'num note' }, table.view ? 'view' : count(table.row_count))),
+                el('summary', {}, el('span', { class: 'num grow' }, table.name), el('span', { class: 'num note' }, table.view ? 'view' : `${count(table.row_count)}${table.exact ? '' : '+'}`)),
                 el('ul', {}, ...table.columns.map((column) => el('li', { class: 'num' }, column.name, ' ', el('span', { class: 'note' }, column.type)))),
                 el('button', { type: 'button', class: 'small', click: () => { this.filter.value = `select * from ${/^\w+$/.test(table.name) ? table.name : `"${table.name.replace(/"/g, '""')}"`} limit 100`; void this.query(); } }, 'first 100 rows'));
             return details;

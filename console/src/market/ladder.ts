@@ -52,7 +52,7 @@ export class Ladder {
         this.middle = el('tr', { class: 'touch' }, el('td', { colspan: 3, class: 'num' }, texts.spread));
         body.append(...this.asks.map(({ row }) => row), this.middle, ...this.bids.map(({ row }) => row));
         this.asks.reverse(); // best first, as the bids are
-        this.scroller = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Ladder', hidden: true }, el('table', { class: 'ladder-table' },
+        this.scroller = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Levels of the book', hidden: true }, el('table', { class: 'ladder-table' },
             el('caption', { class: 'hidden' }, `Book of ${pick.symbol}: asks, then bids`),
             el('thead', {}, el('tr', {}, el('th', { scope: 'col', class: 'r' }, texts.price), el('th', { scope: 'col', class: 'r' }, texts.quantity), el('th', { scope: 'col', class: 'r' }, 'Σ'))),
             body));
@@ -60,7 +60,7 @@ export class Ladder {
         this.grouping.hidden = true;
         put(this.words, pick.venue === null ? 'A composite has no book of its own.' : `This house publishes no book of ${pick.symbol}: there is no channel ${this.channel}.`);
         this.box = el('div', { class: 'fill' },
-            el('div', { class: 'head' }, el('h2', {}, 'Ladder'), this.grouping, el('span', { class: 'grow' }), el('span', { class: 'note num' }, texts.head)),
+            el('div', { class: 'head' }, el('h2', {}, 'Ladder'), el('span', { class: 'note num grow' }, texts.head), this.grouping),
             el('p', { class: 'empty' }, this.words), this.scroller);
     }
 

@@ -69,7 +69,7 @@ class Market implements Page {
     private oldest: number | null = null; // first second that the store has, once it said so
     private openedAt = Date.now();
 
-    private texts = { price: text('–'), unit: text(), note: text('waiting for the first trade'), arrow: text(), corrections: text('0 corrections'), reading: text(), foot: text(), change: text() };
+    private texts = { price: text('–'), unit: text(), note: text('waiting for the first trade'), arrow: text(), corrections: text('0 corrections ▸'), reading: text(), foot: text(), change: text() };
     private priceBox = el('div', { class: 'figure price', tabindex: 0 });
     private arrow = el('span', { class: 'arrow', 'aria-hidden': 'true' }, this.texts.arrow);
     private arrowWord = text();
@@ -151,11 +151,11 @@ class Market implements Page {
         const windows = el('div', { class: 'windows' }, ...pick.windows.map((window, i) => this.windowBox(window, i)));
         this.priceBox.append(
             el('div', { class: 'pickers' }, this.symbolPicker(), this.venuePicker()),
-            el('p', { class: 'value' }, el('span', { class: 'num' }, texts.price), ' ', el('span', { class: 'unit' }, texts.unit), this.arrow, el('span', { class: 'hidden' }, this.arrowWord)),
+            el('p', { class: 'value' }, el('span', { class: 'num' }, texts.price), el('span', { class: 'unit' }, texts.unit), this.arrow, el('span', { class: 'hidden' }, this.arrowWord)),
             el('p', { class: 'note num' }, texts.note));
         this.priceBox.addEventListener('click', (event) => { if (!(event.target as Element).closest('select')) this.showPriceEvidence(); });
         this.priceBox.addEventListener('keydown', (event) => { if (event.key === 'Enter' && event.target === this.priceBox) this.showPriceEvidence(); });
-        const corrections = el('button', { type: 'button', class: 'corrections', click: () => this.corrections.open() }, el('span', { class: 'num' }, texts.corrections), ' ▸');
+        const corrections = el('button', { type: 'button', class: 'corrections num', click: () => this.corrections.open() }, texts.corrections);
         const tab = tabs.find((name) => name === route.query.get('tab')) ?? 'Chart';
         this.box.dataset['tab'] = tab;
         this.box.append(
@@ -206,9 +206,9 @@ class Market implements Page {
 
     private windowBox(window: string, i: number): HTMLElement {
         const made = { newest: null, validated: null, value: text('–'), unit: text(), note: text('no value yet'), until: text(), tag: el('span', { class: 'tag' }) };
-        const box = el('div', { class: 'figure', tabindex: 0, role: 'button', 'aria-label': `VWAP ${window}: evidence` },
+        const box = el('div', { class: 'figure', tabindex: 0, role: 'button' },
             el('h2', {}, el('span', { class: `swatch c${i} ${swatches[i] ?? ''}`, 'aria-hidden': 'true' }), `VWAP ${window} `, made.tag),
-            el('p', { class: 'value' }, el('span', { class: 'num' }, made.value), ' ', el('span', { class: 'unit' }, made.unit)),
+            el('p', { class: 'value' }, el('span', { class: 'num' }, made.value), el('span', { class: 'unit' }, made.unit)),
             el('p', { class: 'note num' }, made.note), el('p', { class: 'note num' }, made.until));
         box.onclick = () => this.showAverageEvidence(window);
         box.onkeydown = (event) => { if (event.key === 'Enter') this.showAverageEvidence(window); };
@@ -333,7 +333,6 @@ class Market implements Page {
             this.priceScale = this.instrument.price_scale;
             this.tape.units(this.instrument.base, this.instrument.quote);
             this.ladder.scales(this.instrument);
-            this.reserve();
             break;
         default:
             this.ladder.onEvent(event);
@@ -512,13 +511,14 @@ class Market implements Page {
 
     // ---- painting ----
 
-    // Widths are reserved for the instrument's scale and one digit more than are seen, so that no figure moves another.
-    private reserve() {
-        const whole = ((this.price?.data as Trade | undefined)?.price ?? '0').split('.')[0]!.length + 1;
-        const width = whole + 1 + this.priceScale;
-        this.priceBox.querySelector<HTMLElement>('.value .num')!.style.minWidth = `${width}ch`;
-        for (const { box } of this.averages.values())
-            box.querySelector<HTMLElement>('.value .num')!.style.minWidth = `${width + 2}ch`;
+    // Room for the instrument's scale and one digit more than were seen, so that no figure moves another. Called as a first value is
+    // written, together with its unit.
+    private reserve(figure: HTMLElement, value: string, scale: number) {
+        const width = value.split('.')[0]!.length + 2 + scale;
+        if (width <= Number(figure.dataset['width'] ?? 0))
+            return;
+        figure.dataset['width'] = String(width);
+        figure.querySelector<HTMLElement>('.value .num')!.style.minWidth = `${width}ch`;
     }
 
     private paintFigures() {
@@ -532,6 +532,7 @@ class Market implements Page {
             put(texts.arrow, moved > 0 ? '▲' : moved < 0 ? '▼' : '');
             put(this.arrowWord, moved > 0 ? 'up' : moved < 0 ? 'down' : '');
             className(this.arrow, `arrow ${moved > 0 ? 'up' : moved < 0 ? 'down' : ''}`);
+            this.reserve(this.priceBox, trade.price, this.priceScale);
             put(texts.price, decimal(trade.price, this.priceScale));
             put(texts.unit, this.unit());
             put(texts.note, this.priceNote(trade, condition));
@@ -562,6 +563,7 @@ class Market implements Page {
                 continue;
             const late = market !== 0 && market - ms(newest.mark) > averageLateMs;
             const tag = !newest.complete ? '⚠ incomplete' : newest.validated ? '✓ validated' : 'provisional';
+            this.reserve(average.box, newest.price, scale);
             put(average.value, decimal(newest.price, scale));
             put(average.unit, this.unit());
             className(average.box, `figure ${late || stale ? 'stale' : ''}`);
@@ -586,13 +588,9 @@ class Market implements Page {
         this.feed.paint();
         this.corrections.paint();
         this.paintGaps();
-        put(this.texts.corrections, several(this.corrections.count, 'correction'));
+        put(this.texts.corrections, `${several(this.corrections.count, 'correction')} ▸`);
         if (this.texts.foot.data === '' && this.chart)
             put(this.texts.foot, `Time is ${zoneName()}, price in ${this.unit()}. Pale: provisional. Full: validated.${this.hasHistory ? '' : ' This house gives no history: the chart begins where its replay did.'}`);
-        if (this.price && this.priceBox.dataset['reserved'] !== String(this.priceScale)) {
-            this.priceBox.dataset['reserved'] = String(this.priceScale);
-            this.reserve();
-        }
     }
 
     // What is known to be missing: losses of this page's trades, and times without a feed that REST has not confirmed yet.

@@ -30,9 +30,10 @@ export function label(one: Pick): string {
 export function wantsOf(one: Pick, history: boolean): Want[] {
     const venue = one.key.split('.')[0]!;
     const back = history ? 600 : 2400;
-    const list = one.windows.flatMap((window): Want[] => [{ channel: `vwap.${window}.${one.key}`, from: back }, { channel: `correction.${window}.${one.key}`, from: 300 }]);
+    const list: Want[] = one.venue === null ? [] : [{ channel: `instrument.${one.key}`, from: 1 }]; // first: its scales reserve the room of all figures
+    list.push(...one.windows.flatMap((window): Want[] => [{ channel: `vwap.${window}.${one.key}`, from: back }, { channel: `correction.${window}.${one.key}`, from: 300 }]));
     if (one.venue !== null)
-        list.push({ channel: `instrument.${one.key}`, from: 1 }, { channel: `feed.${venue}.link`, from: 100 }, { channel: `stats.${one.key}`, from: 1 },
+        list.push({ channel: `feed.${venue}.link`, from: 100 }, { channel: `stats.${one.key}`, from: 1 },
                   { channel: `stats.${venue}`, from: 1 }, { channel: `trades.${one.key}`, from: history ? 1000 : 4000 });
     return list;
 }

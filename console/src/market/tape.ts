@@ -36,8 +36,8 @@ export class Tape {
         body.append(...this.rows.map(({ row }) => row));
         enter();
         this.box = el('div', { class: 'fill' },
-            el('div', { class: 'head' }, el('h2', {}, 'Trades'), el('span', { class: 'grow' }), el('span', { class: 'note num' }, this.head)),
-            el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Trades' }, el('table', { class: 'tape-table' },
+            el('div', { class: 'head' }, el('h2', {}, 'Trades'), el('span', { class: 'note num' }, this.head)),
+            el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Newest trades' }, el('table', { class: 'tape-table' },
                 el('caption', { class: 'hidden' }, `Trades of ${symbol}, newest first`),
                 el('thead', {}, el('tr', {}, el('th', { scope: 'col', class: 'time' }, this.zone), el('th', { scope: 'col', class: 'side' }, el('span', { class: 'hidden' }, 'side')),
                    el('th', { scope: 'col', class: 'r' }, this.quantityHead), el('th', { scope: 'col', class: 'r' }, this.priceHead),

@@ -62,7 +62,7 @@ export class Catalogue {
     readonly box: HTMLElement;
     readonly form: HTMLElement;
     readonly filter: HTMLInputElement;
-    private table = new LiveTable('Actions', [{ head: 'action' }, { head: 'lane' }, { head: 'calls', right: true }, { head: 'errors', right: true }, { head: 'p50', right: true }, { head: 'p99', right: true }, { head: 'state' }], true);
+    private table = new LiveTable('Actions', [{ head: 'action', width: 22 }, { head: 'lane', width: 12 }, { head: 'calls', right: true, width: 12 }, { head: 'errors', right: true, width: 12 }, { head: 'p50', right: true, width: 12 }, { head: 'p99', right: true, width: 12 }, { head: 'state', width: 22 }], true);
     private words = text();
     private list: ActionRow[] = [];
     private chosen: string;
@@ -78,7 +78,7 @@ export class Catalogue {
         const enter = walkRows(this.table.body, (row) => this.choose(row.dataset['key']!));
         enter();
         this.box = el('section', { class: 'panel actions', 'aria-label': 'Actions' },
-            el('div', { class: 'head' }, el('h2', {}, 'Actions'), this.filter, el('span', { class: 'grow' }), el('span', { class: 'note' }, this.words)),
+            el('div', { class: 'head' }, el('h2', {}, 'Actions'), this.filter, el('span', { class: 'note' }, this.words)),
             el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Table of actions' }, this.table.table));
         this.form = el('section', { class: 'panel action-form', 'aria-label': 'Call an action' }, this.formBody);
     }

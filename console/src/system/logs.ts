@@ -10,12 +10,12 @@ interface Seen { at: number; lag: number }
 export class Logs {
     readonly box: HTMLElement;
     private words = text();
-    private table = new LiveTable('Logs and their readers', [{ head: 'log, reader' }, { head: 'position', right: true }, { head: 'behind', right: true }, { head: 'state' }, { head: 'size, held', right: true }]);
+    private table = new LiveTable('Logs and their readers', [{ head: 'log, reader', width: 22 }, { head: 'position', right: true, width: 18 }, { head: 'behind', right: true, width: 14 }, { head: 'state', width: 36 }, { head: 'size, held', right: true, width: 14 }]);
     private seen = new Map<string, Seen>();
 
     constructor() {
-        this.box = el('section', { class: 'panel logs', 'aria-label': 'Logs' }, el('div', { class: 'head' }, el('h2', {}, 'Logs and readers'), el('span', { class: 'grow' }), el('span', { class: 'note' }, this.words)),
-            el('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of logs' }, this.table.table));
+        this.box = el('section', { class: 'panel logs', 'aria-label': 'Logs' }, el('div', { class: 'head' }, el('h2', {}, 'Logs and readers'), el('span', { class: 'note' }, this.words)),
+            el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Table of logs' }, this.table.table));
     }
 
     // How a lag changes says whether it is being caught up.

@@ -26,16 +26,16 @@ class System implements Page {
     filter: HTMLElement;
     private stops: (() => void)[];
     private listener: Listener;
-    private lanes = new LiveTable('Lanes', [{ head: 'lane' }, { head: 'state' }, { head: 'pid', right: true }, { head: 'cpu', right: true }, { head: 'memory', right: true },
-                                            { head: 'restarts', right: true }, { head: 'inputs', right: true }, { head: 'live since' }, { head: 'ended last because', className: 'reason' }]);
+    private lanes = new LiveTable('Lanes', [{ head: 'lane', width: 14 }, { head: 'state', width: 14 }, { head: 'pid', right: true, width: 11 }, { head: 'cpu', right: true, width: 10 }, { head: 'memory', right: true, width: 12 },
+                                            { head: 'restarts', right: true, width: 11 }, { head: 'inputs', right: true, width: 16 }, { head: 'live since', width: 30 }, { head: 'ended last because', width: 40 }]);
     private logs = new Logs();
     private catalogue: Catalogue;
-    private events = new LiveTable('What happened to lanes and logs', [{ head: 'when' }, { head: 'what' }, { head: 'about', className: 'reason' }], true);
+    private events = new LiveTable('What happened to lanes and logs', [{ head: 'when', width: 22 }, { head: 'what', width: 18 }, { head: 'about', width: 40 }], true);
     private heard: HouseEvent[] = [];
     private cpu = new Map<string, { at: number; cpu: number; share: string; pid: number }>();
     private answeredAt = 0;
     private trouble = '';
-    private texts = { node: text(), words: text('Asking the house …'), restarts: text() };
+    private texts = { node: text('Asking the house …') };
     private dirty = false;
 
     constructor(box: HTMLElement, route: Route) {
@@ -78,8 +78,7 @@ class System implements Page {
         box.append(
             el('h1', { class: 'hidden' }, 'System'),
             el('section', { class: 'panel lanes', 'aria-label': 'Lanes' },
-               el('div', { class: 'head' }, el('h2', {}, 'Lanes'), el('span', { class: 'note num' }, this.texts.node), el('span', { class: 'grow' }), el('span', { class: 'note num' }, this.texts.restarts)),
-               el('p', { class: 'empty' }, this.texts.words),
+               el('div', { class: 'head' }, el('h2', {}, 'Lanes'), el('span', { class: 'note num' }, this.texts.node)),
                el('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of lanes' }, this.lanes.table)),
             this.logs.box,
             el('section', { class: 'panel lane-events', 'aria-label': 'Events of the house' }, el('div', { class: 'head' }, el('h2', {}, 'What happened')),
@@ -106,8 +105,7 @@ class System implements Page {
         const node = answer.ok ? answer.data.nodes[0] : undefined;
         if (!node)
             return;
-        put(this.texts.node, `${node.node} · kontor ${node.version} · pid ${node.pid} · since ${node.since.slice(0, 10)} ${clockOf(node.since)} ${zoneName()}`);
-        put(this.texts.restarts, `${node.live} of ${several(node.lanes, 'lane')} live · ${several(node.restarts, 'restart')}`);
+        put(this.texts.node, `${node.live} of ${several(node.lanes, 'lane')} live · ${several(node.restarts, 'restart')} · ${node.node} · kontor ${node.version} · pid ${node.pid} · since ${node.since.slice(0, 10)} ${clockOf(node.since)} ${zoneName()}`);
     }
 
     private onLanes(answer: Answer<{ lanes: LaneRow[] }>) {
@@ -135,8 +133,8 @@ class System implements Page {
 
     private paint() {
         const down = house.status?.link !== 'open';
-        put(this.texts.words, this.trouble === '' ? (this.answeredAt === 0 ? 'Asking the house …' : '') : `The house does not tell: ${this.trouble}`);
-        (this.texts.words.parentElement as HTMLElement).hidden = this.texts.words.data === '';
+        if (this.trouble !== '')
+            put(this.texts.node, `The house does not tell: ${this.trouble}`);
         this.catalogue.paint(down);
         if (!this.dirty)
             return;
