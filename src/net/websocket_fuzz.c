@@ -1,8 +1,9 @@
 /* Properties: frames cut into pieces give the same messages as frames in one piece; a message that came through is,
- * encoded again, decoded to itself; text that came through is UTF-8. The first byte chooses the role and the size of
- * the pieces. */
+ * encoded again, decoded to itself; text that came through is UTF-8, unless it is compressed, which only happens where
+ * that was agreed. The first byte chooses the role, whether it was, and the size of the pieces. */
 #include "base/assert.h"
 #include "base/text.h"
+#include "net/deflate.h"
 #include "net/websocket.h"
 #include <stdlib.h>
 
@@ -59,9 +60,11 @@ static void take(history *own, const kt_ws_event *event)
         put(own, event->payload, event->size);
         if (event->last) {
             kt_text text = { (const char *)own->bytes + own->message_at, own->n - own->message_at };
-            kt_assert(text.n <= MESSAGE_MAX);
-            kt_assert(event->opcode == KT_WS_BINARY || kt_utf8_valid(text));
-            check_again(event->opcode, own->bytes + own->message_at, text.n);
+            kt_assert(text.n <= (event->compressed ? kt_deflate_bound(MESSAGE_MAX) : MESSAGE_MAX));
+            if (!event->compressed) {
+                kt_assert(event->opcode == KT_WS_BINARY || kt_utf8_valid(text));
+                check_again(event->opcode, own->bytes + own->message_at, text.n);
+            }
         }
     } else if (event->kind == KT_WS_CONTROL) {
         /* May come between pieces, so it must not stand among their bytes. */
@@ -75,12 +78,13 @@ static void take(history *own, const kt_ws_event *event)
     own->event_count += event->kind == KT_WS_CONTROL || (event->kind == KT_WS_PIECE && event->last);
 }
 
-static void play(history *own, kt_ws_role role, const uint8_t *data, size_t size, size_t step)
+static void play(history *own, kt_ws_role role, bool agreed, const uint8_t *data, size_t size, size_t step)
 {
     kt_ws_decoder decoder;
     kt_ws_event event;
 
     kt_ws_decoder_init(&decoder, role, MESSAGE_MAX);
+    decoder.deflate = agreed;
     for (size_t at = 0; at < size && own->failed_with == 0;) {
         size_t piece = step < size - at ? step : size - at;
         uint8_t *copy = malloc(piece);
@@ -89,6 +93,7 @@ static void play(history *own, kt_ws_role role, const uint8_t *data, size_t size
         for (size_t used = 0; used < piece && own->failed_with == 0;) {
             used += kt_ws_decode(&decoder, copy + used, piece - used, &event);
             kt_assert(used <= piece);
+            kt_assert(agreed || !event.compressed);
             take(own, &event);
         }
         free(copy);
@@ -104,8 +109,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     history whole = { .bytes = malloc(2 * size) }, split = { .bytes = malloc(2 * size) };
 
     kt_assert(whole.bytes != NULL && split.bytes != NULL);
-    play(&whole, role, data + 1, size - 1, size);
-    play(&split, role, data + 1, size - 1, 1 + data[0] % 64);
+    bool agreed = (data[0] & 0x40) != 0;
+    play(&whole, role, agreed, data + 1, size - 1, size);
+    play(&split, role, agreed, data + 1, size - 1, 1 + data[0] % 64);
     kt_assert(whole.failed_with == split.failed_with);
     kt_assert(whole.event_count == split.event_count);
     if (whole.failed_with == 0) {
