@@ -5,8 +5,9 @@
  *          `kv` input of that lane, and the lane's snapshot holds what stands, however long ago it was said.
  * Service  stands before all others in its lane's table, so that they see a change when it has been made. It alone changes the
  *          lane's kt_config, and only by records, so a log that is applied again finds the same values at the same
- *          places; two lanes of one process need a kt_config each. What it did is a `settings` event on settings.{section}: whoever has made something of a value
- *          (rules, buffers, timers) listens to it. A change that is not allowed changes nothing and says why.
+ *          places; two lanes of one process need a kt_config each. What it did is a `settings` event on
+ *          settings.{section}: whoever has made something of a value (rules, buffers, timers) listens to it. A change
+ *          that is not allowed changes nothing and says why.
  * Feed     refuses what is not allowed before it is written, and answers config.put when the change is durable. A lane
  *          that has no part in a section passes the call on to the one that has; config.get asks those for what
  *          they hold now.
