@@ -45,22 +45,34 @@ static void on_publish(void *ctx)
     kt_metrics_turn(edge->metrics);
 }
 
+static void limits_of(const kt_config *config, kt_hub_limits *out_limits)
+{
+#define INTERVAL(name, skips, text) [KT_FLUSH_##name] = config->edge_flush_##name##_ms,
+    *out_limits = (kt_hub_limits){
+        .client_max = config->edge_client_max,
+        .silence_ms = config->edge_silence_ms,
+        .flush_ms = { KT_FLUSH_MAP(INTERVAL) },
+    };
+#undef INTERVAL
+}
+
 static kt_code open_hub(kt_edge *edge, const kt_edge_options *options, kt_err *err)
 {
+    kt_hub_limits limits;
     char values[64];
     char corrections[64];
 
     snprintf(values, sizeof values, "vwap.%s.>", options->config->interval_name);
     snprintf(corrections, sizeof corrections, "correction.%s.>", options->config->interval_name);
+    limits_of(options->config, &limits);
     return kt_hub_open(
         &(kt_hub_options){
             .loop = options->loop,
             .sources = options->sources,
             .source_count = options->source_count,
             .boot_id = options->boot_id,
-            .client_max = options->config->edge_client_max,
+            .limits = limits,
             .buffer_bytes = options->config->edge_client_buffer_bytes,
-            .silence_ms = options->config->edge_silence_ms,
             .watch = { values, corrections, "house.lane.*" },
             .on_watched = on_watched,
             .watch_ctx = edge,
@@ -190,7 +202,10 @@ void kt_edge_leave(kt_edge *edge)
 
 void kt_edge_settings(kt_edge *edge)
 {
-    kt_hub_limit(edge->hub, edge->config->edge_client_max, edge->config->edge_silence_ms);
+    kt_hub_limits limits;
+
+    limits_of(edge->config, &limits);
+    kt_hub_limit(edge->hub, &limits);
     (void)kt_http_server_limit(edge->http, edge->config->edge_client_max); /* no memory: as many as before */
 }
 

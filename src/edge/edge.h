@@ -78,7 +78,7 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
  * most KT_EDGE_LEAVE_MS. For an orderly end; not from within a turn. */
 void kt_edge_leave(kt_edge *edge);
 
-/* The configuration has changed (service/settings.h): client_max and silence_ms hold from now on. */
+/* The configuration has changed (service/settings.h): client_max, silence_ms and flush_*_ms hold from now on. */
 void kt_edge_settings(kt_edge *edge);
 
 /* Ends all connections and readers, without a word. NULL is fine. */
@@ -108,7 +108,9 @@ typedef struct kt_edge_counts {
     uint64_t events_skipped; /* events that conflation left out */
     uint64_t replays;        /* subscriptions served from the log instead of the live stream, slow ones included */
     uint64_t silent_closed;  /* clients cut off by the silence rule */
-    uint64_t slow_closed;    /* clients with "conflate": false cut off because the log no longer had their next event */
+    uint32_t slow;           /* clients now that have not taken yet what is theirs */
+    uint64_t slow_begun;     /* how often a client became one of them */
+    uint64_t slow_closed; /* clients cut off for it: their next event is no longer in the log, or answers are unread */
 } kt_edge_counts;
 
 void kt_edge_count(const kt_edge *edge, kt_edge_counts *out_counts);

@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 uint64_t kt_hub_source_next_seq(const kt_hub_source *source)
 {
@@ -85,12 +84,13 @@ static kt_hub_subject *subject_add(kt_hub *hub, kt_hub_source *source, uint32_t 
     if (subject == NULL) {
         subject = calloc(1, sizeof *subject);
         kt_assert(subject != NULL);
-        kt_link_init(&subject->live);
+        kt_fan_subject_init(subject);
         source->subjects[id] = subject;
     }
     subject->source = source;
     subject->id = id;
     subject->name = name;
+    subject->flush = kt_flush_class_of(name);
     for (int i = 0; i < KT_HUB_WATCH_MAX; i++)
         subject->watched |= hub->watch[i] != NULL && kt_subject_match(kt_text_of(hub->watch[i]), name);
     return subject;
@@ -126,15 +126,16 @@ static void watch_newest(kt_hub *hub, kt_hub_subject *subject)
         kt_sub_free(hub, sub);
 }
 
-static void epoch_begins(kt_hub_subject *subject, uint64_t epoch, uint64_t first_offset)
+static void epoch_begins(kt_hub *hub, kt_hub_subject *subject, uint64_t epoch, uint64_t first_offset)
 {
     uint64_t before = subject->epoch;
 
+    kt_fan_out(hub, subject);
     subject->epoch = epoch;
     if (subject->last_offset >= first_offset)
         subject->last_offset = first_offset - 1;
-    for (kt_link_node *node = subject->live.next; node != &subject->live; node = node->next)
-        kt_sub_tell_epoch(KT_SUB_OF(node), before, epoch, first_offset);
+    for (kt_sub *sub = NULL; (sub = kt_fan_next(subject, sub)) != NULL;)
+        kt_sub_tell_epoch(sub, before, epoch, first_offset);
 }
 
 static void apply_control(kt_hub *hub, kt_hub_source *source, const kt_rec *rec)
@@ -158,85 +159,26 @@ static void apply_control(kt_hub *hub, kt_hub_source *source, const kt_rec *rec)
 
         for (uint32_t i = 0; i < size / sizeof *ctl; i++)
             if (ctl[i].id != 0 && ctl[i].id < source->subject_count && source->subjects[ctl[i].id] != NULL)
-                epoch_begins(source->subjects[ctl[i].id], ctl[i].epoch, ctl[i].first_offset);
+                epoch_begins(hub, source->subjects[ctl[i].id], ctl[i].epoch, ctl[i].first_offset);
     }
 }
 
 /* ---- live stream ---- */
 
-static void keep_newest(kt_hub_subject *subject, const kt_message *message, uint64_t offset)
-{
-    if (subject->dirty_count == 0 || subject->kept_offset == offset)
-        return;
-    if (subject->kept_room < message->size) {
-        uint8_t *grown = realloc(subject->kept, message->size);
-
-        if (grown == NULL)
-            return; /* the log has it too: whoever is owed it reads it there */
-        subject->kept = grown;
-        subject->kept_room = message->size;
-    }
-    memcpy(subject->kept, message->frame, message->size);
-    subject->kept_size = message->size;
-    subject->kept_body_at = message->body_at;
-    subject->kept_offset = offset;
-}
-
-static int64_t utc_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * KT_NS_PER_S + now.tv_nsec;
-}
-
-static void fan_out(kt_hub *hub, kt_hub_subject *subject, const kt_rec *rec)
-{
-    kt_message message;
-    kt_code built = kt_hub_event_frame(hub, subject, subject->epoch, rec, &message);
-    kt_link_node *node = subject->live.next;
-    uint64_t offered = 0;
-
-    while (node != &subject->live) {
-        kt_sub *sub = KT_SUB_OF(node);
-
-        node = node->next;
-        if (built != KT_OK) {
-            kt_sub_tell_gap(sub, subject->epoch, rec->offset, rec->offset, "the event is too large to be sent");
-            continue;
-        }
-        kt_code code = kt_sub_offer(sub, &message, rec->offset, sub->dirty);
-        offered += code == KT_OK;
-        if (code != KT_FULL)
-            continue;
-        if (!sub->conflate) {
-            kt_replay_blocked_at(hub, sub, subject->epoch, rec->seq);
-        } else if (!sub->dirty) {
-            sub->dirty = true;
-            sub->client->dirty_count++;
-            subject->dirty_count++;
-        }
-        kt_ws_drain_mark(sub->client->conn, hub->buffer_bytes / 2);
-    }
-    if (offered > 0)
-        kt_histogram_add(&hub->delays, utc_ns() - rec->time_ns, offered);
-    if (built == KT_OK)
-        keep_newest(subject, &message, rec->offset);
-}
-
 static void apply_event(kt_hub *hub, kt_hub_subject *subject, const kt_rec *rec)
 {
     if (rec->offset <= subject->last_offset)
         return; /* seen: the live reader was set back */
-    if (rec->offset != subject->last_offset + 1 && subject->last_offset != 0)
-        for (kt_link_node *node = subject->live.next; node != &subject->live; node = node->next)
-            kt_sub_tell_gap(KT_SUB_OF(node), subject->epoch, KT_SUB_OF(node)->last_offset + 1, rec->offset - 1,
-                "the log no longer has them");
+    if (rec->offset != subject->last_offset + 1 && subject->last_offset != 0) {
+        kt_fan_out(hub, subject);
+        for (kt_sub *sub = NULL; (sub = kt_fan_next(subject, sub)) != NULL;)
+            kt_sub_tell_gap(sub, subject->epoch, sub->last_offset + 1, rec->offset - 1, "the log no longer has them");
+    }
     subject->last_offset = rec->offset;
     if (subject->watched)
         hub->on_watched(hub->watch_ctx, subject->name, rec);
-    if (!kt_link_empty(&subject->live))
-        fan_out(hub, subject, rec);
+    if (subject->live_count > 0)
+        kt_fan_event(hub, subject, rec);
 }
 
 static kt_hub_subject *subject_of(kt_hub *hub, kt_hub_source *source, const kt_rec *rec)
@@ -272,7 +214,7 @@ static void take_stock(kt_hub *hub, kt_hub_source *source)
         kt_hub_subject *subject = subject_add(hub, source, id, name);
         subject->after_durable = (info.flags & KT_SUBJECT_AFTER_DURABLE) != 0;
         if (known && subject->epoch != info.epoch)
-            epoch_begins(subject, info.epoch, info.last_offset + 1);
+            epoch_begins(hub, subject, info.epoch, info.last_offset + 1);
         subject->epoch = info.epoch;
         subject->last_offset = info.last_offset;
         if (known)
@@ -372,6 +314,7 @@ void kt_hub_turn(kt_hub *hub)
 {
     for (uint32_t i = 0; i < hub->source_count; i++)
         source_turn(hub, &hub->sources[i]);
+    kt_fan_turn(hub);
     kt_replay_turn(hub);
 }
 
@@ -418,7 +361,7 @@ static void source_done(kt_hub_source *source)
         kt_reader_close(source->idle[i]);
     for (uint32_t id = 0; id < source->subject_count; id++) {
         if (source->subjects[id] != NULL)
-            free(source->subjects[id]->kept);
+            kt_fan_subject_done(source->subjects[id]);
         free(source->subjects[id]);
     }
     free(source->subjects);
@@ -442,10 +385,10 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
     if (hub == NULL)
         return kt_fail(err, KT_SYS, "no memory for the edge");
     hub->loop = options->loop;
-    hub->client_max = options->client_max;
     hub->buffer_bytes = options->buffer_bytes;
     hub->answer_reserve = options->buffer_bytes / 16;
-    hub->silence_ns = options->silence_ms * KT_NS_PER_MS;
+    hub->silence_ns = options->limits.silence_ms * KT_NS_PER_MS;
+    kt_fan_init(hub, options->limits.flush_ms);
     hub->on_watched = options->on_watched;
     hub->watch_ctx = options->watch_ctx;
     hub->retry = (kt_timer){ .on_due = retry_due, .ctx = hub };
@@ -471,7 +414,7 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
             code = kt_fail(err, KT_SYS, "no memory for the edge");
             goto out;
         }
-    code = kt_client_server_open(hub, err);
+    code = kt_client_server_open(hub, options->limits.client_max, err);
     if (code != KT_OK)
         goto out;
     *out_hub = hub;
@@ -496,6 +439,7 @@ void kt_hub_free(kt_hub *hub)
     kt_timer_cancel(hub->loop, &hub->retry);
     for (uint32_t i = 0; i < hub->source_count; i++)
         source_done(&hub->sources[i]);
+    kt_fan_done(hub);
     free(hub->scratch);
     free(hub->packed);
     for (int i = 0; i < KT_HUB_WATCH_MAX; i++)

@@ -5,11 +5,19 @@
  * Replay    A subscription from the past reads the log with a reader of its own, in slices, up to the place where the
  *           live reader stands, and joins it there: both run on one thread, so nothing is missed and nothing comes
  *           twice.
+ * Flush     What is new leaves in one write a client and turn. Channels of a class (KT_FLUSH_MAP) are gathered for an
+ *           interval; clients have phases in it, KT_HUB_PHASES of them, so that not all are written to at once. At its
+ *           flush a client gets the newest event, with `skipped`; all of them in order where it said "conflate": false,
+ *           or where the class allows no skipping.
+ * Order     within a channel always. What was gathered of several channels comes channel by channel.
+ * Books     can not be conflated: every change continues the one before it. Whatever their clients say, they are treated
+ *           as "conflate": false.
  * Slow      A client takes at most `buffer_bytes` of memory. When an event does not fit,
  *               "conflate": true   the newest event is sent once there is room, with `skipped`: how many it stands for;
  *               "conflate": false  the subscription goes back to reading the log, as in a replay, and catches up from
  *               there.
  *                                  When the log no longer has its next event the client is told the gap and closed.
+ *           Who is slow, and who was closed for it, is counted (kt_edge_counts).
  * Told      always: a new epoch, a gap with its first and last offset. offset = last + skipped + 1, or there was a
  *           message of type `gap` or `epoch` in between.
  * Silence   A client of whom nothing was heard for silence_ms gets `disconnect` with a reason, and is closed.
@@ -21,12 +29,15 @@
 #include "edge/edge.h"
 #include "log/reader.h"
 #include "net/http_server.h"
+#include "schema/channels.h"
 
 enum {
     KT_HUB_WATCH_MAX = 3,           /* patterns that the house itself listens to */
     KT_HUB_SUBSCRIPTION_MAX = 1024, /* of one client */
     KT_HUB_CHANNELS_MAX = 1000,     /* listed by one answer to op channels, and half a buffer of bytes */
     KT_HUB_LIVE_MAX = 4096,         /* live records a log and turn */
+    KT_HUB_PHASES = 16,             /* of an interval between flushes */
+    KT_HUB_RUN_BYTES = 256 << 10,   /* gathered of one channel; beyond, it leaves before its time */
     KT_HUB_SLICE_RECORDS = 4096,    /* records that one replay looks at in a turn ... */
     KT_HUB_SLICE_BYTES = 256 << 10, /* ... and bytes of them */
     KT_HUB_REPLAY_BYTES = 1 << 20,  /* by all replays together in a turn: some milliseconds */
@@ -38,14 +49,20 @@ enum {
 typedef struct kt_hub kt_hub;
 struct kt_calls;
 
+/* What may change while it runs. */
+typedef struct kt_hub_limits {
+    uint32_t client_max;
+    uint32_t silence_ms;
+    uint32_t flush_ms[KT_FLUSH_COUNT]; /* 0: at once; KT_FLUSH_NONE must be */
+} kt_hub_limits;
+
 typedef struct kt_hub_options {
     kt_loop *loop;
     const kt_edge_source *sources; /* copied; at most KT_EDGE_SOURCE_MAX */
     uint32_t source_count;
     const uint8_t *boot_id; /* NULL: the kernel's */
-    uint32_t client_max;
+    kt_hub_limits limits;
     uint32_t buffer_bytes; /* at least 65536 */
-    uint32_t silence_ms;
     /* Records of subjects that match one of `watch` (NULL: none) are also given to this function: at start the newest of
      * each subject, then every new one. */
     const char *watch[KT_HUB_WATCH_MAX];
@@ -59,9 +76,9 @@ kt_code kt_hub_open(const kt_hub_options *options, kt_hub **out_hub, kt_err *err
 /* What carries out the calls of clients; before the first of them. */
 void kt_hub_take_calls(kt_hub *hub, struct kt_calls *calls);
 
-/* Other bounds from now on. Clients beyond client_max that are there go on; one that is silent is looked at when its former
+/* Other limits from now on; what is gathered leaves first. Clients beyond client_max that are there go on; one that is silent is looked at when its former
  * time is over. */
-void kt_hub_limit(kt_hub *hub, uint32_t client_max, uint32_t silence_ms);
+void kt_hub_limit(kt_hub *hub, const kt_hub_limits *limits);
 
 /* From the publication of a live event until it was queued for a client, each client counted. */
 const struct kt_histogram *kt_hub_delays(const kt_hub *hub);

@@ -54,7 +54,7 @@ static kt_code put(kt_hub_client *client, kt_message *message)
 void kt_client_say(kt_hub_client *client, kt_message *message)
 {
     if (kt_message_end(message) != KT_OK || put(client, message) == KT_FULL)
-        kt_ws_close(client->conn, KT_WS_CLOSE_POLICY, KT_TEXT("the client does not read what it asks for"));
+        kt_client_close_slow(client, KT_WS_CLOSE_POLICY, KT_TEXT("the client does not read what it asks for"));
 }
 
 static void begin(kt_hub_client *client, kt_message *message, const char *type)
@@ -90,20 +90,36 @@ static void put_lost(kt_message *message, uint64_t from, uint64_t to)
 
 /* ---- subscriptions ---- */
 
-static void clean(kt_sub *sub)
+void kt_sub_behind(kt_sub *sub, bool behind)
 {
-    kt_hub_subject *subject = sub->subject;
+    kt_hub_client *client = sub->client;
+    kt_edge_counts *counts = &client->hub->counts;
 
+    if (sub->behind == behind)
+        return;
+    sub->behind = behind;
+    if (behind && client->behind_count++ == 0) {
+        counts->slow++;
+        counts->slow_begun++;
+    } else if (!behind && --client->behind_count == 0) {
+        counts->slow--;
+    }
+}
+
+void kt_sub_clean(kt_sub *sub)
+{
     if (!sub->dirty)
         return;
     sub->dirty = false;
-    sub->client->dirty_count--;
-    if (--subject->dirty_count != 0)
-        return;
-    free(subject->kept);
-    subject->kept = NULL;
-    subject->kept_room = 0;
-    subject->kept_offset = 0;
+    sub->subject->dirty_count--;
+    kt_sub_behind(sub, false);
+    kt_fan_clean(sub->client->hub, sub->subject);
+}
+
+void kt_client_close_slow(kt_hub_client *client, uint16_t close_code, kt_text reason)
+{
+    client->hub->counts.slow_closed++;
+    kt_ws_close(client->conn, close_code, reason);
 }
 
 kt_code kt_sub_offer(kt_sub *sub, kt_message *message, uint64_t offset, bool may_skip)
@@ -124,7 +140,7 @@ kt_code kt_sub_offer(kt_sub *sub, kt_message *message, uint64_t offset, bool may
     if (code != KT_OK)
         return code;
     sub->last_offset = offset;
-    clean(sub);
+    kt_sub_clean(sub);
     return KT_OK;
 }
 
@@ -134,7 +150,7 @@ void kt_sub_tell_gap(kt_sub *sub, uint64_t epoch, uint64_t from, uint64_t to, co
 
     if (to != 0)
         sub->last_offset = to;
-    clean(sub);
+    kt_sub_clean(sub);
     /* The frame of an event may stand in the scratch: this one is small and has its own room. */
     uint8_t room[1024];
     kt_message_begin(&message, room, sizeof room, "gap", false);
@@ -194,18 +210,21 @@ void kt_sub_go_live(kt_sub *sub)
     if (sub->last_offset < subject->last_offset)
         kt_sub_tell_gap(
             sub, subject->epoch, sub->last_offset + 1, subject->last_offset, "the log can not be read there");
-    sub->thin = sub->slow = false;
-    sub->state = KT_SUB_LIVE;
-    kt_link_push(&subject->live, &sub->link);
+    sub->thin = false;
+    kt_sub_behind(sub, false);
+    kt_fan_join(sub);
 }
 
 void kt_sub_free(kt_hub *hub, kt_sub *sub)
 {
     if (sub->state == KT_SUB_REPLAY || sub->state == KT_SUB_BLOCKED)
         kt_replay_leave(sub);
+    if (sub->state == KT_SUB_LIVE)
+        kt_fan_leave(sub);
     kt_link_remove(&sub->link);
     if (sub->client != NULL) {
-        clean(sub);
+        kt_sub_clean(sub);
+        kt_sub_behind(sub, false);
         kt_link_remove(&sub->client_link);
         sub->client->sub_count--;
         hub->counts.subscriptions--;
@@ -233,7 +252,7 @@ static kt_sub *sub_new(kt_hub_client *client, const kt_op *op)
     if (sub == NULL)
         return NULL;
     sub->client = client;
-    sub->conflate = op->conflate;
+    sub->conflate = op->conflate && kt_flush_skips(kt_flush_class_of(op->channel));
     sub->has_id = op->has_id;
     sub->id = op->id;
     sub->name_size = (uint16_t)op->channel.n;
@@ -443,30 +462,6 @@ static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const u
 
 /* ---- room again ---- */
 
-static void send_newest(kt_hub *hub, kt_sub *sub)
-{
-    kt_hub_subject *subject = sub->subject;
-    uint64_t last_offset = sub->last_offset;
-    kt_message message = { .frame = subject->kept, .size = subject->kept_size, .body_at = subject->kept_body_at };
-
-    if (subject->kept_offset == subject->last_offset) {
-        if (kt_sub_offer(sub, &message, subject->last_offset, true) == KT_FULL)
-            kt_ws_drain_mark(sub->client->conn, hub->buffer_bytes / 2);
-        return;
-    }
-    /* Its frame was not kept (memory): the log has it. */
-    clean(sub);
-    kt_link_remove(&sub->link);
-    if (kt_replay_after(hub, sub, 0, subject->last_offset - 1, NULL, NULL) != KT_OK) {
-        kt_link_remove(&sub->link);
-        sub->last_offset = last_offset;
-        kt_sub_go_live(sub);
-        return;
-    }
-    sub->last_offset = last_offset;
-    sub->thin = true;
-}
-
 static void on_drain(void *ctx, kt_ws_conn *conn)
 {
     kt_hub_client *client = ctx;
@@ -479,7 +474,7 @@ static void on_drain(void *ctx, kt_ws_conn *conn)
         if (sub->state == KT_SUB_BLOCKED)
             kt_replay_unblock(client->hub, sub);
         else if (sub->dirty)
-            send_newest(client->hub, sub);
+            kt_fan_newest(client->hub, sub);
     }
 }
 
@@ -514,11 +509,11 @@ static void disconnect(
     kt_ws_close(client->conn, close_code, kt_text_of(close_reason));
 }
 
-void kt_hub_limit(kt_hub *hub, uint32_t client_max, uint32_t silence_ms)
+void kt_hub_limit(kt_hub *hub, const kt_hub_limits *limits)
 {
-    hub->client_max = client_max;
-    hub->silence_ns = silence_ms * KT_NS_PER_MS;
-    kt_ws_server_limit(hub->ws, client_max);
+    hub->silence_ns = limits->silence_ms * KT_NS_PER_MS;
+    kt_fan_intervals(hub, limits->flush_ms);
+    kt_ws_server_limit(hub->ws, limits->client_max);
 }
 
 void kt_hub_leave(kt_hub *hub)
@@ -563,6 +558,7 @@ void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const k
         return;
     }
     client->hub = hub;
+    client->phase = hub->phase_next++ % KT_HUB_PHASES;
     client->silence = (kt_timer){ .on_due = silence_due, .ctx = client };
     kt_link_init(&client->subs);
     client->conn = kt_ws_accept(hub->ws, http, exchange, request, client);
@@ -574,13 +570,13 @@ void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const k
     kt_timer_set(hub->loop, &client->silence, kt_loop_now(hub->loop) + hub->silence_ns);
 }
 
-kt_code kt_client_server_open(kt_hub *hub, kt_err *err)
+kt_code kt_client_server_open(kt_hub *hub, uint32_t client_max, kt_err *err)
 {
     kt_ws_server_options options = {
         .handlers = { on_message, on_drain, on_close },
         .subprotocol = KT_SUBPROTOCOL,
         .deflate = true,
-        .conn_max = hub->client_max,
+        .conn_max = client_max,
         .message_max = KT_EDGE_MESSAGE_MAX,
         .out_max = hub->buffer_bytes,
     };

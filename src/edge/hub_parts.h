@@ -1,11 +1,11 @@
-/* edge/hub_parts.h - what the three files of the hub share: hub.c (logs, live fan-out), hub_replay.c (reading back) and
- * hub_client.c (what clients ask, and what is sent to them),
- * hub_call.c (the actions that they call). Nobody else includes it.
+/* edge/hub_parts.h - what the files of the hub share: hub.c (logs, live stream), hub_fanout.c (from there to clients),
+ * hub_replay.c (reading back), hub_client.c (what clients ask, and what is sent to them), hub_call.c (the actions that
+ * they call). Nobody else includes it.
  *
  * A subscription is in one state at a time, and in the lists that belong to it:
  *
  *     WAITING  its channel does not exist yet                     hub->waiting
- *     LIVE     hears its subject as it comes                      subject->live
+ *     LIVE     hears its subject as it comes                      subject->live[phase of its client]
  *     REPLAY   reads the log, until it meets the live reader      hub->replays
  *     BLOCKED  would replay, but its client has no room           (found through its client)
  */
@@ -27,6 +27,40 @@ typedef struct kt_link_node {
     struct kt_link_node *next, *prev;
 } kt_link_node;
 
+/* Frames one behind the other, so that many are copied at once. */
+typedef struct kt_frame_span {
+    uint32_t at;      /* in `bytes`; it ends where the next one begins */
+    uint32_t body_at; /* in `bytes`, where its JSON starts */
+} kt_frame_span;
+
+typedef struct kt_frames {
+    uint8_t *bytes;
+    uint32_t size;
+    uint32_t room;
+    uint32_t count;
+    uint32_t span_room;
+    kt_frame_span *spans;
+} kt_frames;
+
+typedef struct kt_run_event {
+    uint64_t seq;    /* of the record */
+    int64_t time_ns; /* of the record */
+    uint64_t tick;   /* of its class when it came */
+    uint32_t sent;   /* to so many clients, since delays were noted */
+} kt_run_event;
+
+/* Events of a channel without a gap that some client may not have yet. */
+typedef struct kt_run {
+    struct kt_run *next; /* while it is spare */
+    uint64_t epoch;
+    uint64_t first_offset;
+    uint32_t count;
+    uint32_t room;
+    kt_run_event *events;
+    kt_frames plain;  /* of each of them */
+    kt_frames packed; /* of the first of them, as far as clients that agreed to permessage-deflate were due */
+} kt_run;
+
 typedef struct kt_hub_subject {
     kt_hub_source *source;
     kt_text name; /* the live reader's */
@@ -35,14 +69,25 @@ typedef struct kt_hub_subject {
     bool watched;
     uint64_t epoch;
     uint64_t last_offset; /* newest that the live reader has passed */
-    kt_link_node live;
-    uint32_t dirty_count; /* live subscriptions that owe their client the newest event */
-    uint8_t *kept;        /* its frame, kept while dirty_count > 0 */
-    uint32_t kept_size;
-    uint32_t kept_room;
-    uint32_t kept_body_at;
-    uint64_t kept_offset;
+    kt_flush_class flush;
+    kt_link_node fresh; /* in the list of its class while some client may not have what is in `run` */
+    kt_link_node live[KT_HUB_PHASES];
+    uint32_t live_count;
+    uint32_t strict_count; /* of them those that may skip nothing */
+    uint32_t dirty_count;  /* of them those that owe their client the newest event */
+    kt_run *run;           /* NULL: everybody has everything */
 } kt_hub_subject;
+
+#define KT_SUBJECT_OF(node) ((kt_hub_subject *)((char *)(node)-offsetof(kt_hub_subject, fresh)))
+
+/* Channels that are flushed together. */
+typedef struct kt_fan_class {
+    kt_hub *hub;
+    int64_t tick_ns;    /* from phase to phase; 0: all at once, each turn */
+    uint64_t tick;      /* the last one, counted from the start of the clock; its phase: modulo KT_HUB_PHASES */
+    kt_link_node fresh; /* subjects */
+    kt_timer timer;     /* set while there are some, unless tick_ns is 0 */
+} kt_fan_class;
 
 struct kt_hub_source {
     char *name;
@@ -67,12 +112,13 @@ struct kt_sub {
     kt_link_node client_link; /* in client->subs; unused without a client */
     kt_hub_client *client;    /* NULL: the hub's own, for a watched subject */
     kt_hub_subject *subject;  /* NULL while waiting */
+    kt_sub *next_due;         /* of its client's */
     kt_sub_state state;
-    bool conflate;
-    bool dirty;  /* live: owes the newest event */
-    bool thin;   /* replay: the next event may stand for those before it */
-    bool slow;   /* replay: because the client was too slow for the live stream */
-    bool placed; /* replay: the reader stands where it should */
+    bool conflate; /* the client agrees, and the class allows it */
+    bool behind;   /* its client was too slow for the live stream */
+    bool dirty;    /* live: owes the newest event */
+    bool thin;     /* replay: the next event may stand for those before it */
+    bool placed;   /* replay: the reader stands where it should */
     bool by_time;
     bool gone;   /* by_time: the log does not go back that far */
     bool has_id; /* by_time: of the op that is answered when the first event is found */
@@ -95,7 +141,11 @@ struct kt_hub_client {
     uint64_t seq;
     kt_link_node subs;
     uint32_t sub_count;
-    uint32_t dirty_count;
+    uint32_t behind_count;
+    uint32_t phase;
+    kt_sub *due; /* subscriptions that are to be sent to now, in order */
+    kt_sub *due_last;
+    kt_hub_client *next_due; /* of the hub's */
     kt_timer silence;
 };
 
@@ -106,7 +156,11 @@ struct kt_hub {
     uint32_t source_count;
     bool has_boot_id;
     uint8_t boot_id[KT_BOOT_ID_SIZE];
-    uint32_t client_max;
+    kt_fan_class classes[KT_FLUSH_COUNT];
+    kt_hub_client *due; /* clients with subscriptions that are due */
+    uint32_t phase_next;
+    kt_run *spare;
+    uint32_t spare_count;
     uint32_t buffer_bytes;
     uint32_t answer_reserve; /* bytes of a client's buffer that events leave free */
     int64_t silence_ns;
@@ -172,6 +226,37 @@ kt_hub_subject *kt_hub_find(kt_hub *hub, kt_text name);
 /* Try again what could not be read, after KT_HUB_RETRY_MS. */
 void kt_hub_source_retry_later(kt_hub *hub, kt_hub_source *source);
 
+/* hub_fanout.c */
+
+void kt_fan_init(kt_hub *hub, const uint32_t flush_ms[KT_FLUSH_COUNT]);
+void kt_fan_done(kt_hub *hub); /* clients and subjects have gone */
+void kt_fan_intervals(kt_hub *hub, const uint32_t flush_ms[KT_FLUSH_COUNT]);
+
+void kt_fan_subject_init(kt_hub_subject *subject);
+void kt_fan_subject_done(kt_hub_subject *subject);
+
+/* Gather an event for those who hear the subject live; there are some. */
+void kt_fan_event(kt_hub *hub, kt_hub_subject *subject, const kt_rec *rec);
+
+/* What is gathered leaves now: something else is to be said about the channel. */
+void kt_fan_out(kt_hub *hub, kt_hub_subject *subject);
+
+/* All that is not gathered for longer than a turn. */
+void kt_fan_turn(kt_hub *hub);
+
+/* In and out of the live stream. */
+void kt_fan_join(kt_sub *sub);
+void kt_fan_leave(kt_sub *sub);
+
+/* Walk those who hear it live: start with NULL. */
+kt_sub *kt_fan_next(const kt_hub_subject *subject, const kt_sub *sub);
+
+/* There is room for the newest event, which it owes its client. */
+void kt_fan_newest(kt_hub *hub, kt_sub *sub);
+
+/* One fewer owes it: nothing may have to be kept any more. */
+void kt_fan_clean(kt_hub *hub, kt_hub_subject *subject);
+
 /* hub_replay.c */
 
 /* Read the subject's log for this subscription: everything after `offset` of `epoch` (0: of whichever). Fills
@@ -191,7 +276,7 @@ void kt_replay_turn(kt_hub *hub);  /* one slice each, in turns */
 
 /* hub_client.c */
 
-kt_code kt_client_server_open(kt_hub *hub, kt_err *err);
+kt_code kt_client_server_open(kt_hub *hub, uint32_t client_max, kt_err *err);
 
 /* One event for one subscription that is due for it: sends it and keeps last_offset right. `may_skip`: events between
  * last_offset and this one were left out on purpose; otherwise there are none (asserted). KT_FULL: no room, nothing has
@@ -203,6 +288,13 @@ void kt_sub_tell_gap(kt_sub *sub, uint64_t epoch, uint64_t from, uint64_t to, co
 
 /* Tell a new epoch, whose first offset this is. */
 void kt_sub_tell_epoch(kt_sub *sub, uint64_t before, uint64_t epoch, uint64_t first_offset);
+
+/* Is its client too slow for it? Counted a client. */
+void kt_sub_behind(kt_sub *sub, bool behind);
+void kt_sub_clean(kt_sub *sub); /* it owes nothing any more */
+
+/* Let its client go: it is too slow. */
+void kt_client_close_slow(kt_hub_client *client, uint16_t close_code, kt_text reason);
 
 /* The answer to subscribe: the stream begins behind sub->last_offset. `reason` NULL: recovered. `lost`: from or to 0
  * are not known; NULL: nothing to name. */

@@ -76,8 +76,7 @@ void kt_replay_by_time(kt_hub *hub, kt_sub *sub)
 
 void kt_replay_blocked_at(kt_hub *hub, kt_sub *sub, uint64_t epoch, uint64_t seq)
 {
-    kt_link_remove(&sub->link);
-    sub->slow = true;
+    kt_fan_leave(sub);
     sub->from_offset = sub->last_offset + 1;
     sub->epoch = epoch;
     sub->seq = seq;
@@ -201,12 +200,11 @@ static slice_end give_event(kt_hub *hub, kt_sub *sub, const kt_rec *rec)
         return SLICE_ON;
     }
     if (rec->offset > sub->last_offset + 1 && !sub->thin) {
-        bool close = sub->slow && !sub->conflate;
+        bool close = sub->behind && !sub->conflate;
 
         kt_sub_tell_gap(sub, sub->epoch, sub->last_offset + 1, rec->offset - 1, close ? slow_reason : gone_reason);
         if (close) {
-            hub->counts.slow_closed++;
-            kt_ws_close(sub->client->conn, KT_WS_CLOSE_TRY_LATER, kt_text_of(slow_reason));
+            kt_client_close_slow(sub->client, KT_WS_CLOSE_TRY_LATER, kt_text_of(slow_reason));
             return SLICE_OVER;
         }
     }

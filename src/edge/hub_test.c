@@ -2,6 +2,7 @@
 
 #include "base/test_util.h"
 #include "base/time.h"
+#include "edge/hub.h"
 #include "edge/protocol.h"
 
 #include <setjmp.h>
@@ -352,6 +353,9 @@ static void conflation_counts_what_it_skips(void **state)
         if (number % 50 == 0)
             kt_test_house_turn(&house);
     }
+    kt_edge_count(house.edge, &counts);
+    assert_int_equal(counts.slow, 1);
+    assert_true(counts.slow_begun >= 1);
     while (last < 20000) {
         kt_test_client_want(&client, "event");
         uint64_t offset = kt_test_client_u64(&client, "offset");
@@ -362,12 +366,216 @@ static void conflation_counts_what_it_skips(void **state)
         skipped += n;
     }
     kt_edge_count(house.edge, &counts);
+    assert_int_equal(counts.slow, 0);
     assert_true(skipped > 1000);
     assert_int_equal(counts.events_skipped, skipped);
     write_trades(&house, BTC, 20001, 20002);
     want_events(&client, 20001, 20002);
     kt_test_client_close(&client);
     kt_test_house_close(&house);
+}
+
+/* ---- flushes, on a clock of their own ---- */
+
+enum { PHASE_NS = 50 * KT_NS_PER_MS / KT_HUB_PHASES };
+
+static int64_t clock_now;
+
+static void open_gathering(kt_test_house *house)
+{
+    clock_now = KT_NS_PER_S;
+    kt_test_house_clock = &clock_now;
+    kt_test_house_open(house,
+        "edge: {port: 0, silence_ms: 600000, client_buffer_bytes: 65536, flush_ticker_ms: 50, flush_book_ms: 50}\n",
+        1 << 20, 0);
+}
+
+static void close_gathering(kt_test_house *house)
+{
+    kt_test_house_close(house);
+    kt_test_house_clock = NULL;
+}
+
+static void subscribe_live(kt_test_client *client, kt_test_house *house, const char *channel, bool conflate)
+{
+    kt_test_client_open(client, house);
+    say_subscribe(client, channel, "\"live\"", conflate);
+    kt_test_client_want(client, "answer");
+}
+
+/* Everything that can be done without time going on. */
+static uint64_t sent_now(kt_test_house *house)
+{
+    kt_edge_counts counts;
+
+    do
+        kt_test_house_turn(house);
+    while (kt_edge_pending(house->edge));
+    kt_test_house_turn(house); /* timers come last in a turn */
+    kt_edge_count(house->edge, &counts);
+    return counts.messages_sent;
+}
+
+typedef struct flush_row {
+    const char *name;
+    const char *channel;
+    bool conflate;
+    bool gathered;
+    bool skips;
+} flush_row;
+
+static const flush_row flush_rows[] = {
+    { "a trade leaves at once", BTC, true, false, false },
+    { "best prices: the newest, once an interval", "ticker.binance.BTC/USDT", true, true, true },
+    { "best prices without conflation: all of them, once an interval", "ticker.binance.BTC/USDT", false, true, false },
+    { "changes of a book are never left out, whatever the client says", "book.binance.BTC/USDT", true, true, false },
+    { "changes of a book, strictly", "book.binance.BTC/USDT", false, true, false },
+};
+
+static void flush_classes(void **state)
+{
+    for (size_t i = 0; i < KT_COUNT(flush_rows); i++) {
+        const flush_row *row = &flush_rows[i];
+        kt_test_house house;
+        kt_test_client client;
+        uint64_t before;
+
+        print_message("# %s\n", row->name);
+        open_gathering(&house);
+        subscribe_live(&client, &house, row->channel, row->conflate);
+        before = sent_now(&house);
+        write_trades(&house, row->channel, 1, 5);
+        assert_int_equal(sent_now(&house), before + (row->gathered ? 0 : 5));
+        clock_now += KT_HUB_PHASES * PHASE_NS;
+        assert_int_equal(sent_now(&house), before + (row->skips ? 1 : 5));
+        if (row->skips) {
+            kt_test_client_want(&client, "event");
+            assert_int_equal(kt_test_client_u64(&client, "offset"), 5);
+            assert_int_equal(kt_test_client_u64(&client, "skipped"), 4);
+            assert_int_equal(kt_test_client_u64(&client, "data.trade_number"), 5);
+        } else {
+            want_events(&client, 1, 5);
+        }
+        print_message("# nothing is sent twice, and what comes later comes\n");
+        clock_now += 3 * KT_HUB_PHASES * PHASE_NS;
+        assert_int_equal(sent_now(&house), before + (row->skips ? 1 : 5));
+        write_trades(&house, row->channel, 6, 6);
+        sent_now(&house);
+        clock_now += KT_HUB_PHASES * PHASE_NS;
+        want_events(&client, 6, 6);
+        kt_test_client_close(&client);
+        close_gathering(&house);
+    }
+}
+
+/* One flush each interval and client, but not of all clients at once. */
+static void flushes_are_spread_over_the_interval(void **state)
+{
+    kt_test_house house;
+    kt_test_client clients[2 * KT_HUB_PHASES];
+
+    open_gathering(&house);
+    for (size_t i = 0; i < KT_COUNT(clients); i++)
+        subscribe_live(&clients[i], &house, "ticker.binance.BTC/USDT", i % 3 != 0);
+    uint64_t before = sent_now(&house);
+    kt_test_trade(&house, "ticker.binance.BTC/USDT", 1);
+    assert_int_equal(sent_now(&house), before);
+    for (uint64_t phase = 1; phase <= KT_HUB_PHASES; phase++) {
+        clock_now += PHASE_NS;
+        assert_int_equal(sent_now(&house), before + 2 * phase);
+    }
+    print_message("# events that come on the way reach each client in its own time, all of them\n");
+    for (uint64_t number = 2; number <= 200; number++) {
+        kt_test_trade(&house, "ticker.binance.BTC/USDT", number);
+        sent_now(&house);
+        clock_now += PHASE_NS / 3;
+    }
+    clock_now += KT_HUB_PHASES * PHASE_NS;
+    sent_now(&house);
+    for (size_t i = 0; i < KT_COUNT(clients); i++) {
+        uint64_t last = 0;
+        uint64_t messages = 0;
+
+        while (last < 200) {
+            kt_test_client_want(&clients[i], "event");
+            assert_int_equal(
+                kt_test_client_u64(&clients[i], "offset"), last + kt_test_client_u64(&clients[i], "skipped") + 1);
+            last = kt_test_client_u64(&clients[i], "offset");
+            messages++;
+        }
+        if (i % 3 == 0)
+            assert_int_equal(messages, 200);
+        else
+            assert_in_range(messages, 200 / 3 / KT_HUB_PHASES, 200 / 3 / KT_HUB_PHASES + 4);
+        kt_test_client_close(&clients[i]);
+    }
+    close_gathering(&house);
+}
+
+/* A shorter interval, or none, holds at once, and what was gathered is not forgotten. */
+static void intervals_change_while_it_runs(void **state)
+{
+    kt_test_house house;
+    kt_test_client client;
+
+    open_gathering(&house);
+    subscribe_live(&client, &house, "ticker.binance.BTC/USDT", false);
+    uint64_t before = sent_now(&house);
+    write_trades(&house, "ticker.binance.BTC/USDT", 1, 3);
+    assert_int_equal(sent_now(&house), before);
+    house.config->edge_flush_ticker_ms = 0;
+    kt_edge_settings(house.edge);
+    assert_int_equal(sent_now(&house), before + 3);
+    write_trades(&house, "ticker.binance.BTC/USDT", 4, 6);
+    assert_int_equal(sent_now(&house), before + 6);
+    house.config->edge_flush_ticker_ms = 1000;
+    kt_edge_settings(house.edge);
+    write_trades(&house, "ticker.binance.BTC/USDT", 7, 8);
+    assert_int_equal(sent_now(&house), before + 6);
+    clock_now += KT_NS_PER_S;
+    want_events(&client, 1, 8);
+    kt_test_client_close(&client);
+    close_gathering(&house);
+}
+
+/* What is gathered is bounded: beyond, it leaves before its time; and who has no room for it reads the log. */
+static void gathering_is_bounded(void **state)
+{
+    kt_test_house house;
+    kt_test_client fast;
+    kt_test_client slow;
+    kt_edge_counts counts;
+
+    open_gathering(&house);
+    subscribe_live(&fast, &house, "book.binance.BTC/USDT", true);
+    subscribe_live(&slow, &house, "book.binance.BTC/USDT", true);
+    uint64_t before = sent_now(&house);
+    for (uint64_t number = 1; number <= 20000; number++) {
+        kt_test_trade(&house, "book.binance.BTC/USDT", number);
+        if (number % 100 == 0)
+            sent_now(&house);
+        if (number > 2000 && sent_now(&house) > before + 1)
+            want_events(&fast, fast.message_count, fast.message_count);
+    }
+    assert_true(sent_now(&house) > before + 1000);
+    clock_now += KT_HUB_PHASES * PHASE_NS;
+    want_events(&fast, fast.message_count, 20000);
+    kt_edge_count(house.edge, &counts);
+    assert_int_equal(counts.slow, 1);
+    assert_true(counts.slow_begun >= 1);
+    want_events(&slow, 1, 20000);
+    kt_test_trade(&house, "book.binance.BTC/USDT", 20001);
+    sent_now(&house);
+    clock_now += KT_HUB_PHASES * PHASE_NS;
+    want_events(&slow, 20001, 20001);
+    want_events(&fast, 20001, 20001);
+    kt_edge_count(house.edge, &counts);
+    assert_int_equal(counts.slow, 0);
+    assert_int_equal(counts.events_skipped, 0);
+    assert_int_equal(counts.slow_closed, 0);
+    kt_test_client_close(&slow);
+    kt_test_client_close(&fast);
+    close_gathering(&house);
 }
 
 /* The same without leave to skip: it goes back to the log and gets every one, although its buffer holds few of them. */
@@ -765,6 +973,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(house_is_overtaken),
         cmocka_unit_test(after_durable),
         cmocka_unit_test(conflation_counts_what_it_skips),
+        cmocka_unit_test(flush_classes),
+        cmocka_unit_test(flushes_are_spread_over_the_interval),
+        cmocka_unit_test(intervals_change_while_it_runs),
+        cmocka_unit_test(gathering_is_bounded),
         cmocka_unit_test(slow_client_reads_the_log),
         cmocka_unit_test(slower_than_the_log_keeps),
         cmocka_unit_test(replay_delays_nobody),
@@ -778,6 +990,8 @@ int main(int argc, char **argv)
     };
 
     const struct CMUnitTest deflate_tests[] = {
+        cmocka_unit_test(flush_classes),
+        cmocka_unit_test(flushes_are_spread_over_the_interval),
         cmocka_unit_test(live),
         cmocka_unit_test(snapshot),
         cmocka_unit_test(resume_joins_the_live_stream),

@@ -348,11 +348,12 @@ static void put_clients(const kt_metrics *metrics, kt_builder *out)
     put_one(out, "kontor_subscriptions", "gauge", "Subscriptions of all clients.", counts.subscriptions);
     put_one(out, "kontor_events_read_total", "counter", "Records taken from all logs for clients.", counts.events_read);
     put_one(out, "kontor_messages_total", "counter", "Messages queued to clients.", counts.messages_sent);
-    put_one(out, "kontor_events_skipped_total", "counter", "Events that newer ones stood for, at slow clients.",
-        counts.events_skipped);
+    put_one(out, "kontor_events_skipped_total", "counter", "Events that newer ones stood for.", counts.events_skipped);
     put_one(out, "kontor_replays_total", "counter",
         "Subscriptions served from the log instead of the live stream, those of slow clients included.",
         counts.replays);
+    put_one(out, "kontor_clients_slow", "gauge", "Clients that have not taken yet what is theirs.", counts.slow);
+    put_one(out, "kontor_clients_slow_total", "counter", "How often a client became slow.", counts.slow_begun);
     put_head(out, "kontor_clients_dropped_total", "counter", "Clients that were cut off.");
     put_u64(out, "kontor_clients_dropped_total", LABELS("reason", "silent"), counts.silent_closed);
     put_u64(out, "kontor_clients_dropped_total", LABELS("reason", "slow"), counts.slow_closed);

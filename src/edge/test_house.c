@@ -33,6 +33,13 @@ static void open_log(kt_test_house *house, uint64_t segment_size, uint64_t reten
         fail_msg("%s", err.msg);
 }
 
+int64_t *kt_test_house_clock;
+
+static int64_t clock_ns(void *ctx)
+{
+    return *kt_test_house_clock;
+}
+
 void kt_test_house_open(kt_test_house *house, const char *yaml, uint64_t segment_size, uint64_t retention_bytes)
 {
     char text[2048];
@@ -43,7 +50,8 @@ void kt_test_house_open(kt_test_house *house, const char *yaml, uint64_t segment
     snprintf(house->dir, sizeof house->dir, "%s/market", kt_test_dir());
     if (kt_config_parse("test", text, (size_t)size, &house->config, &err) != KT_OK)
         fail_msg("%s", err.msg);
-    if (kt_loop_new(NULL, &house->loop, &err) != KT_OK)
+    if (kt_loop_new(kt_test_house_clock != NULL ? &(kt_loop_options){ .clock_ns = clock_ns } : NULL, &house->loop,
+            &err) != KT_OK)
         fail_msg("%s", err.msg);
     open_log(house, segment_size, retention_bytes);
     kt_test_house_open_edge(house, NULL, NULL);

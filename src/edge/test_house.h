@@ -22,6 +22,9 @@ typedef struct kt_test_house {
     int64_t time_ns;        /* of the next record; moves on by 1 ms with each */
 } kt_test_house;
 
+/* Time of the loops of houses that are opened from now on; NULL: the machine's. */
+extern int64_t *kt_test_house_clock;
+
 /* A new log "market" in a temporary folder, and an edge that reads it. `yaml` is added to the configuration; NULL:
  * nothing. `segment_size` 0: the smallest; `retention_bytes` 0: none. */
 void kt_test_house_open(kt_test_house *house, const char *yaml, uint64_t segment_size, uint64_t retention_bytes);

@@ -26,6 +26,27 @@ const char *kt_stale_rule_text(kt_stale_rule rule)
     return texts[rule];
 }
 
+#define FLUSH(name, skips_, text) [KT_FLUSH_##name] = { KT_TEXT(#name), skips_ },
+static const struct {
+    kt_text first; /* token of the subject */
+    bool skips;
+} flushes[KT_FLUSH_COUNT] = { KT_FLUSH_MAP(FLUSH)[KT_FLUSH_NONE] = { .skips = true } };
+
+kt_flush_class kt_flush_class_of(kt_text subject)
+{
+    kt_flush_class flush = 0;
+
+    while (flush < KT_FLUSH_NONE && !kt_text_equal(kt_subject_part(subject, 0), flushes[flush].first))
+        flush++;
+    return flush;
+}
+
+bool kt_flush_skips(kt_flush_class flush)
+{
+    kt_assert(flush < KT_FLUSH_COUNT);
+    return flushes[flush].skips;
+}
+
 const kt_stale *kt_stale_of(kt_text subject)
 {
     for (uint32_t i = 0; i < kt_stale_count; i++)

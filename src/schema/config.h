@@ -69,6 +69,10 @@ enum {
         "ms without a frame until a client is closed", "")                                                             \
     K(U32, edge_client_buffer_bytes, "edge.client_buffer_bytes", "", "", 65536, 1 << 30, "1048576",                    \
         "bytes that may wait for one client", "what waits for clients now would not fit")                              \
+    K(U32, edge_flush_book_ms, "edge.flush_book_ms", "", "", 0, 1000, "20",                                            \
+        "ms in which changes of books are gathered for each client; 0: none", "")                                      \
+    K(U32, edge_flush_ticker_ms, "edge.flush_ticker_ms", "", "", 0, 1000, "50",                                        \
+        "ms from which a client hears the newest best prices only; 0: all of them", "")                                \
     K(U32, edge_client_max, "edge.client_max", "", "", 1, 100000, "10000", "clients at a time", "")                    \
     K(TEXT, edge_tls_certificate, "edge.tls_certificate", "", "", 0, 1000, "",                                         \
         "PEM file, the certificate and those up to its authority, read anew when it changes; empty: plain text",       \
