@@ -28,7 +28,7 @@ document.addEventListener('keydown', (event) => {
     const waited = single && first !== '' && performance.now() - firstAt < sequenceMs ? `${first} ${chord}` : null;
     if (event.defaultPrevented || event.altKey || (single && (inField(event) || settings.keys === 'off')))
         return;
-    if (single && document.querySelector('dialog[open]'))
+    if (document.querySelector('dialog[open]')) // it has its own
         return;
     for (const wanted of waited ? [waited, chord] : [chord]) {
         const key = [...tables.page, ...tables.shell].find((one) => one.keys.split(' · ').includes(wanted));
