@@ -62,6 +62,10 @@ def run(program, house, folder, config, *words):
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]
 
 
+def lanes(house):
+    return json.loads(h.get(house.url + "/v1/node/lanes")[1])["lanes"]
+
+
 def absent(house):
     """Paths of actions that no lane of this house answers: their 503 is right."""
     actions = json.loads(h.get(house.url + "/v1/node/actions")[1])["actions"]
@@ -77,7 +81,7 @@ def documents(tap, house):
         for path, item in described["paths"].items():
             for operation in item.values():
                 assert operation["summary"], path
-                if path == "/health":
+                if path in ("/health", "/metrics"): # no actions
                     continue
                 answers = operation["responses"]
                 assert answers["200"]["content"]["application/json"]["example"] is not None, path
@@ -100,6 +104,7 @@ def main():
                 h.House(folder, CONFIG.format(port=sim.port, symbol=SYMBOL)) as house:
             house.wait_healthy()
             h.wait_for("a first price", lambda: h.get(house.url + "/latest?ticker=BTC")[0] == 200)
+            h.wait_for("every lane", lambda: all(lane["state"] == "live" for lane in lanes(house)))
             documents(tap, house)
             missing = absent(house)
             for path in missing:
@@ -115,8 +120,7 @@ def main():
                     run(program, house, folder, config, "-n", examples, *left_out, *words)
             with tap.case("afterwards the house is as it was"):
                 assert house.healthy()
-                lanes = json.loads(h.get(house.url + "/v1/node/lanes")[1])["lanes"]
-                assert [lane["restarts"] for lane in lanes] == [0, 0, 0], lanes
+                assert [lane["restarts"] for lane in lanes(house)] == [0, 0, 0], lanes(house)
         shutil.rmtree(os.path.join(folder, "venv"), ignore_errors=True)
     tap.done()
 

@@ -154,7 +154,7 @@ static void put_components(kt_json_writer *writer)
     kt_json_close_object(writer);
 }
 
-void kt_asyncapi_write(kt_json_writer *writer, kt_text host)
+void kt_asyncapi_write(kt_json_writer *writer, kt_text host, bool tls)
 {
     kt_json_open_object(writer);
     kt_json_member_text(writer, "asyncapi", KT_TEXT("3.0.0"));
@@ -170,7 +170,7 @@ void kt_asyncapi_write(kt_json_writer *writer, kt_text host)
     kt_json_open_object(writer);
     kt_json_member_text(writer, "host", host);
     kt_json_member_text(writer, "pathname", KT_TEXT("/ws"));
-    kt_json_member_text(writer, "protocol", KT_TEXT("ws"));
+    kt_json_member_text(writer, "protocol", tls ? KT_TEXT("wss") : KT_TEXT("ws"));
     kt_json_close_object(writer);
     kt_json_close_object(writer);
     kt_json_member_text(writer, "defaultContentType", KT_TEXT("application/json"));

@@ -153,7 +153,11 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
         goto out;
     }
     snprintf(host, sizeof host, "%s:%u", config->edge_host, config->edge_port);
-    edge->rest = kt_rest_new(&(kt_rest_options){ edge->hub, edge->calls, host, edge->metrics });
+    edge->rest = kt_rest_new(&(kt_rest_options){ .hub = edge->hub,
+        .calls = edge->calls,
+        .host = host,
+        .tls = config->edge_tls_certificate[0] != '\0',
+        .metrics = edge->metrics });
     if (edge->rest == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for the edge");
         goto out;

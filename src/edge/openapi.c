@@ -211,13 +211,21 @@ static void put_path(kt_json_writer *writer, const kt_action *action, const char
     kt_json_close_object(writer);
 }
 
-static void put_health(kt_json_writer *writer)
+/* What is no action: it is answered as text. */
+static void put_texts(kt_json_writer *writer)
 {
     kt_json_name(writer, "/health");
     kt_json_put_raw(writer,
         KT_TEXT("{\"get\":{\"operationId\":\"health.text\",\"summary\":\"whether the edge answers, as text\","
                 "\"tags\":[\"house\"],\"responses\":{\"200\":{\"description\":\"it does\",\"content\":{\"text/plain\":"
                 "{\"schema\":{\"type\":\"string\",\"const\":\"OK\"},\"example\":\"OK\"}}}}}}"));
+    kt_json_name(writer, "/metrics");
+    kt_json_put_raw(writer,
+        KT_TEXT("{\"get\":{\"operationId\":\"metrics\",\"summary\":\"the figures of the house for Prometheus, text "
+                "format 0.0.4\",\"tags\":[\"house\"],\"responses\":{\"200\":{\"description\":\"figures\",\"content\":"
+                "{\"text/plain\":{\"schema\":{\"type\":\"string\"},\"example\":\"kontor_clients 3\\n\"}}},"
+                "\"503\":{\"description\":\"they do not fit an answer\",\"content\":{\"application/json\":{\"schema\":"
+                "{\"$ref\":\"#/components/schemas/Error\"}}}}}}}"));
 }
 
 static void put_paths(kt_json_writer *writer)
@@ -226,7 +234,7 @@ static void put_paths(kt_json_writer *writer)
 
     kt_json_name(writer, "paths");
     kt_json_open_object(writer);
-    put_health(writer);
+    put_texts(writer);
     for (uint32_t i = 0; i < KT_ACTION_COUNT; i++) {
         kt_action_path(&kt_actions[i], path);
         put_path(writer, &kt_actions[i], path, "");

@@ -13,6 +13,6 @@ enum { KT_OPENAPI_SIZE_MAX = 1 << 20 }; /* bytes of either document */
 void kt_openapi_write(kt_json_writer *writer);
 
 /* /asyncapi.json: every channel with its events, and when a value of it is stale. `host`: "127.0.0.1:3000". */
-void kt_asyncapi_write(kt_json_writer *writer, kt_text host);
+void kt_asyncapi_write(kt_json_writer *writer, kt_text host, bool tls);
 
 #endif

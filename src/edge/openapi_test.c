@@ -118,7 +118,7 @@ static void every_channel_is_documented(void **state)
     kt_json_writer writer;
 
     kt_json_writer_init(&writer, memory, sizeof memory);
-    kt_asyncapi_write(&writer, KT_TEXT("127.0.0.1:3000"));
+    kt_asyncapi_write(&writer, KT_TEXT("127.0.0.1:3000"), false);
     take(&writer);
     check_references();
     for (uint32_t i = 0; i < kt_event_count; i++) {

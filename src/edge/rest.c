@@ -366,7 +366,7 @@ kt_rest *kt_rest_new(const kt_rest_options *options)
     kt_openapi_write(&writer);
     made = end(&rest->openapi, &writer);
     writer = begin(&rest->asyncapi);
-    kt_asyncapi_write(&writer, kt_text_of(options->host));
+    kt_asyncapi_write(&writer, kt_text_of(options->host), options->tls);
     made = end(&rest->asyncapi, &writer) && made;
     if (made)
         return rest;

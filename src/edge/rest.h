@@ -25,6 +25,7 @@ typedef struct kt_rest_options {
     kt_hub *hub;
     kt_calls *calls;
     const char *host; /* where clients find it, "127.0.0.1:3000"; not kept */
+    bool tls;         /* it speaks TLS there */
     kt_metrics *metrics;
 } kt_rest_options;
 
