@@ -15,7 +15,9 @@ enum {
     APPLICATION_ID = 0x6B6F6E74, /* "kont": tells our files from other programs' databases */
     BUSY_MS = 1000,              /* how long another writer is waited for */
     TEXT_MAX = 8192,             /* trade ids of a correction as JSON */
-    NUMBERS_SIZE = 1024          /* decimals and sums of one row as text */
+    NUMBERS_SIZE = 1024,         /* decimals and sums of one statement as text */
+    TRADES_MAX = 16,             /* trades that are put by one statement: it costs as much as four of one trade */
+    TRADE_TEXTS_SIZE = 8192      /* their venues, symbols and ids */
 };
 
 typedef enum statement_id {
@@ -25,6 +27,7 @@ typedef enum statement_id {
     CURSOR_PUT,
     CURSOR_GET,
     TRADE_PUT,
+    TRADES_PUT,
     VWAP_PUT,
     VWAP_GET,
     VWAP_DROP,
@@ -35,6 +38,15 @@ typedef enum statement_id {
     STATEMENT_COUNT
 } statement_id;
 
+#define TRADE_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define TRADE_ROWS_4 TRADE_ROW ", " TRADE_ROW ", " TRADE_ROW ", " TRADE_ROW
+#define TRADE_AGAIN                                                                                       \
+    " ON CONFLICT DO UPDATE SET venue_time = excluded.venue_time, receive_time = excluded.receive_time, " \
+    "price = excluded.price, quantity = excluded.quantity, side = excluded.side, "                        \
+    "validated = excluded.validated, suspect = excluded.suspect, source = excluded.source, "              \
+    "revision = excluded.revision "                                                                       \
+    "WHERE (excluded.validated, excluded.revision) >= (validated, revision)"
+
 #define VWAP_KEY "venue = ?1 AND symbol = ?2 AND \"window\" = ?3"
 
 static const char *const statements[STATEMENT_COUNT] = {
@@ -44,12 +56,9 @@ static const char *const statements[STATEMENT_COUNT] = {
     [CURSOR_PUT] = "INSERT INTO cursors VALUES (?1, ?2, ?3) "
                    "ON CONFLICT DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq",
     [CURSOR_GET] = "SELECT epoch, seq FROM cursors WHERE log = ?1",
-    [TRADE_PUT] = "INSERT INTO trades VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
-                  "ON CONFLICT DO UPDATE SET venue_time = excluded.venue_time, receive_time = excluded.receive_time, "
-                  "price = excluded.price, quantity = excluded.quantity, side = excluded.side, "
-                  "validated = excluded.validated, suspect = excluded.suspect, source = excluded.source, "
-                  "revision = excluded.revision "
-                  "WHERE (excluded.validated, excluded.revision) >= (validated, revision)",
+    [TRADE_PUT] = "INSERT INTO trades VALUES " TRADE_ROW TRADE_AGAIN,
+    [TRADES_PUT] =
+        "INSERT INTO trades VALUES " TRADE_ROWS_4 ", " TRADE_ROWS_4 ", " TRADE_ROWS_4 ", " TRADE_ROWS_4 TRADE_AGAIN,
     [VWAP_PUT] = "INSERT INTO vwap VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
                  "ON CONFLICT DO UPDATE SET price = excluded.price, sum_pq = excluded.sum_pq, sum_q = excluded.sum_q, "
                  "trades = excluded.trades, validated = excluded.validated, complete = excluded.complete, "
@@ -78,11 +87,21 @@ static const char *const dumps[] = {
     "SELECT 'instruments', * FROM instruments ORDER BY venue, symbol",
 };
 
+/* A trade that waits for others of its transaction. Its texts are borrowed. */
+typedef struct trade_row {
+    kt_text venue, symbol;
+    kt_ev_trade trade;
+} trade_row;
+
 struct kt_store {
     sqlite3 *db;
     char *path;
     const kt_config *config; /* NULL: opened only to read */
     sqlite3_stmt *prepared[STATEMENT_COUNT];
+    trade_row trades[TRADES_MAX];
+    uint32_t trade_count;
+    char trade_texts[TRADE_TEXTS_SIZE];
+    size_t trade_texts_size;
     char numbers[NUMBERS_SIZE]; /* texts of the statement that is being filled */
     char last_venue
         [64]; /* the instrument that was seen last in this transaction, so that most rows need not ask for it */
@@ -456,20 +475,27 @@ void kt_store_close(kt_store *store)
 
 /* ---- transactions ---- */
 
+static void forget_trades(kt_store *store);
+static kt_code put_trades(kt_store *store, kt_err *err);
+
 kt_code kt_store_begin(kt_store *store, kt_err *err)
 {
     store->last_venue[0] = '\0';
     store->last_symbol[0] = '\0';
+    forget_trades(store);
     return run_plain(store, BEGIN, err);
 }
 
 kt_code kt_store_commit(kt_store *store, const char *log, kt_store_cursor cursor, kt_err *err)
 {
-    bound binder = bind(store, CURSOR_PUT);
+    kt_code code = put_trades(store, err);
+    bound binder;
     char epoch[17];
-    kt_code code;
 
+    if (code != KT_OK)
+        return code;
     snprintf(epoch, sizeof epoch, "%016llx", (unsigned long long)cursor.epoch);
+    binder = bind(store, CURSOR_PUT);
     bind_text(&binder, kt_text_of(log));
     bind_text(&binder, kt_text_of(epoch));
     bind_i64(&binder, (int64_t)cursor.seq);
@@ -479,6 +505,7 @@ kt_code kt_store_commit(kt_store *store, const char *log, kt_store_cursor cursor
 
 void kt_store_rollback(kt_store *store)
 {
+    forget_trades(store);
     for (uint32_t i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_reset(store->prepared[i]);
     if (!sqlite3_get_autocommit(store->db)) /* some errors have rolled back already */
@@ -530,27 +557,82 @@ static kt_code put_instrument(kt_store *store, kt_text venue, kt_text symbol, kt
     return code;
 }
 
+static void bind_trade(bound *binder, const trade_row *row)
+{
+    const kt_ev_trade *trade = &row->trade;
+
+    bind_text(binder, row->venue);
+    bind_text(binder, row->symbol);
+    bind_text(binder, trade->trade_id);
+    bind_i64(binder, trade->venue_time);
+    bind_i64(binder, trade->receive_time);
+    bind_decimal(binder, trade->price);
+    bind_decimal(binder, trade->quantity);
+    bind_enum(binder, &kt_enum_side, trade->side);
+    bind_i64(binder, trade->validated);
+    bind_i64(binder, trade->suspect);
+    bind_enum(binder, &kt_enum_source, trade->source);
+    bind_i64(binder, trade->revision);
+}
+
+static kt_code put_trade(kt_store *store, const trade_row *row, kt_err *err)
+{
+    bound binder = bind(store, TRADE_PUT);
+
+    bind_trade(&binder, row);
+    return run(store, &binder, err);
+}
+
+static void forget_trades(kt_store *store)
+{
+    store->trade_count = 0;
+    store->trade_texts_size = 0;
+}
+
+/* Those that wait, in their order. */
+static kt_code put_trades(kt_store *store, kt_err *err)
+{
+    kt_code code = KT_OK;
+
+    if (store->trade_count == TRADES_MAX) {
+        bound binder = bind(store, TRADES_PUT);
+
+        for (uint32_t i = 0; i < TRADES_MAX; i++)
+            bind_trade(&binder, &store->trades[i]);
+        code = run(store, &binder, err);
+    } else {
+        for (uint32_t i = 0; i < store->trade_count && code == KT_OK; i++)
+            code = put_trade(store, &store->trades[i], err);
+    }
+    forget_trades(store);
+    return code;
+}
+
+static kt_text keep_text(kt_store *store, kt_text text)
+{
+    char *copy = store->trade_texts + store->trade_texts_size;
+
+    memcpy(copy, text.s != NULL ? text.s : "", text.n);
+    store->trade_texts_size += text.n;
+    return (kt_text){ copy, text.n };
+}
+
 kt_code kt_store_trade(kt_store *store, kt_text venue, kt_text symbol, const kt_ev_trade *trade, kt_err *err)
 {
+    size_t size = venue.n + symbol.n + trade->trade_id.n;
     kt_code code = put_instrument(store, venue, symbol, err);
-    bound binder;
+    trade_row *row;
 
+    if (code == KT_OK && (store->trade_count == TRADES_MAX || size > TRADE_TEXTS_SIZE - store->trade_texts_size))
+        code = put_trades(store, err);
     if (code != KT_OK)
         return code;
-    binder = bind(store, TRADE_PUT);
-    bind_text(&binder, venue);
-    bind_text(&binder, symbol);
-    bind_text(&binder, trade->trade_id);
-    bind_i64(&binder, trade->venue_time);
-    bind_i64(&binder, trade->receive_time);
-    bind_decimal(&binder, trade->price);
-    bind_decimal(&binder, trade->quantity);
-    bind_enum(&binder, &kt_enum_side, trade->side);
-    bind_i64(&binder, trade->validated);
-    bind_i64(&binder, trade->suspect);
-    bind_enum(&binder, &kt_enum_source, trade->source);
-    bind_i64(&binder, trade->revision);
-    return run(store, &binder, err);
+    if (size > TRADE_TEXTS_SIZE)
+        return put_trade(store, &(trade_row){ .venue = venue, .symbol = symbol, .trade = *trade }, err);
+    row = &store->trades[store->trade_count++];
+    *row = (trade_row){ .venue = keep_text(store, venue), .symbol = keep_text(store, symbol), .trade = *trade };
+    row->trade.trade_id = keep_text(store, trade->trade_id);
+    return KT_OK;
 }
 
 static void bind_vwap_key(bound *binder, kt_text venue, kt_text symbol, int64_t window, int64_t mark)

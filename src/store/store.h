@@ -48,7 +48,8 @@ kt_code kt_store_commit(kt_store *store, const char *log, kt_store_cursor cursor
 void kt_store_rollback(kt_store *store);
 
 /* Writes, within a transaction. A validated trade or value is never replaced by one that is not; of two of equal
- * standing the greater revision stands. So what was applied before changes nothing. A composite has an empty venue. */
+ * standing the greater revision stands. So what was applied before changes nothing. A composite has an empty venue. Trades
+ * wait for each other, at most until the commit, which then tells what is wrong with them. */
 kt_code kt_store_trade(kt_store *store, kt_text venue, kt_text symbol, const kt_ev_trade *trade, kt_err *err);
 kt_code kt_store_vwap(kt_store *store, kt_text venue, kt_text symbol, const kt_ev_vwap *vwap, kt_err *err);
 /* (log, seq) is the record's place and the correction's key. A single mark gets the new value, or none where REST has no

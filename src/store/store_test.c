@@ -735,11 +735,48 @@ static void test_readers_open_what_is_there(void **state)
     kt_config_free(config);
 }
 
+/* Trades are put some at a time: whatever number of them, repeats among them and texts of any length are as one by one. */
+static void test_trades_that_wait_for_each_other_are_all_kept(void **state)
+{
+    kt_config *config = config_of(yaml);
+    const char *path = new_path();
+    kt_store *store = open_store(path, config);
+    char expected[64], id[64], sql[200], large[20000] = "";
+
+    memset(large, 'x', sizeof large - 1);
+    for (uint32_t count = 1; count < 70; count++) {
+        OK(kt_store_begin(store, &last));
+        for (uint32_t i = 0; i < count; i++) {
+            snprintf(id, sizeof id, "%u-%u", count, i / 2); /* each id twice: the second, validated, stands */
+            put_trade(store, "market", i % 3 == 0 ? "ETH" : "BTC", trade_of(id, 10 + i, i % 2 == 1, 1));
+            put_trade(store, "market", "ALL", trade_of(id, 10 + i, i % 2 == 1, 1));
+        }
+        if (count % 7 == 0)
+            put_trade(store, "market", "ALL", trade_of(large, count, true, count));
+        commit(store, count);
+        snprintf(expected, sizeof expected, "%u|%u\n", (count + 1) / 2, count / 2);
+        snprintf(sql, sizeof sql,
+            "SELECT count(*), sum(validated) FROM trades WHERE symbol = 'ALL' AND trade_id LIKE '%u-%%'", count);
+        assert_rows(path, sql, expected);
+    }
+    assert_rows(path, "SELECT revision FROM trades WHERE length(trade_id) = 19999", "63\n");
+
+    OK(kt_store_begin(store, &last)); /* what waits when a transaction is given up does not come with the next */
+    put_trade(store, "market", "BTC", trade_of("given up", 1, true, 1));
+    kt_store_rollback(store);
+    OK(kt_store_begin(store, &last));
+    commit(store, 100);
+    assert_rows(path, "SELECT count(*) FROM trades WHERE trade_id = 'given up'", "0\n");
+    kt_store_close(store);
+    kt_config_free(config);
+}
+
 int main(void)
 {
     const bool looks = nobody_may_look();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_validated_is_never_replaced_by_unvalidated),
+        cmocka_unit_test(test_trades_that_wait_for_each_other_are_all_kept),
         cmocka_unit_test(test_rows_and_cursor_commit_together_or_not_at_all),
         cmocka_unit_test(test_decimals_and_sums_stay_exact),
         cmocka_unit_test(test_views_have_the_original_columns),
