@@ -2,6 +2,7 @@
 // frame waits for the next. Parts write, they never read layout. A hidden page is not painted.
 
 const budgetMs = 6;
+const starvedAfter = 4; // periods after which a part has its turn, however little time there is
 const lateMs = 34; // a frame that comes later than this was held up
 const lateMax = 3; // late frames in a row until parts that may do so halve their rate
 const calmFrames = 120;
@@ -66,8 +67,8 @@ function frame(now: number) {
         const every = part.yields && slowed ? part.everyMs * 2 : part.everyMs;
         if (now - part.paintedAt < every - 1)
             continue;
-        if (performance.now() - start > budgetMs)
-            break;
+        if (performance.now() - start > budgetMs && now - part.paintedAt < every * starvedAfter)
+            continue;
         part.paintedAt = now;
         part.paint(now);
     }

@@ -15,7 +15,7 @@ export class Grid {
 
     constructor(caption: string, columns: { name: string; type: string }[], rows: CellText[][]) {
         const right = columns.map((_, i) => rows.length > 0 && rows.every((row) => row[i] === null || numeric.test(String(row[i]))));
-        const shown = (value: CellText, i: number) => (value === null ? 'null' : right[i] && typeof value === 'number' && Number.isInteger(value) ? String(value) : right[i] ? decimal(String(value)) : String(value));
+        const shown = (value: CellText, i: number) => (value === null ? 'null' : right[i] ? decimal(String(value)) : String(value));
         const widths = columns.map((column, i) => Math.min(widthMax, rows.reduce((most, row) => Math.max(most, shown(row[i] ?? null, i).length), Math.max(column.name.length, column.type.length)) + 3));
         const body = el('tbody');
         const above = el('tr', { 'aria-hidden': 'true', class: 'spacer' }, el('td', { colspan: columns.length }));

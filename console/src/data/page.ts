@@ -17,7 +17,7 @@ const tablesMs = 5000;
 const paintMs = 500;
 const historyMax = 30;
 const limit = 1000;
-const firstSql = 'select * from trades order by venue_time_ns desc limit 100';
+const firstSql = 'select * from trades order by venue_time desc limit 100';
 
 class Data implements Page {
     title = 'Data';
