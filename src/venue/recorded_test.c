@@ -91,7 +91,8 @@ static void test_every_trade_equals_the_csv_row(void **state)
             if (told.invalids != 0)
                 fail_msg("%s: %.*s", told.mem, KT_TEXT_ARG(text));
             others += told.books + told.tickers;
-            assert_true(kt_binance_scan(text, levels, KT_COUNT(levels), &message)); /* none goes the long way */
+            if (told.others == 0) /* all but the whole book: none goes the long way */
+                assert_true(kt_binance_scan(text, levels, KT_COUNT(levels), &message));
             if (told.ticks == 0)
                 continue;
             trades++;
