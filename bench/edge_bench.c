@@ -1,0 +1,411 @@
+/* What clients cost the edge: a real log and a real edge, whose clients are sockets of another process.
+ *
+ *   edge_bench
+ *
+ * fan-out       W events of one channel are written, then the edge has one turn, in which N clients get them. CPU time
+ *               of the turn, reading the log and building the frames included, against a bare loop of send() of as many
+ *               bytes to as many sockets, both taking turns; median of RUNS.
+ * crowd         CROWD clients of one channel with an event each millisecond, flushed each 50 ms: age of the oldest event
+ *               that a message stands for when it is received, and CPU time of the edge beside that of as many bare
+ *               sends.
+ */
+#include "base/histogram.h"
+#include "base/test_util.h"
+#include "base/time.h"
+#include "edge/test_house.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    RUNS = 5,
+    SENDS_EACH_RUN = 10000,
+    BATCH_MAX = 64,
+    MANY = 5000,
+    CROWD = 10000,
+    CROWD_S = 5,
+    EVENT_MS = 1,
+    FILES = 2 * MANY + 200,
+};
+
+#define TRADES "trades.binance.BTC/USDT"
+#define PRICES "ticker.binance.BTC/USDT"
+
+/* What the other process has seen, in memory that both see. */
+typedef struct seen {
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t messages;
+    _Atomic bool measure;
+    kt_histogram ages;
+} seen;
+
+static seen *taken;
+static kt_test_house house;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "edge_bench: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * KT_NS_PER_S + now.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double list[RUNS])
+{
+    qsort(list, RUNS, sizeof *list, compare);
+    return list[RUNS / 2];
+}
+
+/* ---- the process that takes ---- */
+
+static int connect_to(uint16_t port)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+        die("cannot connect");
+    return fd;
+}
+
+static int subscribe(uint16_t port, const char *channel)
+{
+    static const char hello[] = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    static const uint8_t mask[4] = { 0 };
+    uint8_t frame[256];
+    char text[200], byte;
+    int fd = connect_to(port);
+    int size = snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"channel\":\"%s\"}", channel);
+    size_t head = kt_ws_header(frame, KT_WS_TEXT, true, (size_t)size, mask);
+
+    memcpy(frame + head, text, (size_t)size);
+    if (send(fd, hello, sizeof hello - 1, 0) < 0 || send(fd, frame, head + (size_t)size, 0) < 0)
+        die("cannot send");
+    for (int ends = 0; ends < 4; ends = byte == "\r\n\r\n"[ends] ? ends + 1 : 0)
+        if (recv(fd, &byte, 1, 0) != 1)
+            die("no handshake");
+    return fd;
+}
+
+static uint64_t number_behind(const char *at, const char *end, const char *name)
+{
+    const char *found = memmem(at, (size_t)(end - at), name, strlen(name));
+
+    return found != NULL ? strtoull(found + strlen(name), NULL, 10) : 0;
+}
+
+/* Messages come whole: a client gets one, far smaller than its socket's buffer, at a time. */
+static void measure(const char *bytes, size_t size)
+{
+    uint64_t made_ns = number_behind(bytes, bytes + size, "\"update_id\":");
+    uint64_t skipped = number_behind(bytes, bytes + size, "\"skipped\":");
+
+    if (made_ns == 0)
+        return;
+    kt_histogram_add(
+        &taken->ages, clock_ns(CLOCK_MONOTONIC) - (int64_t)made_ns + (int64_t)skipped * EVENT_MS * KT_NS_PER_MS, 1);
+    atomic_fetch_add_explicit(&taken->messages, 1, memory_order_relaxed);
+}
+
+/* `count` subscribers and, when there is a `bare_port`, as many plain connections. */
+static void take_all(uint16_t bare_port, const char *channel, int count)
+{
+    static char bytes[1 << 20];
+    struct epoll_event events[512];
+    int epoll_fd = epoll_create1(0);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int i = 0; i < count; i++) {
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = subscribe(kt_edge_port(house.edge), channel) };
+
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event);
+        if (bare_port == 0)
+            continue;
+        event.data.fd = connect_to(bare_port);
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event);
+    }
+    for (;;) {
+        int ready = epoll_wait(epoll_fd, events, KT_COUNT(events), -1);
+
+        for (int i = 0; i < ready; i++) {
+            ssize_t got = recv(events[i].data.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+
+            if (got == 0)
+                _exit(0);
+            if (got > 0 && atomic_load_explicit(&taken->measure, memory_order_relaxed))
+                measure(bytes, (size_t)got);
+            atomic_fetch_add(&taken->bytes, got > 0 ? (uint64_t)got : 0);
+        }
+    }
+}
+
+static void wait_until(uint64_t bytes)
+{
+    while (atomic_load(&taken->bytes) < bytes)
+        kt_test_sleep_ms(1);
+}
+
+/* ---- the house ---- */
+
+static kt_edge_counts counts_now(void)
+{
+    kt_edge_counts counts;
+
+    kt_edge_count(house.edge, &counts);
+    return counts;
+}
+
+/* Connections that a bare loop sends to: a listener, and what it has accepted. */
+typedef struct bare {
+    int listener;
+    uint16_t port; /* 0: none are wanted */
+    uint32_t count;
+    int fds[MANY];
+} bare;
+
+static void bare_accept(bare *own)
+{
+    static const int one = 1;
+    int fd;
+
+    while (own->port != 0 && (fd = accept4(own->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* as the edge's are */
+        own->fds[own->count++] = fd;
+    }
+}
+
+static pid_t start_taking(bare *own, const char *channel, uint32_t count)
+{
+    uint64_t before = atomic_load(&taken->bytes), seen_before;
+    pid_t child = fork();
+
+    if (child < 0)
+        die("cannot fork");
+    if (child == 0)
+        take_all(own->port, channel, (int)count);
+    while (counts_now().subscriptions < count || (own->port != 0 && own->count < count)) {
+        kt_loop_turn(house.loop, KT_NS_PER_MS, NULL);
+        bare_accept(own);
+    }
+    do { /* the answers have come */
+        seen_before = atomic_load(&taken->bytes);
+        kt_loop_turn(house.loop, 0, NULL);
+        kt_test_sleep_ms(20);
+    } while (seen_before == before || atomic_load(&taken->bytes) != seen_before);
+    return child;
+}
+
+static void stop_taking(pid_t child)
+{
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    while (counts_now().clients > 0)
+        kt_loop_turn(house.loop, KT_NS_PER_MS, NULL);
+}
+
+static void write_price(void)
+{
+    kt_ev_ticker price;
+
+    kt_event_init(KT_EV_TICKER, &price);
+    price.venue_time = price.receive_time = house.time_ns;
+    price.update_id = (uint64_t)clock_ns(CLOCK_MONOTONIC);
+    price.bid = (kt_decimal){ .m = 6500025, .scale = 2 };
+    price.ask = (kt_decimal){ .m = 6500026, .scale = 2 };
+    price.bid_quantity = price.ask_quantity = (kt_decimal){ .m = 12, .scale = 4 };
+    kt_test_event(&house, KT_EV_TICKER, PRICES, &price);
+}
+
+/* ---- fan-out ---- */
+
+static uint64_t trade_number;
+
+/* ns of CPU a message, and bytes of one. */
+static double send_events(uint32_t clients, int batch, int turns, double *out_size)
+{
+    uint64_t messages = (uint64_t)clients * (uint64_t)batch * (uint64_t)turns;
+    uint64_t first = atomic_load(&taken->bytes);
+    int64_t spent_ns = 0;
+
+    for (int turn = 0; turn < turns; turn++) {
+        uint64_t before = atomic_load(&taken->bytes);
+        kt_edge_counts counts = counts_now();
+        uint64_t goal = counts.messages_sent + (uint64_t)clients * (uint64_t)batch;
+
+        for (int i = 0; i < batch; i++)
+            kt_test_trade(&house, TRADES, 1000000 + trade_number++); /* all of one size */
+        int64_t start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        while (counts.messages_sent < goal) {
+            kt_loop_turn(house.loop, 0, NULL);
+            counts = counts_now();
+        }
+        spent_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+        uint64_t size = before;
+        do {
+            size = atomic_load(&taken->bytes);
+            kt_test_sleep_ms(2);
+        } while (size == before || atomic_load(&taken->bytes) != size);
+    }
+    *out_size = (double)(atomic_load(&taken->bytes) - first) / (double)messages;
+    return (double)spent_ns / (double)messages;
+}
+
+static double send_bare(const int *fds, uint32_t count, size_t size, int turns)
+{
+    static uint8_t bytes[BATCH_MAX * 1024];
+    int64_t spent_ns = 0;
+
+    for (int turn = 0; turn < turns; turn++) {
+        uint64_t goal = atomic_load(&taken->bytes) + count * size;
+        int64_t start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+        for (uint32_t i = 0; i < count; i++)
+            if (send(fds[i], bytes, size, MSG_NOSIGNAL) != (ssize_t)size)
+                die("cannot send");
+        spent_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+        wait_until(goal);
+    }
+    return (double)spent_ns / turns / count;
+}
+
+static void bare_listen(bare *own)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t size = sizeof address;
+
+    *own = (bare){ .listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (own->listener < 0 || bind(own->listener, (struct sockaddr *)&address, size) != 0 ||
+        listen(own->listener, 4096) != 0 || getsockname(own->listener, (struct sockaddr *)&address, &size) != 0)
+        die("cannot listen");
+    own->port = ntohs(address.sin_port);
+}
+
+static void bare_close(bare *own)
+{
+    for (uint32_t i = 0; i < own->count; i++)
+        close(own->fds[i]);
+    close(own->listener);
+}
+
+static void fan_out(uint32_t clients)
+{
+    static const int batches[] = { 1, 16, BATCH_MAX };
+    static bare other;
+    int turns = (int)(SENDS_EACH_RUN / clients);
+
+    bare_listen(&other);
+    pid_t child = start_taking(&other, TRADES, clients);
+    for (size_t w = 0; w < KT_COUNT(batches); w++) {
+        double own_ns[RUNS], bare_ns[RUNS], ratio[RUNS], size;
+
+        send_events(clients, batches[w], 2, &size);
+        for (int run = 0; run < RUNS; run++) {
+            bare_ns[run] = send_bare(other.fds, clients, (size_t)(size * batches[w] + 0.5), turns) / batches[w];
+            own_ns[run] = send_events(clients, batches[w], turns, &size);
+            ratio[run] = bare_ns[run] / own_ns[run];
+        }
+        printf(
+            "edge fan-out W=%-2d N=%-4u  bare %6.0f ns a message of %.0f bytes; edge %6.0f ns, %.2fx (demand 0.90x)\n",
+            batches[w], clients, median(bare_ns), size, median(own_ns), median(ratio));
+    }
+    bare_close(&other);
+    stop_taking(child);
+}
+
+/* ---- crowd ---- */
+
+static double bare_send_ns(void)
+{
+    static bare other;
+    double ns;
+
+    bare_listen(&other);
+    pid_t child = start_taking(&other, TRADES, MANY);
+    ns = send_bare(other.fds, MANY, 400, 10);
+    bare_close(&other);
+    stop_taking(child);
+    return ns;
+}
+
+static void crowd(void)
+{
+    double bare_ns = bare_send_ns();
+    pid_t child = start_taking(&(bare){ 0 }, PRICES, CROWD);
+    uint64_t before = counts_now().messages_sent;
+    int64_t begun_ns = clock_ns(CLOCK_MONOTONIC), now_ns = begun_ns, spent_ns = 0;
+
+    atomic_store(&taken->measure, true);
+    for (int64_t due_ns = begun_ns; now_ns < begun_ns + CROWD_S * KT_NS_PER_S; now_ns = clock_ns(CLOCK_MONOTONIC)) {
+        for (; due_ns <= now_ns; due_ns += EVENT_MS * KT_NS_PER_MS)
+            write_price();
+        int64_t start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        kt_loop_turn(house.loop, due_ns - now_ns, NULL);
+        spent_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+    }
+    double messages = (double)(counts_now().messages_sent - before), wall_ns = (double)(now_ns - begun_ns);
+    kt_test_sleep_ms(500);
+    printf(
+        "edge crowd N=%d, 1000 events/s, flush 50 ms: %.0f messages/s; age of the oldest event in them p50 %.1f, "
+        "p99 %.1f, max %.1f ms (demand p99 60 ms); edge %.2f cores (demand 1.0), %.0f ns a message, bare send %.0f ns\n",
+        CROWD, messages / wall_ns * 1e9, (double)kt_histogram_quantile(&taken->ages, 500) / 1e6,
+        (double)kt_histogram_quantile(&taken->ages, 990) / 1e6, (double)kt_histogram_quantile(&taken->ages, 1000) / 1e6,
+        (double)spent_ns / wall_ns, (double)spent_ns / messages, bare_ns);
+    stop_taking(child);
+}
+
+int main(void)
+{
+    struct rlimit files;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur < FILES) {
+        printf("edge: skipped, needs %d open files at once and may have %ld\n", FILES, (long)files.rlim_cur);
+        return 0;
+    }
+    taken = mmap(NULL, sizeof *taken, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (taken == MAP_FAILED)
+        die("no memory");
+    kt_test_house_open(
+        &house, "edge: {port: 0, silence_ms: 3600000, client_max: 20000, flush_ticker_ms: 50}\n", 64 << 20, 0);
+    fan_out(100);
+    fan_out(MANY);
+    crowd();
+    kt_test_house_close(&house);
+    return 0;
+}
