@@ -268,11 +268,11 @@ static void test_what_does_not_end_is_stopped(void **state)
             "SELECT count(*) FROM trades a, trades b, trades c, trades d, trades e WHERE a.price + b.price + c.price < 0",
             "stopped: it took longer" },
         { "rows that are remembered",
-            "WITH RECURSIVE n(i, t) AS (VALUES (1, '') UNION SELECT i + 1, printf('%.*c', 5000, 'x') || i FROM n) SELECT count(*) FROM "
+            "WITH RECURSIVE n(i, t) AS (VALUES (1, '') UNION SELECT i + 1, printf('%.*c', 60000, 'x') || i FROM n) SELECT count(*) FROM "
             "n",
             "stopped: what it sorts or gathers" },
         { "rows that are sorted",
-            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT printf('%.*c', 5000, 'x') || i AS t FROM n ORDER "
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT printf('%.*c', 60000, 'x') || i AS t FROM n ORDER "
             "BY t DESC LIMIT 1000000",
             "stopped: what it sorts or gathers" },
         { "a value that grows",
