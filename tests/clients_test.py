@@ -28,9 +28,9 @@ def install(folder):
             pass
 
 
-def play(tap, name, command, url, folder):
+def play(tap, name, command, url, folder, seconds=300):
     """Run one client; its cases become ours."""
-    out = subprocess.run([*command, url], cwd=folder, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    out = subprocess.run([*command, url], cwd=folder, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
     seen = 0
     for line in out.stdout.splitlines():
         match = LINE.match(line)

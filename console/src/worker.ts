@@ -30,6 +30,7 @@ let socket: WebSocket | null = null;
 let patterns: string[] = [];
 let queue: HouseEvent[] = [];
 let channelsNew = false;
+let linkNew = false; // the page has to hear of it, even when nothing else comes
 let pageWaits = false;
 let pageHidden = false;
 let pass: Filter = () => true;
@@ -58,6 +59,7 @@ function give() {
     queue = events === queue ? [] : queue.slice(batchMax);
     const batch: FromWorker = { type: 'batch', events, status: { ...status }, channels: channelsNew ? [...known.values()] : null };
     channelsNew = false;
+    linkNew = false;
     postMessage(batch);
 }
 
@@ -266,6 +268,7 @@ function connect() {
     socket = mine;
     heardAt = Date.now();
     mine.onopen = () => {
+        linkNew = true;
         status.link = 'open';
         status.backAfter = lostAt !== 0 ? Date.now() - lostAt : null;
         status.replayed = 0;
@@ -296,6 +299,7 @@ function forget(link: 'lost' | 'cut') {
     heads.clear();
     if (lostAt === 0)
         lostAt = heardAt; // what the page shows is from then
+    linkNew = true;
     status.link = link;
     status.since = lostAt;
     status.rtt = null;
@@ -335,6 +339,7 @@ function resume() {
         return;
     status.resumed = first;
     resumeAt = performance.now();
+    linkNew = true;
     status.link = 'connecting';
     connect();
 }
@@ -413,7 +418,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
     case 'take':
         pageWaits = true;
         pageHidden = data.hidden;
-        if (queue.length > 0 || channelsNew)
+        if (queue.length > 0 || channelsNew || linkNew)
             give();
         break;
     case 'cut':

@@ -1,0 +1,176 @@
+// A house of the test's own: files come from a real one, everything else is said as the test wants it. So the page meets what no
+// real house does on demand: hostile names, lost events, a new epoch, silence, answers of every kind.
+import http from 'node:http';
+import { WebSocketServer } from 'ws';
+
+const epochOf = (n) => n.toString(16).padStart(16, '0');
+
+export class ScriptedHouse {
+    constructor(filesFrom) {
+        this.files = new URL(filesFrom);
+        this.channels = new Map();
+        this.actions = new Map();
+        this.documents = new Map(); // path to JSON
+        this.clients = new Set();
+        this.refuses = false;
+        this.server = http.createServer((request, response) => this.file(request, response));
+        this.sockets = new WebSocketServer({ server: this.server, path: '/ws', handleProtocols: () => 'kontor.v1.json' });
+        this.sockets.on('connection', (socket) => this.welcome(socket));
+    }
+
+    async open() {
+        await new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+        return `http://127.0.0.1:${this.server.address().port}`;
+    }
+
+    close() {
+        this.cut();
+        this.sockets.close();
+        this.server.close();
+    }
+
+    file(request, response) {
+        const path = request.url.split('?')[0];
+        if (this.documents.has(path)) {
+            response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(this.documents.get(path)));
+            return;
+        }
+        const options = { host: this.files.hostname, port: this.files.port, path: request.url, headers: { ...request.headers, host: this.files.host } };
+        http.get(options, (answer) => {
+            response.writeHead(answer.statusCode, answer.headers);
+            answer.pipe(response);
+        }).on('error', () => response.writeHead(502).end());
+    }
+
+    // Ends every connection without a word; with `refuse` new ones too, until accept().
+    cut(refuse = true) {
+        this.refuses = refuse;
+        for (const client of this.clients)
+            client.socket.terminate();
+        this.clients.clear();
+    }
+
+    accept() {
+        this.refuses = false;
+    }
+
+    channel(name, epoch = 1) {
+        if (!this.channels.has(name))
+            this.channels.set(name, { name, epoch: epochOf(epoch), offset: 0, events: [] });
+        return this.channels.get(name);
+    }
+
+    // An event; `skip` offsets before it are lost without a word, which a house never does.
+    emit(name, kind, data, { skip = 0, publishMs = Date.now() } = {}) {
+        const channel = this.channel(name);
+        channel.offset += skip + 1;
+        const event = { skipped: 0, type: 'event', channel: name, epoch: channel.epoch, offset: channel.offset,
+                        publish_time: new Date(publishMs).toISOString().replace('Z', '000000Z'), kind, data };
+        channel.events.push(event);
+        for (const client of this.clients)
+            if (client.heard.has(name))
+                client.say(event);
+    }
+
+    welcome(socket) {
+        let seq = 0;
+        const client = { socket, heard: new Set(), say: (message) => socket.send(JSON.stringify({ seq: ++seq, ...message })) };
+        if (this.refuses) {
+            socket.terminate();
+            return;
+        }
+        this.clients.add(client);
+        socket.on('close', () => this.clients.delete(client));
+        socket.on('error', () => {});
+        socket.on('message', (bytes) => this.hear(client, JSON.parse(bytes)));
+    }
+
+    hear(client, op) {
+        const answer = (fields) => client.say({ type: 'answer', id: op.id, op: op.op, ...fields });
+        if (op.op === 'ping') {
+            client.say({ type: 'pong', id: op.id });
+        } else if (op.op === 'channels') {
+            const form = new RegExp(`^${op.pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '[^.]*').replace(/>$/, '.*')}$`);
+            answer({ pattern: op.pattern, channels: [...this.channels.values()].filter(({ name }) => form.test(name))
+                .map(({ name, epoch, offset }) => ({ channel: name, log: 'market', epoch, offset })) });
+        } else if (op.op === 'unsubscribe') {
+            client.heard.delete(op.channel);
+            answer({ channel: op.channel });
+        } else if (op.op === 'subscribe') {
+            const channel = this.channel(op.channel);
+            const known = op.from?.epoch === channel.epoch;
+            const offset = known ? op.from.offset : op.from?.time ? 0 : channel.offset;
+            client.heard.add(op.channel);
+            answer({ channel: op.channel, exists: true, epoch: channel.epoch, offset, recovered: known || !op.from?.epoch, reason: 'the epoch is not known',
+                     lost: { from: op.from?.offset ?? null, to: null } });
+            channel.events.filter((event) => event.offset > offset).forEach((event) => client.say(event));
+        } else if (op.op === 'call') {
+            this.call(client, op, answer);
+        }
+    }
+
+    call(client, op, answer) {
+        const action = this.actions.get(op.action);
+        const said = action?.(op.params ?? {});
+        if (said === undefined)
+            client.say({ type: 'error', id: op.id, op: 'call', code: 'unavailable', message: `nobody answers ${op.action}` });
+        else if (said.refused)
+            client.say({ type: 'error', id: op.id, op: 'call', ...said.refused });
+        else
+            answer({ action: op.action, data: said });
+    }
+}
+
+// ---- a small market, so that each test says only what it is about ----
+
+export const iso = (ms) => new Date(ms).toISOString().replace('Z', '000000Z');
+let tradeNumber = 0;
+let marketMs = Date.now(); // market time: that of the newest trade
+
+export function trade(price, { at = Date.now(), side = 'buy', quantity = '0.5', ...rest } = {}) {
+    tradeNumber++;
+    marketMs = Math.max(marketMs, at);
+    return { venue_time: iso(at), receive_time: iso(at), price, quantity, side, trade_id: String(tradeNumber), trade_number: tradeNumber, validated: false, suspect: false,
+             source: 'stream', revision: 1, ...rest };
+}
+
+export function vwap(price, { at = marketMs, ...rest } = {}) {
+    return { mark: iso(Math.floor(at / 1000) * 1000), window: 300e9, price, sum_pq: '1', sum_q: '1', trades: 12, validated: false, complete: true, revision: 1, ...rest };
+}
+
+export function correction(before, after, { at = Date.now(), ...rest } = {}) {
+    const mark = iso(Math.floor(at / 1000) * 1000);
+    return { mark_from: mark, mark_to: mark, window: 300e9, revision: 2, old_price: before, old_sum_pq: '1', old_sum_q: '1', old_trades: 11, new_price: after, new_sum_pq: '1',
+             new_sum_q: '1', new_trades: 12, delta_pq: '0', delta_q: '0', delta_trades: 0, cause: 'missing', trade_ids: ['4711'], trade_count: 1, complete: true, price_scale: 0, ...rest };
+}
+
+export function instrument(symbol, { price_scale = 2, quantity_scale = 5, tick = '0.01' } = {}) {
+    const [base, quote] = symbol.split('/');
+    return { venue_symbol: symbol, base, quote, price_scale, quantity_scale, tick, lot: '0', version: 1 };
+}
+
+export function stats(rest = {}) {
+    return { received: 10, invalid: 0, repeated: 0, reordered: 0, missing: 0, repaired: 0, suspect: 0, corrected: 0, skew_min: -1.1e9, skew_max: 2e6, market_time: iso(marketMs),
+             validated_until: iso(Date.now()), lost: 0, full_ms: 0, ...rest };
+}
+
+// Everything that Market wants of a symbol, once.
+export function market(house, venue, symbol, price = '65000.25') {
+    const token = encodeURIComponent(symbol).replace(/%2F/g, '/').replace(/\./g, '%2E');
+    const key = `${venue}.${token}`;
+    house.emit(`instrument.${key}`, 'instrument', instrument(symbol));
+    house.emit(`feed.${venue}.link`, 'link', { state: 'connected', reason: '', attempt: 0, receive_time: iso(Date.now()) });
+    house.emit(`stats.${key}`, 'feed_stats', stats());
+    for (const window of ['1m', '5m', '1h'])
+        house.emit(`vwap.${window}.${key}`, 'vwap', vwap(`${price}10`));
+    house.emit(`trades.${key}`, 'trade', trade(price));
+    house.emit(`book.${key}`, 'book', book(price));
+    return key;
+}
+
+export function book(price, { snapshot = true, first_id = 1, last_id = 10, bids, asks } = {}) {
+    const cents = BigInt(price.replace('.', ''));
+    const level = (n) => ({ price: `${(cents + BigInt(n)).toString().slice(0, -2)}.${(cents + BigInt(n)).toString().slice(-2)}`, quantity: '0.12500' });
+    return { venue_time: iso(Date.now()), receive_time: iso(Date.now()), snapshot, first_id, last_id, resyncs: 0,
+             bids: bids ?? Array.from({ length: 30 }, (_, i) => level(-i)), asks: asks ?? Array.from({ length: 30 }, (_, i) => level(i + 1)) };
+}
