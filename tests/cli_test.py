@@ -23,7 +23,8 @@ import log_reader
 
 SYMBOL = "BTC/USDT"
 RUN_S = 30 # far beyond what a command needs
-COMMANDS = ("run", "sim", "watch", "rebuild", "doctor", "config")
+COMMANDS = ("run", "sim", "watch", "call", "nodes", "services", "actions", "emit", "events", "export", "rebuild", "doctor",
+            "config")
 LANES = ("market", "keep", "edge")
 
 
@@ -287,12 +288,12 @@ def rest(house, path, method="GET"):
 
 
 REST_ERRORS = [
-    ("/latest without a ticker", "GET", "/latest", 400, "Bad Request", ["ticker", "/latest?ticker=BTC"]),
+    ("/latest without a ticker", "GET", "/latest", 400, "Bad Request", ["ticker is missing", "such as BTC"]),
     ("/latest of an unknown ticker", "GET", "/latest?ticker=DOGE", 404, "Not Found", ["DOGE", "BTC"]),
     ("/latest with an unknown parameter", "GET", "/latest?tickr=BTC", 400, "Bad Request", ["tickr"]),
     ("/latest with a ticker given twice", "GET", "/latest?ticker=BTC&ticker=ETH", 400, "Bad Request", ["ticker", "twice"]),
     ("/historical without anything", "GET", "/historical", 400, "Bad Request", ["ticker"]),
-    ("/historical without ts", "GET", "/historical?ticker=BTC", 400, "Bad Request", ["ts", "ms"]),
+    ("/historical without ts", "GET", "/historical?ticker=BTC", 400, "Bad Request", ["ts is missing", "milliseconds since 1970"]),
     ("/historical with a ts that is no number", "GET", "/historical?ticker=BTC&ts=now", 400, "Bad Request", ["ts", "now"]),
     ("/historical with a ts that is no mark", "GET", "/historical?ticker=BTC&ts=1684083600123", 400, "Bad Request", ["whole second"]),
     ("/historical of a mark that is not stored", "GET", "/historical?ticker=BTC&ts=1000", 404, "Not Found", ["BTC", "1000"]),

@@ -279,8 +279,8 @@ kt_code kt_record_historical(
     if (code == KT_OK)
         code = find_value(store, config, &params, &value, err);
     if (code == KT_NOENT && (err == NULL || err->msg[0] == '\0'))
-        return kt_fail(
-            err, code, "no value of '%.*s' is stored for this mark and interval", KT_TEXT_ARG(params.ticker));
+        return kt_fail(err, code, "no value of '%.*s' is stored for the mark %lld ms and this interval",
+            KT_TEXT_ARG(params.ticker), (long long)(params.ts / KT_NS_PER_MS));
     if (code != KT_OK)
         return code;
     kt_table_init(&action->response, &response);
