@@ -22,6 +22,7 @@ SYMBOL = "BTC/USDT"
 WINDOWS = {"10s": 10, "1m": 60, "5m": 300}
 CHANNELS = [f"trades.binance.{SYMBOL}", f"vwap.10s.binance.{SYMBOL}", f"correction.10s.binance.{SYMBOL}"]
 RATE = 400
+KEEP = 10_000_000  # trades that REST remembers: all of a slow machine's run, since they are what the store is compared with
 
 
 def config(sim):
@@ -185,7 +186,7 @@ def main():
     with h.Folder() as folder:
         faults = ("drop=0.02", "repeat=0.02", "reorder=0.02", "malformed=0.005", "missing_field=0.005", "wrong_type=0.005",
                   "absurd_price=0.005", "disconnect=0.0005")
-        sim = h.Sim(folder, "--format", "binance", "--symbols", SYMBOL, "--rate", RATE, "--seed", h.seed(),
+        sim = h.Sim(folder, "--format", "binance", "--symbols", SYMBOL, "--rate", RATE, "--keep", KEEP, "--seed", h.seed(),
                     *[word for fault in faults for word in ("--fault", fault)])
         house = h.House(folder, config(sim)).wait_healthy()
         listener = Listener(house.port, random.Random(h.seed() + 1))

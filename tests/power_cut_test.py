@@ -173,7 +173,7 @@ def main():
     with h.Folder() as folder:
         data, shadow, image = (os.path.join(folder, name) for name in ("data", "shadow", "image"))
         os.mkdir(shadow)
-        sim = h.Sim(folder, "--format", "binance", "--symbols", k.SYMBOL, "--rate", k.RATE, "--seed", h.seed(),
+        sim = h.Sim(folder, "--format", "binance", "--symbols", k.SYMBOL, "--rate", k.RATE, "--keep", k.KEEP, "--seed", h.seed(),
                     "--fault", "drop=0.02,repeat=0.02,reorder=0.02,malformed=0.01,absurd_price=0.005")
         port = h.free_port()
         answers = []
@@ -198,6 +198,8 @@ def main():
                 check_store_behind_log(house)
                 if before:
                     answers.append(check_client(house, before))
+                if (cut + 1) % 50 == 0:
+                    print(f"# {cut + 1} cuts", flush=True)
             print(f"# clients: {answers.count(True)} recovered, {answers.count(False)} told the loss")
             trades, last = k.settled(k.true_trades(sim))
             h.wait_for(lambda: f"validated to {k.validated_to(house)} of {last}\n" + house.said(),
