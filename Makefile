@@ -24,7 +24,7 @@ setup-test:
 
 .PHONY: build
 build: setup-run
-	@deploy/build $(BUILD) $(PREFIX) kontor
+	@deploy/build $(BUILD) $(PREFIX) kontor kontor.1
 
 .PHONY: run
 run: build

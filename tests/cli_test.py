@@ -146,6 +146,50 @@ def help_of(folder, command, keys):
         assert wanted <= flags_in(out), f"not mentioned: {sorted(wanted - flags_in(out))}"
 
 
+OFFERS = [
+    # what, line up to the cursor, what must be offered, and what must not be
+    ("commands", "kontor ", set(COMMANDS), {"--port"}),
+    ("commands that begin so", "kontor ex", {"export"}, {"events", "run"}),
+    ("words of the usage", "kontor config ", {"show", "set", "unset"}, {"SECTION", "vwap.step_s="}),
+    ("actions", "kontor call book.", {"book.snapshot"}, {"ticker.latest"}),
+    ("parameters of an action", "kontor call book.snapshot ", {"venue=", "symbol=", "depth="}, {"book.snapshot"}),
+    ("keys that may change", "kontor config set ", {"vwap.step_s=", "diag.levels="}, {"data=", "vwap.windows="}),
+    ("keys to take back", "kontor config unset vwap.", {"vwap.step_s"}, {"diag.levels"}),
+    ("sections", "kontor config show ", {"vwap", "edge"}, {"show"}),
+    ("flags", "kontor watch --fr", {"--from"}, {"--once"}),
+    ("nothing where there is no such command", "kontor nothing ", set(), {"run"}),
+]
+
+
+def offered(folder, line):
+    status, out, complaint = kontor(folder, "--complete", "kontor", env={"COMP_LINE": line, "COMP_POINT": str(len(line))})
+    assert (status, complaint) == (0, ""), (status, complaint)
+    return {word.rstrip(" ") for word in out.splitlines()}
+
+
+def help_elsewhere(tap, folder, keys):
+    for what, line, wanted, unwanted in OFFERS:
+        with tap.case(f"the shell is offered {what}"):
+            words_now = offered(folder, line)
+            assert wanted <= words_now and not unwanted & words_now, words_now
+    for command in COMMANDS:
+        with tap.case(f"the shell is offered each flag of {command}"):
+            wanted = HELP_FLAGS.get(command, set()) | (keys if command != "sim" else set())
+            words_now = offered(folder, f"kontor {command} --")
+            assert wanted <= words_now, f"missing: {sorted(wanted - words_now)}"
+    with tap.case("a line that no shell says is refused"):
+        for point in ("", "-1", "8", "x"):
+            status, out, _ = kontor(folder, "--complete", env={"COMP_LINE": "kontor", "COMP_POINT": point})
+            assert (status, out) == (2, ""), (point, status, out)
+    with tap.case("the manual page has each command and each flag"):
+        status, out, complaint = kontor(folder, "--manual")
+        assert (status, complaint) == (0, ""), (status, complaint)
+        shown = out.replace("\\-", "-")
+        missing = {command for command in COMMANDS if f".SS {command}\n" not in shown}
+        missing |= (keys | set().union(*HELP_FLAGS.values())) - flags_in(shown)
+        assert not missing, sorted(missing)
+
+
 def words(tap, folder):
     for name, text, fragments in YAML_ERRORS:
         with tap.case(name):
@@ -160,6 +204,7 @@ def words(tap, folder):
     for command in COMMANDS:
         with tap.case(f"--help of {command} mentions each flag"):
             help_of(folder, command, keys)
+    help_elsewhere(tap, folder, keys)
     with tap.case("a mistake leaves nothing behind"):
         assert os.listdir(folder) == ["bad.yaml"], os.listdir(folder)
 

@@ -14,7 +14,33 @@
 #include "schema/config.h"
 #include "schema/events.h"
 
+#include <stdio.h>
+
 enum { KT_EXIT_OK = 0, KT_EXIT_FAILED = 1, KT_EXIT_USAGE = 2 };
+
+typedef struct kt_cli_command {
+    const char *name;
+    const char *usage;
+    const char *summary;
+    const char *help; /* NULL: that of the market of our own */
+    bool configured;  /* takes the keys of the configuration as flags */
+    int (*main)(int argc, char **argv);
+} kt_cli_command;
+
+extern const kt_cli_command kt_cli_commands[];
+extern const uint32_t kt_cli_command_count;
+
+const kt_cli_command *kt_cli_command_of(const char *name); /* NULL: there is none */
+
+/* What --help says. */
+void kt_cli_help(const kt_cli_command *command, FILE *out);
+
+/* `kontor --manual`: the page for man, made of what --help says. */
+int kt_cli_manual(void);
+
+/* `kontor --complete`: what the shell offers for the word at the cursor, by the rows that make the help. Called by bash
+ * (deploy/kontor.bash) with the line in COMP_LINE and the place of the cursor in COMP_POINT. */
+int kt_cli_complete(void);
 
 int kt_cli_run(int argc, char **argv);
 int kt_cli_watch(int argc, char **argv);

@@ -1,6 +1,7 @@
 /* cli/kontor.c - one program, many commands. */
 #include "cli/client.h"
 
+#include "venue/sim/options.h"
 #include "venue/sim/sim.h"
 
 #include <stdio.h>
@@ -10,16 +11,7 @@
 
 extern char **environ;
 
-typedef struct cli_command {
-    const char *name;
-    const char *usage;
-    const char *summary;
-    const char *help; /* NULL: the command prints its own */
-    bool configured;  /* takes the keys of the configuration as flags */
-    int (*main)(int argc, char **argv);
-} cli_command;
-
-static const cli_command commands[] = {
+const kt_cli_command kt_cli_commands[] = {
     { "run", "[--config FILE] [--KEY VALUE ...]", "run the house: supervisor, lanes market, keep and edge",
         "Gathers trades of the configured venues, repairs them from REST, computes rolling VWAP, stores it, and serves\n"
         "REST, WebSocket and a page on http://127.0.0.1:3000/ (-p changes the port).\n"
@@ -87,6 +79,7 @@ static const cli_command commands[] = {
         "  --json             the answer as it came\n" KT_CLI_CLIENT_FLAGS,
         true, kt_cli_config },
 };
+const uint32_t kt_cli_command_count = KT_COUNT(kt_cli_commands);
 
 int kt_cli_fail(const char *name, const kt_err *err)
 {
@@ -94,21 +87,25 @@ int kt_cli_fail(const char *name, const kt_err *err)
     return KT_EXIT_FAILED;
 }
 
-static const cli_command *command_of(const char *name)
+const kt_cli_command *kt_cli_command_of(const char *name)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+    for (uint32_t i = 0; i < kt_cli_command_count; i++)
+        if (strcmp(kt_cli_commands[i].name, name) == 0)
+            return &kt_cli_commands[i];
     return NULL;
 }
 
-static void command_help(const cli_command *command)
+void kt_cli_help(const kt_cli_command *command, FILE *out)
 {
-    printf("kontor %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
+    if (command->help == NULL) {
+        kt_sim_help(out);
+        return;
+    }
+    fprintf(out, "kontor %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
     if (command->configured) {
-        printf(
+        fprintf(out,
             "\nConfiguration, as flags (--edge.port 3000), environment (KONTOR_EDGE_PORT) or YAML (--config FILE):\n\n");
-        kt_config_help(stdout);
+        kt_config_help(out);
     }
 }
 
@@ -125,7 +122,7 @@ int kt_cli_config_load(const char *name, int argc, char **argv, kt_config **out_
         return KT_EXIT_USAGE;
     }
     if (config->help) {
-        command_help(command_of(name));
+        kt_cli_help(kt_cli_command_of(name), stdout);
         kt_config_free(config);
         return KT_EXIT_OK;
     }
@@ -188,15 +185,16 @@ static void usage(FILE *out)
 {
     fprintf(out, "kontor: gathers what markets say, repairs it, keeps it, computes from it and publishes it\n\n"
                  "usage: kontor COMMAND [WORDS]\n\n");
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\n`kontor COMMAND --help` says more. To see it at work: `make run`, then http://127.0.0.1:3000/\n");
+    for (uint32_t i = 0; i < kt_cli_command_count; i++)
+        fprintf(out, "  %-8s  %s\n", kt_cli_commands[i].name, kt_cli_commands[i].summary);
+    fprintf(out, "\n`kontor COMMAND --help` says more. `kontor --manual | man -l -` says all of it.\n"
+                 "To see it at work: `make run`, then http://127.0.0.1:3000/\n");
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    const cli_command *command = command_of(name);
+    const kt_cli_command *command = kt_cli_command_of(name);
 
     if (command != NULL) {
         /* The market of our own reads its words itself: they are no keys of the house. */
@@ -206,6 +204,10 @@ int main(int argc, char **argv)
         printf("kontor %s\n", KT_VERSION_TEXT);
         return KT_EXIT_OK;
     }
+    if (strcmp(name, "--manual") == 0)
+        return kt_cli_manual();
+    if (strcmp(name, "--complete") == 0)
+        return kt_cli_complete();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         usage(stdout);
         return KT_EXIT_OK;

@@ -1,0 +1,180 @@
+/* cli/complete.c - `kontor --complete`: what the shell offers. It reads the help, so there is nothing to keep up to date. */
+#include "base/text.h"
+#include "cli/cli.h"
+#include "schema/actions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE_SIZE = 4096, WORD_MAX = 64 };
+
+typedef struct typed_line {
+    char line[LINE_SIZE];
+    const char *words[WORD_MAX]; /* the program's name first, last the word at the cursor, which may be empty */
+    uint32_t count;
+} typed_line;
+
+static bool read_line(typed_line *typed)
+{
+    const char *line = getenv("COMP_LINE"), *point = getenv("COMP_POINT");
+    uint64_t n = 0;
+    bool blank = true;
+
+    if (line == NULL || point == NULL || kt_text_u64(kt_text_of(point), &n) != KT_OK || n > strlen(line) ||
+        n >= LINE_SIZE)
+        return false;
+    memcpy(typed->line, line, n);
+    typed->line[n] = '\0';
+    for (uint64_t i = 0; i < n; i++) {
+        if (typed->line[i] == ' ')
+            typed->line[i] = '\0';
+        else if (blank && typed->count < WORD_MAX - 1)
+            typed->words[typed->count++] = &typed->line[i];
+        blank = typed->line[i] == '\0';
+    }
+    if (blank)
+        typed->words[typed->count++] = "";
+    return typed->count >= 2;
+}
+
+/* A word, when what is typed may become it; `tail` is what follows it. */
+static void offer(const typed_line *typed, const char *word, size_t n, const char *tail)
+{
+    const char *begun = typed->words[typed->count - 1];
+
+    if (strlen(begun) <= n && strncmp(word, begun, strlen(begun)) == 0)
+        printf("%.*s%s\n", (int)n, word, tail);
+}
+
+static void offer_actions(const typed_line *typed)
+{
+    for (uint32_t i = 0; i < KT_ACTION_COUNT; i++)
+        offer(typed, kt_actions[i].name, strlen(kt_actions[i].name), " ");
+}
+
+static void offer_parameters(const typed_line *typed)
+{
+    const kt_action *action = kt_action_by_name(kt_text_of(typed->words[2]));
+
+    for (uint32_t i = 0; action != NULL && i < action->params.field_count; i++)
+        offer(typed, action->params.fields[i].name, strlen(action->params.fields[i].name), "=");
+}
+
+static void offer_sections(const typed_line *typed)
+{
+    for (uint32_t i = 0; kt_config_section_at(i) != NULL; i++)
+        offer(typed, kt_config_section_at(i), strlen(kt_config_section_at(i)), " ");
+}
+
+/* Keys that may change while the house runs. */
+static void offer_keys(const typed_line *typed, const char *tail)
+{
+#define KEY(type, member, key, flag, variable, min, max, fallback, text, stays) { key, stays },
+    static const struct {
+        const char *name, *stays;
+    } keys[] = { KT_CONFIG_MAP(KEY) };
+#undef KEY
+
+    for (uint32_t i = 0; i < KT_COUNT(keys); i++)
+        if (keys[i].stays[0] == '\0')
+            offer(typed, keys[i].name, strlen(keys[i].name), tail);
+}
+
+static void offer_set(const typed_line *typed)
+{
+    offer_keys(typed, "=");
+}
+
+static void offer_unset(const typed_line *typed)
+{
+    offer_keys(typed, " ");
+}
+
+/* Words that no help lists. */
+static const struct {
+    const char *command;
+    const char *behind; /* the first word behind the command; "": any; NULL: this is the first */
+    void (*offer)(const typed_line *typed);
+} places[] = {
+    { "call", NULL, offer_actions },
+    { "call", "", offer_parameters },
+    { "config", "show", offer_sections },
+    { "config", "set", offer_set },
+    { "config", "unset", offer_unset },
+};
+
+/* Words of the usage in small letters stand for themselves: "trades|values [VENUE]". Flags are not among them. */
+static void offer_usage(const typed_line *typed, const char *usage)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+
+    while (*usage != '\0') {
+        size_t n = strcspn(usage, " []|");
+
+        if (strncmp(usage, "--", 2) == 0)
+            n = strcspn(usage, "]");
+        else if (n > 0 && strspn(usage, letters) == n)
+            offer(typed, usage, n, " ");
+        usage += n + (usage[n] != '\0');
+    }
+}
+
+static void offer_flags(const typed_line *typed, const kt_cli_command *command)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    char *help = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&help, &size);
+
+    if (out == NULL)
+        return;
+    kt_cli_help(command, out);
+    fclose(out);
+    for (const char *at = help; (at = strstr(at, "--")) != NULL;) {
+        size_t n = strspn(at, letters);
+
+        if (n > 2)
+            offer(typed, at, n, " ");
+        at += n;
+    }
+    free(help);
+    offer(typed, "--help", 6, " ");
+}
+
+static void offer_words(const typed_line *typed, const kt_cli_command *command)
+{
+    bool first = typed->count == 3;
+
+    if (first)
+        offer_usage(typed, command->usage);
+    for (uint32_t i = 0; i < KT_COUNT(places); i++) {
+        const char *behind = places[i].behind;
+
+        if (strcmp(places[i].command, command->name) == 0 && first == (behind == NULL) &&
+            (first || behind[0] == '\0' || strcmp(behind, typed->words[2]) == 0))
+            places[i].offer(typed);
+    }
+}
+
+int kt_cli_complete(void)
+{
+    static typed_line typed;
+    const kt_cli_command *command;
+    const char *begun;
+
+    if (!read_line(&typed)) {
+        fprintf(
+            stderr, "kontor --complete: this is for the shell, which says in COMP_LINE and COMP_POINT what is typed\n");
+        return KT_EXIT_USAGE;
+    }
+    begun = typed.words[typed.count - 1];
+    command = kt_cli_command_of(typed.words[1]);
+    if (typed.count == 2)
+        for (uint32_t i = 0; i < kt_cli_command_count; i++)
+            offer(&typed, kt_cli_commands[i].name, strlen(kt_cli_commands[i].name), " ");
+    else if (command != NULL && begun[0] == '-')
+        offer_flags(&typed, command);
+    else if (command != NULL)
+        offer_words(&typed, command);
+    return KT_EXIT_OK;
+}
