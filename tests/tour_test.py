@@ -71,6 +71,7 @@ def say(line, client):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # one who runs this in the background passes on "ignore"
     tap = h.Tap()
     with h.Folder() as folder:
         ports = {"3000": h.free_port(), "3001": h.free_port()}
