@@ -217,14 +217,13 @@ static void record_turn(void *state)
 {
     record_feed *record = state;
     kt_recorder *recorder = &record->recorder;
-    uint64_t before = recorder->cursor.seq;
     kt_err err = { 0 };
     kt_code code;
 
     give_answers(record);
     if (!is_waiting(record)) {
         code = kt_recorder_batch(recorder, KT_RECORDER_BATCH_MAX, &err);
-        on_batch(record, code, &err, recorder->cursor.seq - before >= KT_RECORDER_BATCH_MAX);
+        on_batch(record, code, &err, recorder->full);
     }
     /* while waiting, what is there already is no reason to stay awake */
     kt_lane_follow(record->lane, KT_RECORDER_LOG,

@@ -517,6 +517,31 @@ static void test_stop_while_catching_up_takes_one_batch(void **state)
     close_house(&house);
 }
 
+/* A correction far back changes a row for each second of a window: batches of them are short, by rows. */
+static void test_a_batch_ends_where_it_has_changed_enough_rows(void **state)
+{
+    enum { RANGE = 3600, COUNT = 20 };
+    test_house house;
+    uint32_t batches = 0;
+
+    open_house(&house, kt_test_seed());
+    open_market(&house, 0);
+    open_keep(&house);
+    for (int i = 0; i < COUNT; i++)
+        write_correction(&house, 1000, 1000 + RANGE - 1);
+    MUST(kt_log_sync(house.market, &last));
+    while (cursor_of(&house) < kt_log_durable(house.market)) {
+        uint64_t before = cursor_of(&house);
+
+        turn(&house);
+        batches += cursor_of(&house) > before;
+        assert_true((cursor_of(&house) - before) * RANGE < KT_RECORDER_ROWS_MAX + 2 * RANGE);
+    }
+    assert_true(batches >= COUNT * RANGE / (KT_RECORDER_ROWS_MAX + RANGE));
+    close_keep(&house, true);
+    close_house(&house);
+}
+
 static void test_rebuild_keeps_what_the_log_does_not_hold_any_more(void **state)
 {
     test_house house;
@@ -900,6 +925,7 @@ int main(void)
         cmocka_unit_test(test_rebuild_comes_as_far_as_the_old_store),
         cmocka_unit_test(test_stop_keeps_what_is_durable),
         cmocka_unit_test(test_stop_while_catching_up_takes_one_batch),
+        cmocka_unit_test(test_a_batch_ends_where_it_has_changed_enough_rows),
         cmocka_unit_test(test_rebuild_keeps_what_the_log_does_not_hold_any_more),
         cmocka_unit_test(test_retention_waits_for_the_store),
         cmocka_unit_test(test_busy_store_is_told_and_tried_again),

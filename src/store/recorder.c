@@ -145,12 +145,16 @@ static kt_code recorder_open(kt_recorder *recorder, kt_err *err)
 /* Apply up to `max` records within a transaction. *out_seq: the last one passed. */
 static kt_code recorder_fill(kt_recorder *recorder, uint64_t limit, uint32_t max, uint64_t *out_seq, kt_err *err)
 {
-    for (uint32_t i = 0; i < max; i++) {
+    uint64_t rows = kt_store_changes(recorder->store);
+
+    for (uint32_t i = 0; i < max && kt_store_changes(recorder->store) - rows < KT_RECORDER_ROWS_MAX; i++) {
         const kt_rec *rec = NULL;
         kt_code code = kt_reader_next(recorder->reader, limit, &rec);
 
-        if (code == KT_EMPTY)
+        if (code == KT_EMPTY) {
+            recorder->full = false;
             return KT_OK;
+        }
         if (code == KT_GONE || (code == KT_CORRUPT && kt_reader_lost(recorder->reader).to != 0)) {
             recorder->lost = kt_reader_lost(recorder->reader); /* stands behind it */
             *out_seq = recorder->lost.to;
@@ -184,6 +188,7 @@ kt_code kt_recorder_batch(kt_recorder *recorder, uint32_t max, kt_err *err)
     kt_code code = KT_OK;
 
     recorder->lost = (kt_lost){ 0 };
+    recorder->full = true;
     if (recorder->reader == NULL)
         code = recorder_open(recorder, err);
     if (code != KT_OK)

@@ -503,6 +503,11 @@ kt_code kt_store_commit(kt_store *store, const char *log, kt_store_cursor cursor
     return code == KT_OK ? run_plain(store, COMMIT, err) : code;
 }
 
+uint64_t kt_store_changes(const kt_store *store)
+{
+    return (uint64_t)sqlite3_total_changes64(store->db);
+}
+
 void kt_store_rollback(kt_store *store)
 {
     forget_trades(store);

@@ -46,6 +46,7 @@ void kt_store_close(kt_store *store);
 kt_code kt_store_begin(kt_store *store, kt_err *err);
 kt_code kt_store_commit(kt_store *store, const char *log, kt_store_cursor cursor, kt_err *err);
 void kt_store_rollback(kt_store *store);
+uint64_t kt_store_changes(const kt_store *store); /* rows inserted, changed and removed since it was opened */
 
 /* Writes, within a transaction. A validated trade or value is never replaced by one that is not; of two of equal
  * standing the greater revision stands. So what was applied before changes nothing. A composite has an empty venue. Trades
