@@ -89,10 +89,11 @@ typedef struct kt_lane_options {
     const char *data_dir;                   /* the log is data_dir/name, foreign ones lie beside it */
     const kt_service_spec *const *services; /* ended by NULL; the order of asking */
     const kt_feed_spec *const *feeds;       /* ended by NULL; NULL: none */
-    const kt_config *config;                /* borrowed, for services and feeds; where service settings is hosted, of this lane alone */
-    kt_text config_text;                    /* its canonical form: goes into lane_start */
-    uint32_t logic;             /* version of the services' logic: raise it when the same inputs give other outputs */
-    const char *version;        /* of the program, for lane_start */
+    const kt_config
+        *config;         /* borrowed, for services and feeds; where service settings is hosted, of this lane alone */
+    kt_text config_text; /* its canonical form: goes into lane_start */
+    uint32_t logic;      /* version of the services' logic: raise it when the same inputs give other outputs */
+    const char *version; /* of the program, for lane_start */
     const kt_lane_links *links; /* NULL: alone */
 
     /* The log, see log/log.h; 0: its defaults. */

@@ -303,7 +303,8 @@ static kt_code method_take(kt_text text, kt_http_method *out_method, kt_http_err
         *out_method = (kt_http_method)method;
         return KT_OK;
     }
-    return refuse(out_error, 501, "method not known; GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE and QUERY are");
+    return refuse(
+        out_error, 501, "method not known; GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE and QUERY are");
 }
 
 static kt_code target_take(kt_text target, kt_http_request *request, kt_http_error *out_error)
