@@ -34,7 +34,7 @@ static const char *write_file(const char *yaml)
     return path;
 }
 
-static const char whole[] = "data: /tmp/k\n"
+static const char whole[] = "data: /srv/kontor\n"
                             "lanes: [market, edge]\n"
                             "edge:\n"
                             "  port: 4000\n"
@@ -61,13 +61,13 @@ static void test_file_says_everything(void **state)
     kt_text venue;
     kt_text symbol;
 
-    assert_string_equal(config->data, "/tmp/k");
+    assert_string_equal(config->data, "/srv/kontor");
     assert_int_equal(config->lanes.count, 2);
     assert_string_equal(config->lanes.at[1], "edge");
     assert_int_equal(config->edge_port, 4000);
     assert_int_equal(config->edge_silence_ms, 5000);
     assert_false(config->repair_enabled);
-    assert_string_equal(config->store_file, "/tmp/k/store.db");
+    assert_string_equal(config->store_file, "/srv/kontor/store.db");
     /* ascending, each once, the interval among them */
     assert_int_equal(config->window_count, 4);
     assert_string_equal(config->window_names[0], "1m");
