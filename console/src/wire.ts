@@ -2,7 +2,7 @@
 
 import type { Events, Time } from './schema';
 
-export type { ActionRow, BookLevelRow, ColumnRow, Correction, Decimal, FeedStats, Instrument, LaneRow, LaneStart, LaneState, LevelRow, Link, LogRow, NodeRow, Time, Trade,
+export type { ActionRow, ColumnRow, Correction, Decimal, FeedStats, Instrument, LaneRow, LaneStart, LaneState, LevelRow, Link, LogRow, NodeRow, Time, Trade,
               Vwap } from './schema';
 
 export interface HouseEvent {

@@ -130,10 +130,6 @@
     E(NOENT, "there is no such venue or symbol; the message lists those there are") \
     E(ARG, "`to` lies before `from`")
 
-#define KT_ROW_book_level(F, T)                                  \
-    F(T, 1, DEC, none, price, "quote", 1, INT64_MAX, 1, "price") \
-    F(T, 2, DEC, none, quantity, "base", 1, INT64_MAX, 1, "quantity")
-
 #define KT_PARAMS_book_snapshot(F, T)                                            \
     F(T, 1, TEXT, none, venue, "", 1, 64, 0, "venue")                            \
     F(T, 2, TEXT, none, symbol, "", 1, 128, 0, "spelled as ccxt does: BTC/USDT") \
@@ -143,8 +139,8 @@
     F(T, 1, U64, none, sequence, "", 0, UINT64_MAX, 0, "the venue's number of the last update in it") \
     F(T, 2, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue made that update")         \
     F(T, 3, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when it reached us")                    \
-    F(T, 4, ROWS, book_level, bids, "", 0, 1000, 0, "greatest price first")                           \
-    F(T, 5, ROWS, book_level, asks, "", 0, 1000, 0, "least price first")
+    F(T, 4, ROWS, level, bids, "", 0, 1000, 0, "greatest price first")                                \
+    F(T, 5, ROWS, level, asks, "", 0, 1000, 0, "least price first")
 
 #define KT_ERRORS_book_snapshot(E)                                                  \
     E(NOENT, "there is no such venue or symbol; the message lists those there are") \
@@ -385,7 +381,6 @@
 #define KT_ACTION_ROW_MAP(R)                           \
     R(vwap_point, "an average price")                  \
     R(trade_point, "a trade, or the trades of a step") \
-    R(book_level, "a price of one side of a book")     \
     R(channel, "a channel")                            \
     R(node, "a node")                                  \
     R(service, "the actions of one name in one lane")  \
