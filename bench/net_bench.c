@@ -383,7 +383,7 @@ static bool nginx_start(const char *peers, peer *out_peer)
     uint16_t port = free_port();
     FILE *file = NULL;
 
-    snprintf(program, sizeof program, "%s/root/usr/sbin/nginx", peers);
+    snprintf(program, sizeof program, "%s/unpacked/usr/sbin/nginx", peers);
     snprintf(path, sizeof path, "%s/small.json", dir);
     if (access(program, X_OK) != 0 || (file = fopen(path, "w")) == NULL)
         return false;
