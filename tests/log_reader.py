@@ -5,8 +5,10 @@ control page. Checksums are left to kontor's own reader and doctor."""
 import os
 import re
 import struct
+import time
 
 HEADER = 48
+LOOKS = 200  # at a segment whose seal is about to be written, 10 ms apart
 SEAL, CONTROL = 3, 8
 NAME = re.compile(r"(\d{20})\.(\d+)\.seg$")
 
@@ -43,13 +45,25 @@ def of_segment(first, path):
     return found, False
 
 
+def before_its_follower(first, path, follower):
+    """The records of a segment that another follows. A log that is being written names the follower just before it writes the
+    seal that leads there, so the seal may be missing for a moment, and nothing else."""
+    for _ in range(LOOKS):
+        found, sealed = of_segment(first, path)
+        if sealed or first + len(found) + 1 != follower:
+            break
+        time.sleep(0.01)
+    return found
+
+
 def records(folder):
     found = []
-    for first, path in segments(folder):
+    files = segments(folder)
+    for at, (first, path) in enumerate(files):
         if found and first <= found[-1][0]:
             found = [record for record in found if record[0] < first]
         assert not found or first == found[-1][0] + 1, f"{path}: begins at {first}, the one before ends at {found[-1][0]}"
-        found += of_segment(first, path)[0]
+        found += before_its_follower(first, path, files[at + 1][0]) if at + 1 < len(files) else of_segment(first, path)[0]
     return found
 
 
