@@ -1,0 +1,699 @@
+#include "book/match_heap.h"
+#include "book/match_levels.h"
+
+/* ---- an order's end ---- */
+
+static void set_hidden(kt_match_book *book, kt_match_terms *terms, int64_t hidden)
+{
+    book->icebergs += (uint32_t)(hidden != 0) - (uint32_t)(terms->hidden != 0);
+    terms->hidden = hidden;
+}
+
+/* Both of a pair forget each other; returns the other, 0: there was none. */
+static uint32_t part(kt_match *m, uint32_t slot)
+{
+    kt_match_terms *terms = kt_match_terms_of(m, slot);
+    uint32_t peer = terms != NULL ? terms->peer : 0;
+
+    if (peer != 0) {
+        terms->peer = 0;
+        m->terms[peer].peer = 0;
+    }
+    return peer;
+}
+
+/* The slot of an order that is in no level and has no peer any more. */
+static void end(kt_match *m, kt_match_book *book, uint32_t slot)
+{
+    kt_match_terms *terms = kt_match_terms_of(m, slot);
+
+    if (KT_UNLIKELY(terms != NULL)) {
+        kt_assert(terms->peer == 0);
+        set_hidden(book, terms, 0);
+        if (terms->tif == KT_MATCH_GTD)
+            kt_heap_take(m, KT_HEAP_EXPIRY, &m->expiry, slot);
+    }
+    kt_slot_give(m, slot);
+}
+
+static void tell_level(kt_match *m, const kt_match_book *book, uint32_t half, uint32_t price, uint32_t level)
+{
+    kt_match_tell(m, KT_MATCH_LEVEL, KT_MATCH_NONE, book->symbol, half, price, 0, m->levels[level].total, 0);
+}
+
+void kt_match_remove(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_why why)
+{
+    const kt_match_slot *order = &m->orders[slot];
+    kt_match_terms *terms = kt_match_terms_of(m, slot);
+    kt_match_book *book = kt_match_book_of(m, slot);
+    uint32_t side = kt_match_side_of(m, slot), peer = part(m, slot);
+    int64_t whole = kt_match_whole(m, slot);
+
+    kt_match_room(m);
+    if (KT_LIKELY(terms == NULL || terms->where == KT_RESTING)) {
+        uint32_t price = kt_match_price(m, side, kt_level_key(m, order->place >> 1));
+        uint32_t level = kt_level_pull(m, book, slot);
+
+        kt_match_tell(m, kind, why, book->symbol, side, price, order->id, whole, order->owner);
+        tell_level(m, book, side, price, level);
+    } else {
+        kt_match_unwait(m, book, slot);
+        kt_match_tell(m, kind, why, book->symbol, side, terms->limit, order->id, whole, order->owner);
+    }
+    end(m, book, slot);
+    if (KT_UNLIKELY(peer != 0))
+        kt_match_remove(m, peer, KT_MATCH_CANCELLED, KT_MATCH_PEER);
+}
+
+/* ---- taking ---- */
+
+typedef struct kt_taker {
+    uint32_t slot;
+    uint32_t side;
+    uint32_t reach;  /* worst key it takes of the other side */
+    uint32_t price;  /* as events tell it */
+    uint64_t self;   /* owner whose orders it must not meet, or nobody's */
+    kt_match_stp stp;
+    bool ended;      /* by self-trade prevention */
+} kt_taker;
+
+#define NOBODY UINT64_MAX
+
+/* The order is the first of its level and has nothing shown left: show its next part behind the others. */
+static void show_more(kt_match *m, kt_match_book *book, kt_match_level *level, uint32_t slot)
+{
+    kt_match_slot *order = &m->orders[slot];
+    kt_match_terms *terms = &m->terms[slot];
+
+    order->left = terms->hidden < terms->display ? terms->hidden : terms->display;
+    set_hidden(book, terms, terms->hidden - order->left);
+    level->total += order->left;
+    if (order->next == 0)
+        return;
+    level->head = order->next;
+    m->orders[level->head].prev = 0;
+    order->prev = level->tail;
+    order->next = 0;
+    m->orders[level->tail].next = slot;
+    level->tail = slot;
+}
+
+uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_t qty)
+{
+    kt_match_slot *order = &m->orders[slot];
+    kt_match_level *level = &m->levels[order->place >> 1];
+    uint32_t peer = 0;
+
+    kt_assert(qty > 0);
+    kt_assert(qty <= order->left);
+    order->left -= qty;
+    level->total -= qty;
+    if (KT_UNLIKELY(kt_match_has_terms(order))) {
+        peer = part(m, slot);
+        if (order->left == 0 && m->terms[slot].hidden != 0)
+            show_more(m, book, level, slot);
+    }
+    if (order->left == 0) {
+        kt_assert(level->head == slot);
+        level->head = order->next;
+        if (order->next != 0)
+            m->orders[order->next].prev = 0;
+        else
+            level->tail = 0;
+        end(m, book, slot);
+    }
+    return peer;
+}
+
+void kt_match_tell_trade(
+    kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker, uint32_t taker, uint32_t taker_side, int64_t qty)
+{
+    kt_match_trade *trade = (kt_match_trade *)m->out->next;
+
+    *trade = (kt_match_trade){ .event = { .kind = KT_MATCH_TRADE,
+                                   .side = taker_side & 1,
+                                   .symbol = book->symbol,
+                                   .price = price,
+                                   .id = m->orders[maker].id,
+                                   .qty = qty,
+                                   .other = m->orders[taker].id },
+        .maker_left = kt_match_whole(m, maker) - qty,
+        .taker_left = kt_match_whole(m, taker) - qty,
+        .maker_owner = m->orders[maker].owner,
+        .taker_owner = m->orders[taker].owner,
+        .number = ++m->trades };
+    m->out->next += 2;
+}
+
+/* Trade with the best level until it or the taker has nothing left, or something else must be done first. */
+static void take_level(kt_match *m, kt_match_book *book, const kt_taker *taker)
+{
+    kt_match_slot *order = &m->orders[taker->slot];
+    uint32_t which = taker->side ^ 1;
+    uint32_t number = book->halves[which].best_level;
+    uint32_t price = kt_match_price(m, which, book->halves[which].best_key);
+    kt_match_level *level = &m->levels[number];
+    uint32_t peer;
+
+    do {
+        uint32_t slot = level->head;
+        const kt_match_slot *maker = &m->orders[slot];
+        int64_t qty = maker->left < order->left ? maker->left : order->left;
+
+        __builtin_prefetch(&m->orders[maker->next], 1);
+        kt_match_room(m);
+        kt_match_tell_trade(m, book, price, slot, taker->slot, taker->side, qty);
+        order->left -= qty;
+        peer = kt_match_filled(m, book, slot, qty);
+    } while (order->left != 0 && level->head != 0 && peer == 0 && m->orders[level->head].owner != taker->self);
+
+    tell_level(m, book, which, price, number);
+    if (level->head == 0)
+        kt_level_drop(m, book, number);
+    if (KT_UNLIKELY(peer != 0))
+        kt_match_remove(m, peer, KT_MATCH_CANCELLED, KT_MATCH_PEER);
+    if (price != book->last)
+        kt_match_reach(m, book, price);
+}
+
+/* The taker meets the first order of the best level, which is its own. */
+static void prevent(kt_match *m, kt_match_book *book, kt_taker *taker)
+{
+    static const struct {
+        bool taker, maker;
+    } ends[KT_MATCH_STP_COUNT] = {
+        [KT_MATCH_STP_TAKER] = { .taker = true },
+        [KT_MATCH_STP_MAKER] = { .maker = true },
+        [KT_MATCH_STP_BOTH] = { .taker = true, .maker = true },
+    };
+    kt_match_slot *order = &m->orders[taker->slot];
+    uint32_t number = book->halves[taker->side ^ 1].best_level;
+    kt_match_level *level = &m->levels[number];
+    uint32_t slot = level->head, side = taker->side;
+    kt_match_slot *maker = &m->orders[slot];
+    uint32_t price = kt_match_price(m, side ^ 1, kt_level_key(m, number));
+    int64_t qty = maker->left < order->left ? maker->left : order->left, whole = kt_match_whole(m, slot);
+
+    kt_match_room(m);
+    taker->ended = ends[taker->stp].taker;
+    if (ends[taker->stp].maker || (taker->stp == KT_MATCH_STP_DECREMENT && qty == whole))
+        kt_match_remove(m, slot, KT_MATCH_CANCELLED, KT_MATCH_SELF);
+    if (taker->stp != KT_MATCH_STP_DECREMENT)
+        return;
+    if (qty != whole) {
+        maker->left -= qty;
+        level->total -= qty;
+        if (maker->left == 0)
+            show_more(m, book, level, slot);
+        kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_SELF, book->symbol, side ^ 1, price, maker->id, whole - qty, (uint64_t)whole);
+        tell_level(m, book, side ^ 1, price, number);
+    }
+    order->left -= qty;
+    if (order->left != 0)
+        kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_SELF, book->symbol, side, taker->price, order->id, order->left,
+            (uint64_t)(order->left + qty));
+    else
+        kt_match_tell(m, KT_MATCH_CANCELLED, KT_MATCH_SELF, book->symbol, side, taker->price, order->id, qty, order->owner);
+}
+
+/* What a fill-or-kill could trade on one level; *out_met: an own order of another mode than STP_MAKER stands in the way. */
+static int64_t fillable_level(const kt_match *m, const kt_taker *taker, uint32_t number, bool *out_met)
+{
+    int64_t shown = 0, whole = 0;
+
+    for (uint32_t slot = m->levels[number].head; slot != 0; slot = m->orders[slot].next) {
+        if (m->orders[slot].owner != taker->self) {
+            shown += m->orders[slot].left;
+            whole += kt_match_whole(m, slot);
+        } else if (taker->stp != KT_MATCH_STP_MAKER) {
+            *out_met = true;
+            return shown; /* hidden parts come behind the own order */
+        }
+    }
+    return whole;
+}
+
+static bool fillable(const kt_match *m, const kt_match_book *book, const kt_taker *taker)
+{
+    const kt_match_half *half = &book->halves[taker->side ^ 1];
+    int64_t need = m->orders[taker->slot].left;
+    bool by_order = taker->self != NOBODY || book->icebergs != 0, met = false;
+
+    if (half->best_key == KT_KEY_NONE)
+        return false;
+    for (uint32_t level = half->best_level; level != KT_KEY_NONE && kt_level_key(m, level) <= taker->reach && !met;
+         level = kt_level_behind(m, half, level)) {
+        need -= by_order ? fillable_level(m, taker, level, &met) : m->levels[level].total;
+        if (need <= 0)
+            return true;
+    }
+    return false;
+}
+
+static void rest(kt_match *m, kt_match_book *book, uint32_t slot, uint32_t side, uint32_t price)
+{
+    kt_match_slot *order = &m->orders[slot];
+    kt_match_terms *terms = kt_match_terms_of(m, slot);
+
+    if (KT_UNLIKELY(terms != NULL)) {
+        terms->where = KT_RESTING;
+        if (terms->display != 0 && order->left > terms->display) {
+            set_hidden(book, terms, order->left - terms->display);
+            order->left = terms->display;
+        }
+    }
+    tell_level(m, book, side, price, kt_level_push(m, book, side, kt_match_key(m, side, price), slot));
+}
+
+void kt_match_execute(kt_match *m, kt_match_book *book, uint32_t slot, const kt_match_intent *intent)
+{
+    kt_match_slot *order = &m->orders[slot];
+    kt_match_half *half = &book->halves[intent->side ^ 1];
+    uint64_t trades = m->trades;
+    kt_match_why why = KT_MATCH_UNFILLED;
+    uint32_t peer = 0;
+    kt_taker taker = { .slot = slot,
+        .side = intent->side,
+        .reach = intent->price != 0 ? kt_match_key(m, intent->side ^ 1, intent->price) : m->price_top,
+        .price = intent->price,
+        .self = intent->stp != KT_MATCH_STP_NONE && order->owner != 0 ? order->owner : NOBODY,
+        .stp = intent->stp };
+    bool crosses = half->best_key <= taker.reach && book->state == KT_MATCH_OPEN;
+
+    if (KT_UNLIKELY(intent->tif == KT_MATCH_FOK && !fillable(m, book, &taker)))
+        why = KT_MATCH_NOT_WHOLE;
+    else if (KT_UNLIKELY(crosses && intent->post_only))
+        why = KT_MATCH_WOULD_TAKE;
+    else
+        while (crosses) {
+            if (m->orders[m->levels[half->best_level].head].owner == taker.self)
+                prevent(m, book, &taker);
+            else
+                take_level(m, book, &taker);
+            crosses = order->left != 0 && !taker.ended && half->best_key <= taker.reach;
+        }
+    if (taker.ended)
+        why = KT_MATCH_SELF;
+
+    kt_match_room(m);
+    if (order->left != 0 && why == KT_MATCH_UNFILLED && intent->rests) {
+        rest(m, book, slot, intent->side, intent->price);
+        if (KT_UNLIKELY(m->trades != trades))
+            peer = part(m, slot);
+    } else {
+        peer = part(m, slot);
+        if (order->left != 0)
+            kt_match_tell(m, KT_MATCH_CANCELLED, why, book->symbol, intent->side, intent->price, order->id, order->left, order->owner);
+        end(m, book, slot);
+    }
+    if (KT_UNLIKELY(peer != 0))
+        kt_match_remove(m, peer, KT_MATCH_CANCELLED, KT_MATCH_PEER);
+}
+
+/* ---- new orders ---- */
+
+typedef struct kt_type_spec {
+    bool stop, trail;    /* needs one */
+    bool market;         /* once it takes: price is a protection, nothing rests */
+    bool any_time;       /* may wait, hence be good till a time, and goes with auctions */
+} kt_type_spec;
+
+static const kt_type_spec type_specs[KT_MATCH_TYPE_COUNT] = {
+    [KT_MATCH_LIMIT] = { .any_time = true },
+    [KT_MATCH_MARKET] = { .market = true },
+    [KT_MATCH_STOP] = { .stop = true, .market = true, .any_time = true },
+    [KT_MATCH_STOP_LIMIT] = { .stop = true, .any_time = true },
+    [KT_MATCH_TRAIL] = { .trail = true, .market = true, .any_time = true },
+};
+
+static bool between(int64_t value, int64_t least, int64_t greatest)
+{
+    return value >= least && value <= greatest;
+}
+
+static bool closed_to(const kt_match_book *book, bool post_only, const kt_match_command *c)
+{
+    bool waits = c->type == KT_MATCH_STOP || c->type == KT_MATCH_STOP_LIMIT || c->type == KT_MATCH_TRAIL;
+    bool rests = c->type == KT_MATCH_LIMIT && (c->tif == KT_MATCH_GTC || c->tif == KT_MATCH_GTD) && !post_only;
+
+    return book->state != KT_MATCH_OPEN && (book->state != KT_MATCH_AUCTION || !(waits || rests));
+}
+
+static kt_match_why wrong_peer(const kt_match *m, const kt_match_command *c)
+{
+    uint32_t peer = kt_id_find(m, c->peer);
+    const kt_match_terms *terms = peer != 0 ? kt_match_terms_of(m, peer) : NULL;
+
+    return peer == 0 || (terms != NULL && terms->peer != 0) || m->orders[peer].owner != c->owner ||
+            kt_match_side_of(m, peer) != c->side || kt_match_book_of((kt_match *)m, peer)->symbol != c->symbol
+        ? KT_MATCH_BAD_PEER
+        : KT_MATCH_NONE;
+}
+
+/* The first rule that a new order breaks, in the order of KT_MATCH_WHY_MAP. */
+static kt_match_why wrong_new(const kt_match *m, const kt_match_command *c)
+{
+    const kt_match_bounds *b = &m->bounds;
+    const kt_match_book *book;
+    kt_type_spec spec;
+    bool waits, lasts;
+
+    if (c->symbol >= b->symbol_max)
+        return KT_MATCH_BAD_SYMBOL;
+    if (c->side > KT_MATCH_SELL)
+        return KT_MATCH_BAD_SIDE;
+    if (c->type >= KT_MATCH_TYPE_COUNT || c->tif >= KT_MATCH_TIF_COUNT || c->stp >= KT_MATCH_STP_COUNT || c->post_only > 1)
+        return KT_MATCH_BAD_TYPE;
+    spec = type_specs[c->type];
+    book = &m->books[c->symbol];
+    waits = spec.stop || spec.trail;
+    lasts = c->tif == KT_MATCH_GTC || c->tif == KT_MATCH_GTD;
+    if ((c->tif == KT_MATCH_GTD && !spec.any_time) || (c->post_only && (spec.market || !lasts)))
+        return KT_MATCH_BAD_TYPE;
+    if (closed_to(book, c->post_only, c))
+        return KT_MATCH_CLOSED;
+    if ((b->ids != KT_MATCH_HANDLES && c->id == 0) || (b->ids == KT_MATCH_DIRECT && c->id > b->id_max))
+        return KT_MATCH_BAD_ID;
+    if (!between(c->price, !spec.market, b->price_max))
+        return KT_MATCH_BAD_PRICE;
+    if (!between(c->qty, 1, b->qty_max))
+        return KT_MATCH_BAD_QTY;
+    if (!between(c->stop, spec.stop, spec.stop ? b->price_max : 0) ||
+        !between(c->trail, spec.trail, spec.trail ? b->price_max : 0))
+        return KT_MATCH_BAD_STOP;
+    if (!between(c->display, 0, !spec.market && lasts ? c->qty : 0))
+        return KT_MATCH_BAD_DISPLAY;
+    if (c->tif == KT_MATCH_GTD && c->time <= m->time)
+        return KT_MATCH_BAD_TIME;
+    if (spec.trail && book->last == 0)
+        return KT_MATCH_NO_PRICE;
+    if (b->ids != KT_MATCH_HANDLES && kt_id_find(m, c->id) != 0)
+        return KT_MATCH_TWICE;
+    if (c->peer != 0 && wrong_peer(m, c) != KT_MATCH_NONE)
+        return KT_MATCH_BAD_PEER;
+    if (m->live >= b->order_max && (waits || (!spec.market && lasts)))
+        return KT_MATCH_FULL;
+    return KT_MATCH_NONE;
+}
+
+static void reject(kt_match *m, const kt_match_command *c, kt_match_why why)
+{
+    kt_match_tell(m, KT_MATCH_REJECTED, why, c->symbol, c->side, c->price, c->id, c->qty, c->op);
+}
+
+/* An order that has come without terms gets some. */
+static kt_match_terms *give_terms(kt_match *m, uint32_t slot, uint32_t symbol, uint32_t side)
+{
+    kt_match_terms *terms = &m->terms[slot];
+
+    if (kt_match_has_terms(&m->orders[slot]))
+        return terms;
+    m->orders[slot].place |= 1;
+    *terms = (kt_match_terms){ .symbol = (uint16_t)symbol, .side = (uint8_t)side, .entry = ++m->entries };
+    return terms;
+}
+
+static void set_terms(kt_match *m, uint32_t slot, const kt_match_command *c)
+{
+    kt_match_terms *terms = give_terms(m, slot, c->symbol, c->side);
+
+    terms->display = c->display < c->qty ? c->display : 0;
+    terms->limit = c->price;
+    terms->stop = c->stop;
+    terms->trail = c->trail;
+    terms->type = c->type;
+    terms->tif = c->tif;
+    terms->stp = c->stp;
+    terms->post_only = c->post_only;
+    terms->where = KT_TAKING;
+    if (c->tif == KT_MATCH_GTD) {
+        terms->expiry = c->time;
+        kt_heap_push(m, KT_HEAP_EXPIRY, &m->expiry, slot, c->time);
+    }
+    if (c->peer != 0) {
+        terms->peer = kt_id_find(m, c->peer);
+        give_terms(m, terms->peer, c->symbol, c->side)->peer = slot;
+    }
+}
+
+static void new_order(kt_match *m, const kt_match_command *c)
+{
+    bool special = (c->stop | c->trail | (uint64_t)c->display | c->peer) != 0 || c->tif == KT_MATCH_GTD;
+    kt_match_why why = wrong_new(m, c);
+    kt_type_spec spec;
+    kt_match_book *book;
+    kt_match_slot *order;
+    uint32_t slot;
+
+    if (KT_UNLIKELY(why != KT_MATCH_NONE)) {
+        reject(m, c, why);
+        return;
+    }
+    spec = type_specs[c->type];
+    book = &m->books[c->symbol];
+    slot = kt_slot_take(m);
+    order = &m->orders[slot];
+    order->owner = c->owner;
+    order->left = c->qty;
+    if (m->bounds.ids != KT_MATCH_HANDLES)
+        order->id = c->id;
+    kt_match_tell(m, KT_MATCH_ACCEPTED, KT_MATCH_NONE, c->symbol, c->side, c->price, order->id, c->qty, c->id);
+    if (KT_UNLIKELY(special))
+        set_terms(m, slot, c);
+    kt_id_put(m, order->id, slot);
+    if (KT_UNLIKELY(spec.stop || spec.trail)) {
+        kt_match_wait(m, book, slot);
+    } else {
+        const kt_match_intent intent = { .price = c->price,
+            .side = c->side,
+            .rests = !spec.market && (c->tif == KT_MATCH_GTC || c->tif == KT_MATCH_GTD),
+            .tif = c->tif,
+            .stp = c->stp,
+            .post_only = c->post_only };
+
+        kt_match_execute(m, book, slot, &intent);
+    }
+    if (KT_UNLIKELY(book->queued != 0))
+        kt_match_work_off(m, book);
+}
+
+/* ---- commands on orders that are there ---- */
+
+/* The live order that a command names, *out_slot, or why it must not touch it. */
+static kt_match_why find(const kt_match *m, const kt_match_command *c, uint32_t *out_slot)
+{
+    uint32_t slot = kt_id_find(m, c->id);
+
+    *out_slot = slot;
+    if (KT_UNLIKELY(slot == 0))
+        return KT_MATCH_UNKNOWN;
+    return c->owner == 0 || c->owner == m->orders[slot].owner ? KT_MATCH_NONE : KT_MATCH_NOT_OWNER;
+}
+
+static void cancel(kt_match *m, const kt_match_command *c)
+{
+    uint32_t slot;
+    kt_match_why why = find(m, c, &slot);
+
+    if (KT_LIKELY(why == KT_MATCH_NONE) && KT_UNLIKELY(kt_match_book_of(m, slot)->state == KT_MATCH_HALT))
+        why = KT_MATCH_CLOSED;
+    if (KT_LIKELY(why == KT_MATCH_NONE))
+        kt_match_remove(m, slot, KT_MATCH_CANCELLED, KT_MATCH_ASKED);
+    else
+        reject(m, c, why);
+}
+
+static kt_match_why wrong_amend(kt_match *m, const kt_match_command *c, uint32_t slot)
+{
+    const kt_match_terms *terms = kt_match_terms_of(m, slot);
+    const kt_match_book *book = kt_match_book_of(m, slot);
+    bool waits = terms != NULL && terms->where != KT_RESTING;
+    uint32_t side = kt_match_side_of(m, slot);
+
+    if (c->stp >= KT_MATCH_STP_COUNT || c->post_only > 1)
+        return KT_MATCH_BAD_TYPE;
+    if (book->state != KT_MATCH_OPEN && (book->state != KT_MATCH_AUCTION || c->post_only))
+        return KT_MATCH_CLOSED;
+    if (!between(c->price, 0, m->bounds.price_max))
+        return KT_MATCH_BAD_PRICE;
+    if (!between(c->qty, 0, m->bounds.qty_max))
+        return KT_MATCH_BAD_QTY;
+    if (!between(c->stop, 0, waits && terms->trail == 0 ? m->bounds.price_max : 0))
+        return KT_MATCH_BAD_STOP;
+    if (c->post_only && !waits && c->price != 0 &&
+        book->halves[side ^ 1].best_key <= kt_match_key(m, side ^ 1, c->price))
+        return KT_MATCH_WOULD_TAKE;
+    return KT_MATCH_NONE;
+}
+
+static void amend_waiting(kt_match *m, kt_match_book *book, uint32_t slot, const kt_match_command *c)
+{
+    kt_match_slot *order = &m->orders[slot];
+    kt_match_terms *terms = &m->terms[slot];
+    bool moves = c->stop != 0 && c->stop != terms->stop;
+    int64_t before = order->left;
+
+    if (c->price != 0)
+        terms->limit = c->price;
+    if (c->qty != 0)
+        order->left = c->qty;
+    if (terms->where == KT_WAITING)
+        m->levels[order->place >> 1].total += order->left - before;
+    kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_ASKED, book->symbol, terms->side, terms->limit, order->id, order->left,
+        (uint64_t)before);
+    if (moves) {
+        kt_match_unwait(m, book, slot);
+        terms->stop = c->stop;
+        kt_match_wait(m, book, slot);
+    }
+}
+
+/* Less at the same price: the order keeps its place, what is hidden goes first. */
+static void shrink(kt_match *m, kt_match_book *book, uint32_t slot, uint32_t price, int64_t cut)
+{
+    kt_match_slot *order = &m->orders[slot];
+    kt_match_terms *terms = kt_match_terms_of(m, slot);
+    uint32_t level = order->place >> 1;
+
+    if (terms != NULL && terms->hidden != 0) {
+        int64_t hidden = cut < terms->hidden ? cut : terms->hidden;
+
+        set_hidden(book, terms, terms->hidden - hidden);
+        cut -= hidden;
+    }
+    kt_assert(cut < order->left);
+    order->left -= cut;
+    m->levels[level].total -= cut;
+    if (cut != 0)
+        tell_level(m, book, kt_match_side_of(m, slot), price, level);
+}
+
+static void amend(kt_match *m, const kt_match_command *c)
+{
+    uint32_t slot, side, old_price, level;
+    kt_match_why why = find(m, c, &slot);
+    kt_match_terms *terms;
+    kt_match_book *book;
+    kt_match_intent intent;
+    int64_t before, qty;
+
+    if (KT_LIKELY(why == KT_MATCH_NONE))
+        why = wrong_amend(m, c, slot);
+    if (KT_UNLIKELY(why != KT_MATCH_NONE)) {
+        reject(m, c, why);
+        return;
+    }
+    book = kt_match_book_of(m, slot);
+    terms = kt_match_terms_of(m, slot);
+    if (KT_UNLIKELY(terms != NULL && terms->where != KT_RESTING)) {
+        amend_waiting(m, book, slot, c);
+    } else {
+        side = kt_match_side_of(m, slot);
+        old_price = kt_match_price(m, side, kt_level_key(m, m->orders[slot].place >> 1));
+        before = kt_match_whole(m, slot);
+        qty = c->qty != 0 ? c->qty : before;
+        intent = (kt_match_intent){ .price = c->price != 0 ? c->price : old_price,
+            .side = side,
+            .rests = true,
+            .stp = c->stp,
+            .post_only = c->post_only };
+        kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_ASKED, book->symbol, side, intent.price, m->orders[slot].id, qty, (uint64_t)before);
+        if (intent.price == old_price && qty <= before && c->op == KT_MATCH_AMEND) {
+            shrink(m, book, slot, old_price, before - qty);
+        } else {
+            level = kt_level_pull(m, book, slot);
+            tell_level(m, book, side, old_price, level);
+            m->orders[slot].left = qty;
+            m->orders[slot].place &= 1;
+            if (terms != NULL) {
+                set_hidden(book, terms, 0);
+                terms->where = KT_TAKING;
+            }
+            kt_match_execute(m, book, slot, &intent);
+        }
+    }
+    if (KT_UNLIKELY(book->queued != 0))
+        kt_match_work_off(m, book);
+}
+
+/* ---- commands on many ---- */
+
+static void cancel_many(kt_match *m, const kt_match_command *c)
+{
+    bool all = c->op == KT_MATCH_CANCEL_ALL;
+    uint32_t before = m->live;
+
+    if (c->symbol >= m->bounds.symbol_max && c->symbol != KT_MATCH_ANY) {
+        reject(m, c, KT_MATCH_BAD_SYMBOL);
+        return;
+    }
+    for (uint32_t slot = 1; slot < m->slots && m->live != 0; slot++) {
+        const kt_match_slot *order = &m->orders[slot];
+
+        if (order->left != 0 && (all || order->owner == c->owner) &&
+            (c->symbol == KT_MATCH_ANY || kt_match_book_of(m, slot)->symbol == c->symbol))
+            kt_match_remove(m, slot, KT_MATCH_CANCELLED, KT_MATCH_MASS);
+    }
+    kt_match_room(m);
+    kt_match_tell(m, KT_MATCH_DONE, KT_MATCH_MASS, c->symbol, 0, 0, 0, 0, before - m->live);
+}
+
+static void set_time(kt_match *m, const kt_match_command *c)
+{
+    if (c->time < m->time) {
+        reject(m, c, KT_MATCH_BAD_TIME);
+        return;
+    }
+    m->time = c->time;
+    kt_match_tell(m, KT_MATCH_TIMED, KT_MATCH_NONE, 0, 0, 0, 0, 0, (uint64_t)c->time);
+    while (m->expiry != 0 && m->terms[m->expiry].expiry <= m->time)
+        kt_match_remove(m, m->expiry, KT_MATCH_EXPIRED, KT_MATCH_NONE);
+}
+
+static void set_state(kt_match *m, const kt_match_command *c)
+{
+    kt_match_book *book;
+
+    if (c->symbol >= m->bounds.symbol_max || c->state >= KT_MATCH_STATE_COUNT) {
+        reject(m, c, c->state >= KT_MATCH_STATE_COUNT ? KT_MATCH_BAD_TYPE : KT_MATCH_BAD_SYMBOL);
+        return;
+    }
+    book = &m->books[c->symbol];
+    book->state = c->state;
+    kt_match_tell(m, KT_MATCH_STATED, KT_MATCH_NONE, c->symbol, 0, 0, 0, 0, c->state);
+    if (book->state != KT_MATCH_OPEN)
+        return;
+    kt_match_uncross(m, book);
+    if (book->last != 0)
+        kt_match_reach(m, book, book->last); /* stops that came while the book was not open */
+    if (book->queued != 0)
+        kt_match_work_off(m, book);
+}
+
+static void no_such(kt_match *m, const kt_match_command *c)
+{
+    reject(m, c, KT_MATCH_BAD_OP);
+}
+
+static void (*const ops[KT_MATCH_OP_COUNT + 1])(kt_match *, const kt_match_command *) = {
+    [KT_MATCH_NEW] = new_order,
+    [KT_MATCH_CANCEL] = cancel,
+    [KT_MATCH_AMEND] = amend,
+    [KT_MATCH_REPLACE] = amend,
+    [KT_MATCH_CANCEL_OWNER] = cancel_many,
+    [KT_MATCH_CANCEL_ALL] = cancel_many,
+    [KT_MATCH_TIME] = set_time,
+    [KT_MATCH_STATE] = set_state,
+    [KT_MATCH_OP_COUNT] = no_such,
+};
+
+void kt_match_submit(kt_match *m, const kt_match_command *commands, size_t count, kt_match_out *out)
+{
+    m->out = out;
+    for (size_t i = 0; i < count; i++) {
+        const kt_match_command *c = &commands[i];
+
+        kt_match_room(m);
+        ops[c->op < KT_MATCH_OP_COUNT ? c->op : KT_MATCH_OP_COUNT](m, c);
+    }
+}
