@@ -15,7 +15,7 @@
 #include "base/test_util.h"
 #include "book/match_tape.h"
 
-enum { RUNS = 5, BATCH = 1024, EVENT_MAX = 1 << 14 };
+enum { RUNS = 5, BATCH = 256, EVENT_MAX = 1 << 11 };
 
 static kt_match_event *events; /* written over and over, as a ring is */
 
@@ -144,18 +144,26 @@ static int64_t clock_ns(void)
     return least;
 }
 
-static void submit_all(kt_match *match, const kt_match_command *commands, uint64_t count, kt_match_out *out)
+/* Records as a journal has them, read into commands some at a time: a buffer of commands that stays in the cache. */
+static void submit_all(kt_match *match, const kt_tape_record *records, uint64_t count, kt_match_out *out)
 {
-    for (uint64_t i = 0; i < count; i += BATCH)
-        kt_match_submit(match, commands + i, count - i < BATCH ? count - i : BATCH, out);
+    static kt_match_command commands[BATCH];
+
+    for (uint64_t i = 0; i < count; i += BATCH) {
+        size_t some = count - i < BATCH ? count - i : BATCH;
+
+        for (size_t j = 0; j < some; j++)
+            commands[j] = kt_tape_command(&records[i + j]);
+        kt_match_submit(match, commands, some, out);
+    }
 }
 
 static void bench_tape(const char *name, const kt_tape *tape, kt_match_ids ids)
 {
     const kt_match_bounds bounds = kt_tape_bounds(tape, ids);
     uint64_t count = kt_tape_count(tape), hash;
-    size_t commands_size = count * sizeof(kt_match_command), resident;
-    kt_match_command *commands = kt_pages_new(commands_size);
+    size_t size = count * sizeof(kt_tape_record), resident;
+    kt_tape_record *records = kt_pages_new(size); /* with the ids that this engine wants */
     kt_match_out out = { .more = write_over };
     kt_match *match = kt_match_new(&bounds);
     kt_tape_outcome outcome;
@@ -163,8 +171,8 @@ static void bench_tape(const char *name, const kt_tape *tape, kt_match_ids ids)
     double times[RUNS], bytes = 0;
 
     write_over(&out);
-    kt_assert(match != NULL && commands != NULL);
-    if (!kt_tape_play(tape, match, commands, &outcome) || !kt_tape_is(tape, &outcome)) {
+    kt_assert(match != NULL && records != NULL);
+    if (!kt_tape_play(tape, match, records, &outcome) || !kt_tape_is(tape, &outcome)) {
         printf("match %-8s %-8s WRONG: %llu trades, hash %016llx; the tape says %llu, %016llx\n", name, ids_names[ids],
             (unsigned long long)outcome.trades, (unsigned long long)outcome.hash, (unsigned long long)tape->trades,
             (unsigned long long)tape->hash);
@@ -178,17 +186,18 @@ static void bench_tape(const char *name, const kt_tape *tape, kt_match_ids ids)
         resident = resident_bytes();
         match = kt_match_new(&bounds);
         kt_assert(match != NULL);
-        submit_all(match, commands, tape->prefill, &out);
+        submit_all(match, records, tape->prefill, &out);
         if (run < RUNS) {
             start = cpu_ns();
-            submit_all(match, commands + tape->prefill, tape->timed, &out);
+            submit_all(match, records + tape->prefill, tape->timed, &out);
             times[run] = (cpu_ns() - start) / (double)tape->timed;
             bytes = (double)(resident_bytes() - resident) / kt_match_live(match);
         } else {
             for (uint64_t i = tape->prefill; i < count; i++) {
+                kt_match_command command = kt_tape_command(&records[i]);
                 int64_t before = kt_test_now_ns();
 
-                kt_match_submit(match, commands + i, 1, &out);
+                kt_match_submit(match, &command, 1, &out);
                 kt_histogram_add(&spread, kt_test_now_ns() - before, 1);
             }
         }
@@ -201,15 +210,15 @@ static void bench_tape(const char *name, const kt_tape *tape, kt_match_ids ids)
         (long long)kt_histogram_quantile(&spread, 990), (long long)kt_histogram_quantile(&spread, 999), (long long)clock_ns(), bytes,
         (unsigned long long)outcome.trades, (unsigned long long)outcome.hash);
     fflush(stdout);
-    kt_pages_free(commands, commands_size);
+    kt_pages_free(records, size);
 }
 
 int main(int argc, char **argv)
 {
     events = kt_pages_new(EVENT_MAX * sizeof *events);
     kt_assert(events != NULL);
-    printf("match: CPU time, medians of %d; dependent load from 16 KiB %.1f, 256 KiB %.1f, 64 MiB %.1f ns\n", RUNS, load_ns(16 << 10),
-        load_ns(256 << 10), load_ns(64 << 20));
+    printf("match: CPU time, medians of %d; dependent load from 16 KiB %.1f, 256 KiB %.1f, 4 MiB %.1f, 64 MiB %.1f ns\n", RUNS, load_ns(16 << 10),
+        load_ns(256 << 10), load_ns(4 << 20), load_ns(64 << 20));
     for (int i = 1; i < argc; i++) {
         const char *name = strrchr(argv[i], '/') != NULL ? strrchr(argv[i], '/') + 1 : argv[i];
         size_t size = 0;

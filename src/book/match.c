@@ -41,27 +41,40 @@ static void tell_level(kt_match *m, const kt_match_book *book, uint32_t half, ui
     kt_match_tell(m, KT_MATCH_LEVEL, KT_MATCH_NONE, book->symbol, half, price, 0, m->levels[level].total, 0);
 }
 
+static void remove_resting(kt_match *m, kt_match_book *book, uint32_t slot, kt_match_kind kind, kt_match_why why)
+{
+    const kt_match_slot *order = &m->orders[slot];
+    uint32_t side = m->pages[order->place >> (KT_PAGE_BITS + 1)].half;
+    uint32_t price = kt_match_price(m, side, kt_level_key(m, order->place >> 1));
+    uint32_t level = kt_level_pull(m, book, slot);
+
+    kt_match_tell(m, kind, why, book->symbol, side, price, order->id, kt_match_whole(m, slot), order->owner);
+    tell_level(m, book, side, price, level);
+}
+
 void kt_match_remove(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_why why)
 {
     const kt_match_slot *order = &m->orders[slot];
-    kt_match_terms *terms = kt_match_terms_of(m, slot);
     kt_match_book *book = kt_match_book_of(m, slot);
-    uint32_t side = kt_match_side_of(m, slot), peer = part(m, slot);
-    int64_t whole = kt_match_whole(m, slot);
+    const kt_match_terms *terms;
+    uint32_t peer;
 
     kt_match_room(m);
-    if (KT_LIKELY(terms == NULL || terms->where == KT_RESTING)) {
-        uint32_t price = kt_match_price(m, side, kt_level_key(m, order->place >> 1));
-        uint32_t level = kt_level_pull(m, book, slot);
-
-        kt_match_tell(m, kind, why, book->symbol, side, price, order->id, whole, order->owner);
-        tell_level(m, book, side, price, level);
+    if (KT_LIKELY(!kt_match_has_terms(order))) {
+        remove_resting(m, book, slot, kind, why);
+        kt_slot_give(m, slot);
+        return;
+    }
+    terms = &m->terms[slot];
+    peer = part(m, slot);
+    if (terms->where == KT_RESTING) {
+        remove_resting(m, book, slot, kind, why);
     } else {
         kt_match_unwait(m, book, slot);
-        kt_match_tell(m, kind, why, book->symbol, side, terms->limit, order->id, whole, order->owner);
+        kt_match_tell(m, kind, why, book->symbol, terms->side, terms->limit, order->id, order->left, order->owner);
     }
     end(m, book, slot);
-    if (KT_UNLIKELY(peer != 0))
+    if (peer != 0)
         kt_match_remove(m, peer, KT_MATCH_CANCELLED, KT_MATCH_PEER);
 }
 
@@ -116,10 +129,8 @@ uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_
     if (order->left == 0) {
         kt_assert(level->head == slot);
         level->head = order->next;
-        if (order->next != 0)
-            m->orders[order->next].prev = 0;
-        else
-            level->tail = 0;
+        m->orders[order->next].prev = 0;
+        level->tail = order->next != 0 ? level->tail : 0;
         end(m, book, slot);
     }
     return peer;
@@ -130,18 +141,15 @@ void kt_match_tell_trade(
 {
     kt_match_trade *trade = (kt_match_trade *)m->out->next;
 
-    *trade = (kt_match_trade){ .event = { .kind = KT_MATCH_TRADE,
-                                   .side = taker_side & 1,
-                                   .symbol = book->symbol,
-                                   .price = price,
-                                   .id = m->orders[maker].id,
-                                   .qty = qty,
-                                   .other = m->orders[taker].id },
-        .maker_left = kt_match_whole(m, maker) - qty,
-        .taker_left = kt_match_whole(m, taker) - qty,
-        .maker_owner = m->orders[maker].owner,
-        .taker_owner = m->orders[taker].owner,
-        .number = ++m->trades };
+    kt_match_tell_head(&trade->event, KT_MATCH_TRADE, KT_MATCH_NONE, book->symbol, taker_side, price);
+    trade->event.id = m->orders[maker].id;
+    trade->event.qty = qty;
+    trade->event.other = m->orders[taker].id;
+    trade->maker_left = kt_match_whole(m, maker) - qty;
+    trade->taker_left = kt_match_whole(m, taker) - qty;
+    trade->maker_owner = m->orders[maker].owner;
+    trade->taker_owner = m->orders[taker].owner;
+    trade->number = ++m->trades;
     m->out->next += 2;
 }
 
@@ -436,44 +444,74 @@ static void set_terms(kt_match *m, uint32_t slot, const kt_match_command *c)
     }
 }
 
-static void new_order(kt_match *m, const kt_match_command *c)
+/* A limit order that is good till cancelled and nothing else, and breaks no rule: most are, and need few looks. */
+static bool is_plain(const kt_match *m, const kt_match_command *c)
 {
-    bool special = (c->stop | c->trail | (uint64_t)c->display | c->peer) != 0 || c->tif == KT_MATCH_GTD;
-    kt_match_why why = wrong_new(m, c);
-    kt_type_spec spec;
-    kt_match_book *book;
-    kt_match_slot *order;
-    uint32_t slot;
+    const kt_match_bounds *b = &m->bounds;
+    bool nothing_else = (c->type | c->tif | c->post_only | c->stop | c->trail | c->display | (int64_t)c->peer) == 0;
 
-    if (KT_UNLIKELY(why != KT_MATCH_NONE)) {
-        reject(m, c, why);
-        return;
-    }
-    spec = type_specs[c->type];
-    book = &m->books[c->symbol];
-    slot = kt_slot_take(m);
-    order = &m->orders[slot];
+    return nothing_else && c->symbol < b->symbol_max && c->side <= KT_MATCH_SELL && c->stp < KT_MATCH_STP_COUNT &&
+        c->price - 1 < b->price_max && (uint64_t)c->qty - 1 < (uint64_t)b->qty_max && m->live < b->order_max &&
+        m->books[c->symbol].state == KT_MATCH_OPEN &&
+        (b->ids == KT_MATCH_HANDLES || (c->id != 0 && (b->ids == KT_MATCH_HASH || c->id <= b->id_max) && kt_id_find(m, c->id) == 0));
+}
+
+static uint32_t accept(kt_match *m, const kt_match_command *c)
+{
+    uint32_t slot = kt_slot_take(m);
+    kt_match_slot *order = &m->orders[slot];
+
     order->owner = c->owner;
     order->left = c->qty;
     if (m->bounds.ids != KT_MATCH_HANDLES)
         order->id = c->id;
-    kt_match_tell(m, KT_MATCH_ACCEPTED, KT_MATCH_NONE, c->symbol, c->side, c->price, order->id, c->qty, c->id);
-    if (KT_UNLIKELY(special))
-        set_terms(m, slot, c);
     kt_id_put(m, order->id, slot);
-    if (KT_UNLIKELY(spec.stop || spec.trail)) {
-        kt_match_wait(m, book, slot);
+    kt_match_tell(m, KT_MATCH_ACCEPTED, KT_MATCH_NONE, c->symbol, c->side, c->price, order->id, c->qty, c->id);
+    return slot;
+}
+
+static void new_special(kt_match *m, const kt_match_command *c)
+{
+    bool special = (c->stop | c->trail | (uint64_t)c->display | c->peer) != 0 || c->tif == KT_MATCH_GTD;
+    kt_match_why why = wrong_new(m, c);
+    uint32_t slot;
+
+    if (why != KT_MATCH_NONE) {
+        reject(m, c, why);
+        return;
+    }
+    slot = accept(m, c);
+    if (special)
+        set_terms(m, slot, c);
+    if (type_specs[c->type].stop || type_specs[c->type].trail) {
+        kt_match_wait(m, &m->books[c->symbol], slot);
     } else {
         const kt_match_intent intent = { .price = c->price,
             .side = c->side,
-            .rests = !spec.market && (c->tif == KT_MATCH_GTC || c->tif == KT_MATCH_GTD),
+            .rests = c->type == KT_MATCH_LIMIT && (c->tif == KT_MATCH_GTC || c->tif == KT_MATCH_GTD),
             .tif = c->tif,
             .stp = c->stp,
             .post_only = c->post_only };
 
-        kt_match_execute(m, book, slot, &intent);
+        kt_match_execute(m, &m->books[c->symbol], slot, &intent);
     }
-    if (KT_UNLIKELY(book->queued != 0))
+}
+
+static void new_order(kt_match *m, const kt_match_command *c)
+{
+    kt_match_book *book = &m->books[c->symbol]; /* looked at when the symbol is known to be one */
+
+    if (KT_UNLIKELY(!is_plain(m, c))) {
+        new_special(m, c);
+    } else {
+        uint32_t slot = accept(m, c);
+
+        if (book->halves[c->side ^ 1].best_key <= kt_match_key(m, c->side ^ 1, c->price))
+            kt_match_execute(m, book, slot, &(kt_match_intent){ .price = c->price, .side = c->side, .rests = true, .stp = c->stp });
+        else
+            tell_level(m, book, c->side, c->price, kt_level_push(m, book, c->side, kt_match_key(m, c->side, c->price), slot));
+    }
+    if (KT_UNLIKELY(c->symbol < m->bounds.symbol_max && book->queued != 0))
         kt_match_work_off(m, book);
 }
 
@@ -687,12 +725,86 @@ static void (*const ops[KT_MATCH_OP_COUNT + 1])(kt_match *, const kt_match_comma
     [KT_MATCH_OP_COUNT] = no_such,
 };
 
+/* ---- memory ahead of the commands ----
+ *
+ * A book that outgrows the cache waits for memory most of its time, and each command for several loads that hang on each
+ * other: the map of ids or the directory, then the order or the level, then neighbours. Each of them is asked for some commands
+ * ahead. What is read on the way may change before the command comes: it is only a hint. */
+
+static kt_match_half *half_of(kt_match *m, const kt_match_command *c)
+{
+    return c->op == KT_MATCH_NEW && c->symbol < m->bounds.symbol_max && c->side <= KT_MATCH_SELL && c->price <= m->bounds.price_max
+        ? &m->books[c->symbol].halves[c->side]
+        : NULL;
+}
+
+static void fetch_place(kt_match *m, const kt_match_command *c)
+{
+    const kt_match_half *half = half_of(m, c);
+
+    if (half != NULL)
+        __builtin_prefetch(&half->directory[kt_match_key(m, c->side, c->price) >> KT_PAGE_BITS]);
+    if (m->bounds.ids == KT_MATCH_HASH)
+        __builtin_prefetch(&m->hash[kt_id_hash(m, c->id) >> m->hash_shift], 1);
+    else if (m->bounds.ids == KT_MATCH_DIRECT && c->id <= m->bounds.id_max)
+        __builtin_prefetch(&m->direct[c->id], 1);
+    else if (m->bounds.ids == KT_MATCH_HANDLES && half == NULL && (uint32_t)c->id < m->slot_count)
+        __builtin_prefetch(&m->orders[(uint32_t)c->id], 1);
+}
+
+static uint32_t slot_hint(const kt_match *m, uint64_t id)
+{
+    if (m->bounds.ids == KT_MATCH_HASH)
+        return (uint32_t)m->hash[kt_id_hash(m, id) >> m->hash_shift];
+    if (m->bounds.ids == KT_MATCH_DIRECT)
+        return id <= m->bounds.id_max ? m->direct[id] : 0;
+    return (uint32_t)id < m->slot_count ? (uint32_t)id : 0;
+}
+
+static void fetch_order(kt_match *m, const kt_match_command *c)
+{
+    const kt_match_half *half = half_of(m, c);
+
+    if (half != NULL) {
+        uint32_t key = kt_match_key(m, c->side, c->price);
+        uint32_t page = half->directory[key >> KT_PAGE_BITS];
+
+        __builtin_prefetch(&m->levels[page << KT_PAGE_BITS | (key & (KT_PAGE_LEVELS - 1))], 1);
+    } else {
+        __builtin_prefetch(&m->orders[slot_hint(m, c->id)], 1);
+    }
+}
+
+static void fetch_neighbours(kt_match *m, const kt_match_command *c)
+{
+    const kt_match_half *half = half_of(m, c);
+
+    if (half != NULL) {
+        uint32_t key = kt_match_key(m, c->side, c->price);
+        uint32_t page = half->directory[key >> KT_PAGE_BITS];
+
+        __builtin_prefetch(&m->orders[m->levels[page << KT_PAGE_BITS | (key & (KT_PAGE_LEVELS - 1))].tail], 1);
+    } else {
+        const kt_match_slot *order = &m->orders[slot_hint(m, c->id)];
+
+        __builtin_prefetch(&m->levels[order->place >> 1], 1);
+        __builtin_prefetch(&m->pages[order->place >> (KT_PAGE_BITS + 1)], 1);
+        __builtin_prefetch(&m->orders[order->prev], 1);
+        __builtin_prefetch(&m->orders[order->next], 1);
+    }
+}
+
 void kt_match_submit(kt_match *m, const kt_match_command *commands, size_t count, kt_match_out *out)
 {
     m->out = out;
     for (size_t i = 0; i < count; i++) {
         const kt_match_command *c = &commands[i];
 
+        if (i + KT_AHEAD_PLACE < count && m->live > KT_AHEAD_LIVE_MIN) {
+            fetch_place(m, c + KT_AHEAD_PLACE);
+            fetch_order(m, c + KT_AHEAD_ORDER);
+            fetch_neighbours(m, c + KT_AHEAD_NEIGHBOURS);
+        }
         kt_match_room(m);
         ops[c->op < KT_MATCH_OP_COUNT ? c->op : KT_MATCH_OP_COUNT](m, c);
     }

@@ -109,17 +109,14 @@ static inline uint32_t kt_level_push(kt_match *m, kt_match_book *book, uint32_t 
     order->place = number << 1 | (order->place & 1);
     order->prev = level->tail;
     order->next = 0;
-    if (level->tail != 0) {
-        m->orders[level->tail].next = slot;
-    } else {
-        level->head = slot;
-        m->pages[page].used |= UINT64_C(1) << at;
-        if (key < half->best_key) {
-            half->best_key = key;
-            half->best_level = number;
-        }
-    }
+    m->orders[level->tail].next = slot;
+    level->head = level->tail != 0 ? level->head : slot;
     level->tail = slot;
+    m->pages[page].used |= UINT64_C(1) << at;
+    if (key < half->best_key) {
+        half->best_key = key;
+        half->best_level = number;
+    }
     level->total += order->left;
     return number;
 }
@@ -162,14 +159,10 @@ static inline uint32_t kt_level_pull(kt_match *m, kt_match_book *book, uint32_t 
 
     kt_assert(level->total >= order->left);
     level->total -= order->left;
-    if (order->prev != 0)
-        m->orders[order->prev].next = order->next;
-    else
-        level->head = order->next;
-    if (order->next != 0)
-        m->orders[order->next].prev = order->prev;
-    else
-        level->tail = order->prev;
+    m->orders[order->prev].next = order->next;
+    m->orders[order->next].prev = order->prev;
+    level->head = order->prev != 0 ? level->head : order->next;
+    level->tail = order->next != 0 ? level->tail : order->prev;
     if (level->head == 0)
         kt_level_drop(m, book, number);
     return number;
@@ -248,6 +241,7 @@ static inline uint32_t kt_slot_take(kt_match *m)
 
     if (KT_LIKELY(slot != 0)) {
         m->free_slot = m->orders[slot].next;
+        __builtin_prefetch(&m->orders[m->free_slot], 1);
     } else {
         slot = m->slots++;
         m->orders[slot].id = slot;

@@ -10,7 +10,8 @@
  * Key      a half keeps its levels by key, the best is the lowest: the price for asks and buy stops, price_top - price for
  *          bids and sell stops. So all four are one code; a taker, and a price that triggers, reach a half up to a key.
  * Slot     number of an order in `orders`, 1 and up; 0 is none. Free slots are a list, the last freed is the next used,
- *          because it is still in the cache. An order is 32 bytes and knows its level; the level's page knows the rest.
+ *          because it is still in the cache. An order is 32 bytes and knows its level; the level's page knows the rest. What is
+ *          linked to slot 0 is written there and never read: queues need no branches for their ends.
  * Page     made when the first order comes to one of its 64 prices, given back when the last one goes: a book costs what
  *          it holds, not what its range of prices is.
  * Terms    what only some orders have (hidden part, stop, expiry, peer) lies apart under the same slot number; its memory
@@ -36,8 +37,10 @@ enum {
     KT_STOP_HALVES = 2,  /* halves[KT_STOP_HALVES + ...] are the stops */
     KT_HALF_COUNT = 4,   /* an odd half counts keys upwards with the price */
     KT_ORDER_SPARE = 2,  /* slot 0 is none, and one more than order_max is for a taker that will not rest */
-    KT_AHEAD_ORDER = 12, /* commands that memory is fetched ahead: first of the order, */
-    KT_AHEAD_LEVEL = 6,  /* then of its level */
+    KT_AHEAD_LIVE_MIN = 4096, /* with fewer orders all is in the cache anyway */
+    KT_AHEAD_PLACE = 18,      /* commands ahead: see match.c */
+    KT_AHEAD_ORDER = 12,
+    KT_AHEAD_NEIGHBOURS = 6,
 };
 
 #define KT_KEY_NONE UINT32_MAX
@@ -145,19 +148,24 @@ static inline void kt_match_room(kt_match *m)
         m->out->more(m->out);
 }
 
+/* The first eight bytes of an event in one store: kind, side and why, symbol, price. */
+static inline void kt_match_tell_head(
+    kt_match_event *event, kt_match_kind kind, kt_match_why why, uint32_t symbol, uint32_t side, uint32_t price)
+{
+    uint64_t head = (uint64_t)kind | (uint64_t)((side & 1) | (uint32_t)why << 1) << 8 | (uint64_t)symbol << 16 | (uint64_t)price << 32;
+
+    memcpy(event, &head, sizeof head);
+}
+
 static inline void kt_match_tell(kt_match *m, kt_match_kind kind, kt_match_why why, uint32_t symbol, uint32_t side,
     uint32_t price, uint64_t id, int64_t qty, uint64_t other)
 {
     kt_match_event *event = m->out->next++;
 
-    *event = (kt_match_event){ .kind = (uint8_t)kind,
-        .side = side & 1,
-        .why = why & 0x7f,
-        .symbol = (uint16_t)symbol,
-        .price = price,
-        .id = id,
-        .qty = qty,
-        .other = other };
+    kt_match_tell_head(event, kind, why, symbol, side, price);
+    event->id = id;
+    event->qty = qty;
+    event->other = other;
 }
 
 /* ---- orders ---- */
