@@ -51,7 +51,13 @@ static uint64_t known_id(stream *s)
 {
     if (s->known_count == 0 || percent(s, s->p.wild))
         return kt_rng_u64(&s->rng) >> below(s, 64);
-    return s->known[below(s, s->known_count < KNOWN_MAX ? s->known_count : KNOWN_MAX)];
+    for (uint32_t i = 0;; i++) {
+        uint64_t id = s->known[below(s, s->known_count < KNOWN_MAX ? s->known_count : KNOWN_MAX)];
+        kt_match_order_info info;
+
+        if (i == 4 || kt_match_order(s->fast, id, &info)) /* some are gone */
+            return id;
+    }
 }
 
 static uint64_t new_id(stream *s)
@@ -74,6 +80,7 @@ static kt_match_command new_order(stream *s)
 
     if (!percent(s, s->p.special))
         return c;
+    c.side = percent(s, 1) ? 2 : c.side;
     c.type = (uint8_t)below(s, KT_MATCH_TYPE_COUNT);
     c.tif = (uint8_t)below(s, KT_MATCH_TIF_COUNT);
     c.post_only = c.type == KT_MATCH_LIMIT && percent(s, 10);
@@ -130,7 +137,7 @@ static kt_match_command next_command(stream *s)
     } else if (what < 995) {
         c.op = KT_MATCH_STATE;
         c.symbol = (uint16_t)below(s, s->p.bounds.symbol_max);
-        c.state = percent(s, 55) ? KT_MATCH_OPEN : (uint8_t)below(s, KT_MATCH_STATE_COUNT + 1);
+        c.state = percent(s, 75) ? KT_MATCH_OPEN : (uint8_t)below(s, KT_MATCH_STATE_COUNT + 1);
     } else { /* anything at all */
         kt_rng_fill(&s->rng, &c, sizeof c);
         c.op = (uint8_t)below(s, KT_MATCH_OP_COUNT + 1);
@@ -155,6 +162,22 @@ static void profile_of(stream *s)
     p->bounds.id_max = p->bounds.ids == KT_MATCH_DIRECT ? 500 : 0;
     p->middle = 1 + below(s, price_max);
     p->spread = 2 + below(s, below(s, 3) == 0 ? price_max / 2 : 12);
+}
+
+/* ---- what was met ---- */
+
+static uint64_t kinds[KT_MATCH_KIND_COUNT], whys[KT_MATCH_WHY_COUNT], deepest; /* deepest: stops triggered by one command */
+
+static void count_events(const kt_match_event *first, const kt_match_event *end)
+{
+    uint64_t triggered = 0;
+
+    for (const kt_match_event *event = first; event < end; event = kt_match_next(event)) {
+        kinds[event->kind]++;
+        whys[event->why]++;
+        triggered += event->kind == KT_MATCH_TRIGGERED;
+    }
+    deepest = triggered > deepest ? triggered : deepest;
 }
 
 /* ---- comparing ---- */
@@ -253,6 +276,7 @@ static void play(uint64_t number, kt_match_event *events)
         for (const kt_match_event *event = events; event < out.next; event = kt_match_next(event))
             if (event->kind == KT_MATCH_ACCEPTED)
                 s.known[s.known_count++ % KNOWN_MAX] = event->id;
+        count_events(events, out.next);
         compare_answers(&s, step);
         audit(&s, step);
         if (percent(&s, 2) && s.p.bounds.price_max <= 5000)
@@ -269,8 +293,14 @@ static void fast_and_slow_agree(void **state)
 
     for (uint64_t number = 0; number < count; number++)
         play(number, events);
-    print_message("# %u streams of %u commands\n", count, COMMANDS);
     free(events);
+    print_message("# %u streams of %u commands, up to %u stops triggered by one\n", count, COMMANDS, (uint32_t)deepest);
+    for (uint32_t kind = 1; kind < KT_MATCH_KIND_COUNT && count >= STREAMS / 10; kind++)
+        if (kinds[kind] == 0)
+            fail_msg("no event of kind %u", kind);
+    for (uint32_t why = 1; why < KT_MATCH_WHY_COUNT && count >= STREAMS / 10; why++)
+        if (whys[why] == 0)
+            fail_msg("nothing was ever refused or cancelled because of %s", kt_match_why_name(why));
 }
 
 int main(void)
