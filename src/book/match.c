@@ -731,6 +731,8 @@ static void (*const ops[KT_MATCH_OP_COUNT + 1])(kt_match *, const kt_match_comma
  * other: the map of ids or the directory, then the order or the level, then neighbours. Each of them is asked for some commands
  * ahead. What is read on the way may change before the command comes: it is only a hint. */
 
+#define FETCHES __attribute__((always_inline)) static inline /* gcc drops calls of functions that do nothing but fetch */
+
 static kt_match_half *half_of(kt_match *m, const kt_match_command *c)
 {
     return c->op == KT_MATCH_NEW && c->symbol < m->bounds.symbol_max && c->side <= KT_MATCH_SELL && c->price <= m->bounds.price_max
@@ -738,7 +740,7 @@ static kt_match_half *half_of(kt_match *m, const kt_match_command *c)
         : NULL;
 }
 
-static void fetch_place(kt_match *m, const kt_match_command *c)
+FETCHES void fetch_place(kt_match *m, const kt_match_command *c)
 {
     const kt_match_half *half = half_of(m, c);
 
@@ -761,7 +763,7 @@ static uint32_t slot_hint(const kt_match *m, uint64_t id)
     return (uint32_t)id < m->slot_count ? (uint32_t)id : 0;
 }
 
-static void fetch_order(kt_match *m, const kt_match_command *c)
+FETCHES void fetch_order(kt_match *m, const kt_match_command *c)
 {
     const kt_match_half *half = half_of(m, c);
 
@@ -770,12 +772,13 @@ static void fetch_order(kt_match *m, const kt_match_command *c)
         uint32_t page = half->directory[key >> KT_PAGE_BITS];
 
         __builtin_prefetch(&m->levels[page << KT_PAGE_BITS | (key & (KT_PAGE_LEVELS - 1))], 1);
+        __builtin_prefetch(&m->pages[page], 1);
     } else {
         __builtin_prefetch(&m->orders[slot_hint(m, c->id)], 1);
     }
 }
 
-static void fetch_neighbours(kt_match *m, const kt_match_command *c)
+FETCHES void fetch_neighbours(kt_match *m, const kt_match_command *c)
 {
     const kt_match_half *half = half_of(m, c);
 
@@ -796,14 +799,20 @@ static void fetch_neighbours(kt_match *m, const kt_match_command *c)
 
 void kt_match_submit(kt_match *m, const kt_match_command *commands, size_t count, kt_match_out *out)
 {
+    bool ahead = m->live > KT_AHEAD_LIVE_MIN && count > 1;
+
     m->out = out;
+    for (size_t i = 0; ahead && i < KT_AHEAD_PLACE && i < count; i++)
+        fetch_place(m, &commands[i]);
+    for (size_t i = 0; ahead && i < KT_AHEAD_ORDER && i < count; i++)
+        fetch_order(m, &commands[i]);
     for (size_t i = 0; i < count; i++) {
         const kt_match_command *c = &commands[i];
 
-        if (i + KT_AHEAD_PLACE < count && m->live > KT_AHEAD_LIVE_MIN) {
-            fetch_place(m, c + KT_AHEAD_PLACE);
-            fetch_order(m, c + KT_AHEAD_ORDER);
-            fetch_neighbours(m, c + KT_AHEAD_NEIGHBOURS);
+        if (ahead) {
+            fetch_place(m, &commands[i + KT_AHEAD_PLACE < count ? i + KT_AHEAD_PLACE : count - 1]);
+            fetch_order(m, &commands[i + KT_AHEAD_ORDER < count ? i + KT_AHEAD_ORDER : count - 1]);
+            fetch_neighbours(m, &commands[i + KT_AHEAD_NEIGHBOURS < count ? i + KT_AHEAD_NEIGHBOURS : count - 1]);
         }
         kt_match_room(m);
         ops[c->op < KT_MATCH_OP_COUNT ? c->op : KT_MATCH_OP_COUNT](m, c);

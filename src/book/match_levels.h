@@ -113,10 +113,8 @@ static inline uint32_t kt_level_push(kt_match *m, kt_match_book *book, uint32_t 
     level->head = level->tail != 0 ? level->head : slot;
     level->tail = slot;
     m->pages[page].used |= UINT64_C(1) << at;
-    if (key < half->best_key) {
-        half->best_key = key;
-        half->best_level = number;
-    }
+    half->best_level = key < half->best_key ? number : half->best_level;
+    half->best_key = key < half->best_key ? key : half->best_key;
     level->total += order->left;
     return number;
 }

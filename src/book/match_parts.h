@@ -37,7 +37,7 @@ enum {
     KT_STOP_HALVES = 2,  /* halves[KT_STOP_HALVES + ...] are the stops */
     KT_HALF_COUNT = 4,   /* an odd half counts keys upwards with the price */
     KT_ORDER_SPARE = 2,  /* slot 0 is none, and one more than order_max is for a taker that will not rest */
-    KT_AHEAD_LIVE_MIN = 4096, /* with fewer orders all is in the cache anyway */
+    KT_AHEAD_LIVE_MIN = 1 << 15, /* with fewer orders nearly all is in the cache anyway */
     KT_AHEAD_PLACE = 18,      /* commands ahead: see match.c */
     KT_AHEAD_ORDER = 12,
     KT_AHEAD_NEIGHBOURS = 6,
