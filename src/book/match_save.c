@@ -266,6 +266,15 @@ static bool load_books(kt_match *m, const saved_parts *in)
     return true;
 }
 
+static bool id_fits(const kt_match_bounds *b, uint32_t slot, const saved_order *order)
+{
+    if (b->ids == KT_MATCH_HANDLES)
+        return (uint32_t)order->id == slot;
+    if (order->left == 0)
+        return order->id == 0;
+    return order->id != 0 && (b->ids == KT_MATCH_HASH || order->id <= b->id_max);
+}
+
 /* Every slot as it was, but in no level yet: `place` stays 0 or 1. */
 static bool load_slots(kt_match *m, const saved_parts *in)
 {
@@ -281,8 +290,7 @@ static bool load_slots(kt_match *m, const saved_parts *in)
             saved.symbol >= b->symbol_max || saved.side > KT_MATCH_SELL || saved.special > 1 ||
             saved.price > b->price_max)
             return false;
-        if (b->ids == KT_MATCH_HANDLES ? (uint32_t)saved.id != slot
-                                       : saved.left != 0 && (saved.id == 0 || (b->ids == KT_MATCH_DIRECT && saved.id > b->id_max)))
+        if (!id_fits(b, slot, &saved))
             return false;
         if (saved.left != 0 && b->ids != KT_MATCH_HANDLES) {
             if (kt_id_find(m, saved.id) != 0)
