@@ -1,7 +1,12 @@
-/* How fast the matching core is. Usage: match_bench [TAPE ...] (book/match_tape.h).
+/* How fast the matching core is. Usage: match_bench, or match_bench TAPE ... (book/match_tape.h).
  *
- * Each tape is played with handles, with hashed and with direct client ids, in batches as from a journal; the calibration
- * stands beside it: dependent loads, and the same tape through a plain array of quantities by price. */
+ * Churn at the touch in five variants, with a second thread that reads and checks every event, and adversaries, as
+ * multiples of calm churn (match_streams.h). Each tape is played with handles, with hashed and with direct client ids, in
+ * batches as from a journal. The calibration stands beside it: dependent loads, and a tape through a plain array of
+ * quantities by price. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +19,7 @@
 #include "base/rng.h"
 #include "base/test_util.h"
 #include "book/match_tape.h"
+#include "match_streams.h"
 
 enum { RUNS = 5, BATCH = 256, EVENT_MAX = 1 << 11 };
 
@@ -100,7 +106,8 @@ static double plain_array_ns(const kt_tape *tape)
         uint32_t price, qty;
     } plain;
     uint64_t count = kt_tape_count(tape);
-    size_t orders_size = (count + 1) * sizeof(plain), levels_size = (tape->price_max + 2) * tape->symbols * sizeof(uint64_t);
+    size_t orders_size = (count + 1) * sizeof(plain),
+           levels_size = (tape->price_max + 2) * tape->symbols * sizeof(uint64_t);
     double times[RUNS];
 
     for (uint32_t run = 0; run < RUNS; run++) {
@@ -204,21 +211,185 @@ static void bench_tape(const char *name, const kt_tape *tape, kt_match_ids ids)
         kt_assert(kt_match_hash(match) == hash);
         kt_match_free(match);
     }
-    printf("match %-8s %-8s %6.1f ns a command   one by one p50 %lld p99 %lld p99.9 %lld ns (clock %lld)   %4.0f bytes an order   "
-           "%llu trades %016llx exact\n",
+    printf(
+        "match %-8s %-8s %6.1f ns a command   one by one p50 %lld p99 %lld p99.9 %lld ns (clock %lld)   %4.0f bytes an order   "
+        "%llu trades %016llx exact\n",
         name, ids_names[ids], median_of(times), (long long)kt_histogram_quantile(&spread, 500),
-        (long long)kt_histogram_quantile(&spread, 990), (long long)kt_histogram_quantile(&spread, 999), (long long)clock_ns(), bytes,
-        (unsigned long long)outcome.trades, (unsigned long long)outcome.hash);
+        (long long)kt_histogram_quantile(&spread, 990), (long long)kt_histogram_quantile(&spread, 999),
+        (long long)clock_ns(), bytes, (unsigned long long)outcome.trades, (unsigned long long)outcome.hash);
     fflush(stdout);
     kt_pages_free(records, size);
+}
+
+/* ---- streams ---- */
+
+/* A ring of two halves: the engine writes one while the reader has the other. */
+enum { HALF = 1 << 13, STREAM_COMMANDS = 1000000 };
+
+typedef struct ring {
+    kt_match_event *events;
+    _Atomic uint64_t written, taken; /* places since the start */
+    _Atomic bool ended;
+    uint64_t begun;                       /* place where the half that is written begins */
+    double waited_ns;                     /* CPU that the writer spent until the reader was done: not the engine's */
+    uint64_t acknowledged, trades, wrong; /* the reader's */
+} ring;
+
+static void publish(ring *r, const kt_match_out *out)
+{
+    atomic_store_explicit(
+        &r->written, r->begun + (uint64_t)(out->next - (r->events + r->begun % (2 * HALF))), memory_order_release);
+}
+
+static void next_half(kt_match_out *out)
+{
+    ring *r = out->ctx;
+    double start;
+
+    for (; out->next < out->end; out->next++)
+        *out->next = (kt_match_event){ 0 }; /* no event: the rest stays empty */
+    publish(r, out);
+    r->begun += HALF;
+    start = cpu_ns();
+    while (r->begun - atomic_load_explicit(&r->taken, memory_order_acquire) > HALF)
+        sched_yield();
+    r->waited_ns += cpu_ns() - start;
+    out->next = r->events + r->begun % (2 * HALF);
+    out->end = out->next + HALF;
+}
+
+static void *read_ring(void *ctx)
+{
+    ring *r = ctx;
+    uint64_t at = 0;
+
+    for (;;) {
+        bool ended = atomic_load_explicit(&r->ended, memory_order_acquire);
+        uint64_t written = atomic_load_explicit(&r->written, memory_order_acquire);
+
+        while (at < written) {
+            const kt_match_event *event = &r->events[at % (2 * HALF)];
+            const kt_match_trade *trade = (const kt_match_trade *)event;
+
+            r->acknowledged += event->kind == KT_MATCH_ACCEPTED || event->kind == KT_MATCH_REJECTED ||
+                               event->kind == KT_MATCH_TIMED ||
+                               (event->kind == KT_MATCH_CANCELLED && event->why == KT_MATCH_ASKED);
+            r->wrong += event->kind != 0 && (event->qty < 0 || event->kind >= KT_MATCH_KIND_COUNT);
+            if (event->kind == KT_MATCH_TRADE)
+                r->wrong += trade->number != ++r->trades || trade->maker_left < 0 || trade->taker_left < 0;
+            at += (uint64_t)(kt_match_next(event) - event);
+        }
+        atomic_store_explicit(&r->taken, at, memory_order_release);
+        if (!ended && written == at)
+            sched_yield(); /* for machines that are busy with others */
+        if (ended && at == atomic_load_explicit(&r->written, memory_order_acquire))
+            return NULL;
+    }
+}
+
+typedef struct pace {
+    double cpu_ns, wall_ns; /* a command */
+} pace;
+
+static pace play_stream(const kt_stream *stream)
+{
+    ring r = { .events = kt_pages_new(2 * HALF * sizeof(kt_match_event)) };
+    kt_match_out out = { .next = r.events, .end = r.events + HALF, .more = next_half, .ctx = &r };
+    kt_match *match = kt_match_new(&stream->bounds);
+    uint64_t measured = stream->count - stream->prefill;
+    pthread_t reader;
+    double cpu = 0;
+    int64_t wall = 0;
+
+    kt_assert(match != NULL && r.events != NULL);
+    memset(r.events, 0, 2 * HALF * sizeof(kt_match_event));
+    kt_assert(pthread_create(&reader, NULL, read_ring, &r) == 0);
+    for (uint64_t i = 0; i < stream->count; i += BATCH) {
+        uint64_t end = i + BATCH < stream->count ? i + BATCH : stream->count;
+
+        if (wall == 0 && i >= stream->prefill) {
+            cpu = cpu_ns() - r.waited_ns;
+            wall = kt_test_now_ns();
+        }
+        kt_match_submit(match, stream->commands + i, end - i, &out);
+        publish(&r, &out);
+    }
+    cpu = cpu_ns() - r.waited_ns - cpu;
+    wall = kt_test_now_ns() - wall;
+    atomic_store(&r.ended, true);
+    pthread_join(reader, NULL);
+    kt_assert(r.wrong == 0);
+    kt_assert(r.acknowledged == stream->count);
+    kt_match_free(match);
+    kt_pages_free(r.events, 2 * HALF * sizeof(kt_match_event));
+    return (pace){ cpu / (double)measured, (double)wall / (double)measured };
+}
+
+static double bench_stream(const kt_stream_spec *spec, kt_match_ids ids, double calm)
+{
+    kt_stream *stream = kt_stream_new(spec, ids, STREAM_COMMANDS, 1);
+    double cpu[RUNS], wall[RUNS], ns;
+    double by_fill = spec->sweep_levels != 0 ? (double)(stream->count - stream->prefill + stream->fills) /
+                                                   (double)(stream->count - stream->prefill)
+                                             : 1;
+
+    for (uint32_t run = 0; run < RUNS; run++) {
+        pace p = play_stream(stream);
+
+        cpu[run] = p.cpu_ns / by_fill;
+        wall[run] = p.wall_ns;
+    }
+    ns = median_of(cpu);
+    printf("match %-34s %-7s %6.1f ns a %s (%.1f M/s of CPU, %.1f M/s by the clock)", spec->name, ids_names[ids], ns,
+        by_fill > 1 ? "command or fill" : "command", 1e3 / ns, 1e3 / median_of(wall));
+    if (stream->adds > 0 && stream->cancels > 0)
+        printf("   %.0f %% new bests, %.0f %% of orders cancelled, %.0f %% of cancels the newest",
+            100.0 * (double)stream->bests / (double)stream->adds,
+            100.0 * (double)stream->cancels / (double)stream->adds,
+            100.0 * (double)stream->newest / (double)stream->cancels);
+    if (calm > 0)
+        printf("   %.2f x calm", ns / calm);
+    printf("\n");
+    fflush(stdout);
+    kt_stream_free(stream);
+    return ns;
+}
+
+static const kt_stream_spec calm_churn = { .name = "calm churn", .swing_percent = 5 };
+static const kt_stream_spec hard[] = {
+    { .name = "churn, prices swing by 25 %", .swing_percent = 25 },
+    { .name = "churn, prices swing by 60 %", .swing_percent = 60 },
+    { .name = "churn, a crash of 40 % and back", .swing_percent = 5, .crash_percent = 40 },
+    { .name = "churn, 60 % and a crash of 25 %", .swing_percent = 60, .crash_percent = 25 },
+    { .name = "churn, every type of order", .swing_percent = 5, .special_percent = 30 },
+    { .name = "1 M orders behind the touch", .standing = 1000000 },
+    { .name = "the same, 95 % of them cancelled", .standing = 1000000, .gone_percent = 95 },
+    { .name = "100,000 at one price, from the middle", .one_level = 100000 },
+    { .name = "sweeps through 5,000 levels", .sweep_levels = 5000 },
+    { .name = "half the cancels never existed", .swing_percent = 5, .unknown_percent = 33 },
+};
+
+static void bench_streams(void)
+{
+    static const kt_match_ids kinds[] = { KT_MATCH_HASH, KT_MATCH_HANDLES };
+
+    for (size_t k = 0; k < KT_COUNT(kinds); k++) {
+        double calm = bench_stream(&calm_churn, kinds[k], 0);
+
+        for (size_t i = 0; i < KT_COUNT(hard); i++)
+            bench_stream(&hard[i], kinds[k], calm);
+    }
 }
 
 int main(int argc, char **argv)
 {
     events = kt_pages_new(EVENT_MAX * sizeof *events);
     kt_assert(events != NULL);
-    printf("match: CPU time, medians of %d; dependent load from 16 KiB %.1f, 256 KiB %.1f, 4 MiB %.1f, 64 MiB %.1f ns\n", RUNS, load_ns(16 << 10),
-        load_ns(256 << 10), load_ns(4 << 20), load_ns(64 << 20));
+    printf(
+        "match: CPU time, medians of %d; dependent load from 16 KiB %.1f, 256 KiB %.1f, 4 MiB %.1f, 64 MiB %.1f ns\n",
+        RUNS, load_ns(16 << 10), load_ns(256 << 10), load_ns(4 << 20), load_ns(64 << 20));
+    if (argc == 1)
+        bench_streams();
     for (int i = 1; i < argc; i++) {
         const char *name = strrchr(argv[i], '/') != NULL ? strrchr(argv[i], '/') + 1 : argv[i];
         size_t size = 0;

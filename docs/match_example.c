@@ -16,21 +16,24 @@ static void print(const kt_match_event *event)
         printf("rejected   %llu: %s\n", id, kt_match_why_text(event->why));
         break;
     case KT_MATCH_TRADE:
-        printf("trade      %llu takes %lld from %llu at %u, %lld left\n", other, (long long)event->qty, id, event->price,
-            (long long)trade->taker_left);
+        printf("trade      %llu takes %lld from %llu at %u, %lld left\n", other, (long long)event->qty, id,
+            event->price, (long long)trade->taker_left);
         break;
     case KT_MATCH_CANCELLED:
         printf("cancelled  %llu: %s\n", id, kt_match_why_text(event->why));
         break;
     case KT_MATCH_LEVEL:
-        printf("level      %s %u: %lld\n", event->side == KT_MATCH_BUY ? "bid" : "ask", event->price, (long long)event->qty);
+        printf("level      %s %u: %lld\n", event->side == KT_MATCH_BUY ? "bid" : "ask", event->price,
+            (long long)event->qty);
         break;
     }
 }
 
 int main(void)
 {
-    const kt_match_bounds bounds = { .symbol_max = 1, .order_max = 1000, .price_max = 100000, .qty_max = 1000000, .ids = KT_MATCH_HASH };
+    const kt_match_bounds bounds = {
+        .symbol_max = 1, .order_max = 1000, .price_max = 100000, .qty_max = 1000000, .ids = KT_MATCH_HASH
+    };
     const kt_match_command commands[] = {
         { .op = KT_MATCH_NEW, .id = 1, .side = KT_MATCH_SELL, .price = 101, .qty = 5 },
         { .op = KT_MATCH_NEW, .id = 2, .side = KT_MATCH_SELL, .price = 102, .qty = 5 },
@@ -43,7 +46,8 @@ int main(void)
     kt_match *match = kt_match_new(&bounds);
 
     if (match == NULL) {
-        fprintf(stderr, "no book: %s\n", kt_match_bounds_wrong(&bounds) != NULL ? kt_match_bounds_wrong(&bounds) : "no memory");
+        fprintf(stderr, "no book: %s\n",
+            kt_match_bounds_wrong(&bounds) != NULL ? kt_match_bounds_wrong(&bounds) : "no memory");
         return 1;
     }
     kt_match_submit(match, commands, sizeof commands / sizeof *commands, &out);

@@ -69,7 +69,7 @@ typedef enum kt_match_type {
     KT_MATCH_MARKET,     /* price: protection, the worst price it takes; 0: none. What is left is cancelled */
     KT_MATCH_STOP,       /* waits until a trade reaches `stop`, then a market order */
     KT_MATCH_STOP_LIMIT, /* waits likewise, then a limit order */
-    KT_MATCH_TRAIL,      /* waits; its stop follows the best price since entry at a distance of `trail`; then a market order */
+    KT_MATCH_TRAIL, /* waits; its stop follows the best price since entry at a distance of `trail`; then a market order */
     KT_MATCH_TYPE_COUNT
 } kt_match_type;
 
@@ -116,7 +116,8 @@ typedef struct kt_match_command {
     };
     uint8_t tif;
     uint8_t stp;
-    uint8_t post_only; /* 1: never take. An order that would is cancelled (a new one) or left as it is (an amended one) */
+    uint8_t
+        post_only; /* 1: never take. An order that would is cancelled (a new one) or left as it is (an amended one) */
     uint32_t stop;
     uint32_t trail;
     int64_t display; /* iceberg: shown at a time; 0: all. Each new part goes to the back of its level */

@@ -83,11 +83,11 @@ void kt_match_remove(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_wh
 typedef struct kt_taker {
     uint32_t slot;
     uint32_t side;
-    uint32_t reach;  /* worst key it takes of the other side */
-    uint32_t price;  /* as events tell it */
-    uint64_t self;   /* owner whose orders it must not meet, or nobody's */
+    uint32_t reach; /* worst key it takes of the other side */
+    uint32_t price; /* as events tell it */
+    uint64_t self;  /* owner whose orders it must not meet, or nobody's */
     kt_match_stp stp;
-    bool ended;      /* by self-trade prevention */
+    bool ended; /* by self-trade prevention */
 } kt_taker;
 
 #define NOBODY UINT64_MAX
@@ -136,8 +136,8 @@ uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_
     return peer;
 }
 
-void kt_match_tell_trade(
-    kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker, uint32_t taker, uint32_t taker_side, int64_t qty)
+void kt_match_tell_trade(kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker, uint32_t taker,
+    uint32_t taker_side, int64_t qty)
 {
     kt_match_trade *trade = (kt_match_trade *)m->out->next;
 
@@ -213,7 +213,8 @@ static void prevent(kt_match *m, kt_match_book *book, kt_taker *taker)
         level->total -= qty;
         if (maker->left == 0)
             show_more(m, book, level, slot);
-        kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_SELF, book->symbol, side ^ 1, price, maker->id, whole - qty, (uint64_t)whole);
+        kt_match_tell(
+            m, KT_MATCH_AMENDED, KT_MATCH_SELF, book->symbol, side ^ 1, price, maker->id, whole - qty, (uint64_t)whole);
         tell_level(m, book, side ^ 1, price, number);
     }
     order->left -= qty;
@@ -221,7 +222,8 @@ static void prevent(kt_match *m, kt_match_book *book, kt_taker *taker)
         kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_SELF, book->symbol, side, taker->price, order->id, order->left,
             (uint64_t)(order->left + qty));
     else
-        kt_match_tell(m, KT_MATCH_CANCELLED, KT_MATCH_SELF, book->symbol, side, taker->price, order->id, qty, order->owner);
+        kt_match_tell(
+            m, KT_MATCH_CANCELLED, KT_MATCH_SELF, book->symbol, side, taker->price, order->id, qty, order->owner);
 }
 
 /* What a fill-or-kill could trade on one level; *out_met: an own order of another mode than STP_MAKER stands in the way. */
@@ -311,7 +313,8 @@ void kt_match_execute(kt_match *m, kt_match_book *book, uint32_t slot, const kt_
     } else {
         peer = part(m, slot);
         if (order->left != 0)
-            kt_match_tell(m, KT_MATCH_CANCELLED, why, book->symbol, intent->side, intent->price, order->id, order->left, order->owner);
+            kt_match_tell(m, KT_MATCH_CANCELLED, why, book->symbol, intent->side, intent->price, order->id, order->left,
+                order->owner);
         end(m, book, slot);
     }
     if (KT_UNLIKELY(peer != 0))
@@ -321,9 +324,9 @@ void kt_match_execute(kt_match *m, kt_match_book *book, uint32_t slot, const kt_
 /* ---- new orders ---- */
 
 typedef struct kt_type_spec {
-    bool stop, trail;    /* needs one */
-    bool market;         /* once it takes: price is a protection, nothing rests */
-    bool any_time;       /* may wait, hence be good till a time, and goes with auctions */
+    bool stop, trail; /* needs one */
+    bool market;      /* once it takes: price is a protection, nothing rests */
+    bool any_time;    /* may wait, hence be good till a time, and goes with auctions */
 } kt_type_spec;
 
 static const kt_type_spec type_specs[KT_MATCH_TYPE_COUNT] = {
@@ -353,9 +356,9 @@ static kt_match_why wrong_peer(const kt_match *m, const kt_match_command *c)
     const kt_match_terms *terms = peer != 0 ? kt_match_terms_of(m, peer) : NULL;
 
     return peer == 0 || (terms != NULL && terms->peer != 0) || m->orders[peer].owner != c->owner ||
-            kt_match_side_of(m, peer) != c->side || kt_match_book_of((kt_match *)m, peer)->symbol != c->symbol
-        ? KT_MATCH_BAD_PEER
-        : KT_MATCH_NONE;
+                   kt_match_side_of(m, peer) != c->side || kt_match_book_of((kt_match *)m, peer)->symbol != c->symbol
+               ? KT_MATCH_BAD_PEER
+               : KT_MATCH_NONE;
 }
 
 /* The first rule that a new order breaks, in the order of KT_MATCH_WHY_MAP. */
@@ -370,7 +373,8 @@ static kt_match_why wrong_new(const kt_match *m, const kt_match_command *c)
         return KT_MATCH_BAD_SYMBOL;
     if (c->side > KT_MATCH_SELL)
         return KT_MATCH_BAD_SIDE;
-    if (c->type >= KT_MATCH_TYPE_COUNT || c->tif >= KT_MATCH_TIF_COUNT || c->stp >= KT_MATCH_STP_COUNT || c->post_only > 1)
+    if (c->type >= KT_MATCH_TYPE_COUNT || c->tif >= KT_MATCH_TIF_COUNT || c->stp >= KT_MATCH_STP_COUNT ||
+        c->post_only > 1)
         return KT_MATCH_BAD_TYPE;
     spec = type_specs[c->type];
     book = &m->books[c->symbol];
@@ -451,12 +455,13 @@ static bool is_plain(const kt_match *m, const kt_match_command *c)
     bool nothing_else = (c->type | c->tif | c->post_only | c->stop | c->trail | c->display | (int64_t)c->peer) == 0;
 
     return nothing_else && c->symbol < b->symbol_max && c->side <= KT_MATCH_SELL && c->stp < KT_MATCH_STP_COUNT &&
-        c->price - 1 < b->price_max && (uint64_t)c->qty - 1 < (uint64_t)b->qty_max && m->live < b->order_max &&
-        m->books[c->symbol].state == KT_MATCH_OPEN &&
-        (b->ids == KT_MATCH_HANDLES || (c->id != 0 && (b->ids == KT_MATCH_HASH || c->id <= b->id_max) && kt_id_find(m, c->id) == 0));
+           c->price - 1 < b->price_max && (uint64_t)c->qty - 1 < (uint64_t)b->qty_max && m->live < b->order_max &&
+           m->books[c->symbol].state == KT_MATCH_OPEN &&
+           (b->ids == KT_MATCH_HANDLES ||
+               (c->id != 0 && (b->ids == KT_MATCH_HASH || c->id <= b->id_max) && kt_id_find(m, c->id) == 0));
 }
 
-static uint32_t accept(kt_match *m, const kt_match_command *c)
+static uint32_t enter(kt_match *m, const kt_match_command *c)
 {
     uint32_t slot = kt_slot_take(m);
     kt_match_slot *order = &m->orders[slot];
@@ -480,7 +485,7 @@ static void new_special(kt_match *m, const kt_match_command *c)
         reject(m, c, why);
         return;
     }
-    slot = accept(m, c);
+    slot = enter(m, c);
     if (special)
         set_terms(m, slot, c);
     if (type_specs[c->type].stop || type_specs[c->type].trail) {
@@ -504,12 +509,14 @@ static void new_order(kt_match *m, const kt_match_command *c)
     if (KT_UNLIKELY(!is_plain(m, c))) {
         new_special(m, c);
     } else {
-        uint32_t slot = accept(m, c);
+        uint32_t slot = enter(m, c);
 
         if (book->halves[c->side ^ 1].best_key <= kt_match_key(m, c->side ^ 1, c->price))
-            kt_match_execute(m, book, slot, &(kt_match_intent){ .price = c->price, .side = c->side, .rests = true, .stp = c->stp });
+            kt_match_execute(
+                m, book, slot, &(kt_match_intent){ .price = c->price, .side = c->side, .rests = true, .stp = c->stp });
         else
-            tell_level(m, book, c->side, c->price, kt_level_push(m, book, c->side, kt_match_key(m, c->side, c->price), slot));
+            tell_level(
+                m, book, c->side, c->price, kt_level_push(m, book, c->side, kt_match_key(m, c->side, c->price), slot));
     }
     if (KT_UNLIKELY(c->symbol < m->bounds.symbol_max && book->queued != 0))
         kt_match_work_off(m, book);
@@ -635,7 +642,8 @@ static void amend(kt_match *m, const kt_match_command *c)
             .rests = true,
             .stp = c->stp,
             .post_only = c->post_only };
-        kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_ASKED, book->symbol, side, intent.price, m->orders[slot].id, qty, (uint64_t)before);
+        kt_match_tell(m, KT_MATCH_AMENDED, KT_MATCH_ASKED, book->symbol, side, intent.price, m->orders[slot].id, qty,
+            (uint64_t)before);
         if (intent.price == old_price && qty <= before && c->op == KT_MATCH_AMEND) {
             shrink(m, book, slot, old_price, before - qty);
         } else {
@@ -731,13 +739,15 @@ static void (*const ops[KT_MATCH_OP_COUNT + 1])(kt_match *, const kt_match_comma
  * other: the map of ids or the directory, then the order or the level, then neighbours. Each of them is asked for some commands
  * ahead. What is read on the way may change before the command comes: it is only a hint. */
 
-#define FETCHES __attribute__((always_inline)) static inline /* gcc drops calls of functions that do nothing but fetch */
+#define FETCHES \
+    __attribute__((always_inline)) static inline /* gcc drops calls of functions that do nothing but fetch */
 
 static kt_match_half *half_of(kt_match *m, const kt_match_command *c)
 {
-    return c->op == KT_MATCH_NEW && c->symbol < m->bounds.symbol_max && c->side <= KT_MATCH_SELL && c->price <= m->bounds.price_max
-        ? &m->books[c->symbol].halves[c->side]
-        : NULL;
+    return c->op == KT_MATCH_NEW && c->symbol < m->bounds.symbol_max && c->side <= KT_MATCH_SELL &&
+                   c->price <= m->bounds.price_max
+               ? &m->books[c->symbol].halves[c->side]
+               : NULL;
 }
 
 FETCHES void fetch_place(kt_match *m, const kt_match_command *c)

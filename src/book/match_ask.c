@@ -105,7 +105,8 @@ const kt_match_bounds *kt_match_bounds_of(const kt_match *m)
     return &m->bounds;
 }
 
-size_t kt_match_depth(const kt_match *m, uint16_t symbol, kt_match_side side, kt_match_level_info *out_levels, size_t max)
+size_t kt_match_depth(
+    const kt_match *m, uint16_t symbol, kt_match_side side, kt_match_level_info *out_levels, size_t max)
 {
     const kt_match_half *half = &m->books[symbol].halves[side];
     uint32_t level = half->best_key != KT_KEY_NONE ? half->best_level : KT_KEY_NONE;
@@ -114,7 +115,8 @@ size_t kt_match_depth(const kt_match *m, uint16_t symbol, kt_match_side side, kt
     for (; level != KT_KEY_NONE && count < max; level = kt_level_behind(m, half, level)) {
         kt_match_level_info *info = &out_levels[count++];
 
-        *info = (kt_match_level_info){ .price = kt_match_price(m, side, kt_level_key(m, level)), .qty = m->levels[level].total };
+        *info = (kt_match_level_info){ .price = kt_match_price(m, side, kt_level_key(m, level)),
+            .qty = m->levels[level].total };
         for (uint32_t slot = m->levels[level].head; slot != 0; slot = m->orders[slot].next)
             info->orders++;
     }
@@ -160,8 +162,7 @@ bool kt_match_order(const kt_match *m, uint64_t id, kt_match_order_info *out_ord
         .owner = order->owner,
         .symbol = kt_match_book_of((kt_match *)m, slot)->symbol,
         .side = (uint8_t)kt_match_side_of(m, slot) };
-    out_order->price =
-        waits ? terms->limit : kt_match_price(m, out_order->side, kt_level_key(m, order->place >> 1));
+    out_order->price = waits ? terms->limit : kt_match_price(m, out_order->side, kt_level_key(m, order->place >> 1));
     if (terms != NULL) {
         out_order->stop = waits ? kt_match_stop_price(m, slot) : 0;
         out_order->tif = waits || terms->tif == KT_MATCH_GTD ? terms->tif : KT_MATCH_GTC;

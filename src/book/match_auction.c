@@ -93,7 +93,8 @@ static void trade_at(kt_match *m, kt_match_book *book, uint32_t price)
 {
     const kt_match_half *bids = &book->halves[KT_MATCH_BUY], *asks = &book->halves[KT_MATCH_SELL];
 
-    while (bids->best_key <= kt_match_key(m, KT_MATCH_BUY, price) && asks->best_key <= kt_match_key(m, KT_MATCH_SELL, price)) {
+    while (bids->best_key <= kt_match_key(m, KT_MATCH_BUY, price) &&
+           asks->best_key <= kt_match_key(m, KT_MATCH_SELL, price)) {
         uint32_t bid = m->levels[bids->best_level].head, ask = m->levels[asks->best_level].head;
         int64_t qty = m->orders[bid].left < m->orders[ask].left ? m->orders[bid].left : m->orders[ask].left;
         uint32_t peers[2];

@@ -33,12 +33,12 @@
 enum {
     KT_PAGE_BITS = 6,
     KT_PAGE_LEVELS = 1 << KT_PAGE_BITS,
-    KT_TREE_DEPTH = 4,   /* 64^4 pages of 64 keys: more than KT_MATCH_PRICE_CEILING */
-    KT_STOP_HALVES = 2,  /* halves[KT_STOP_HALVES + ...] are the stops */
-    KT_HALF_COUNT = 4,   /* an odd half counts keys upwards with the price */
-    KT_ORDER_SPARE = 2,  /* slot 0 is none, and one more than order_max is for a taker that will not rest */
+    KT_TREE_DEPTH = 4,           /* 64^4 pages of 64 keys: more than KT_MATCH_PRICE_CEILING */
+    KT_STOP_HALVES = 2,          /* halves[KT_STOP_HALVES + ...] are the stops */
+    KT_HALF_COUNT = 4,           /* an odd half counts keys upwards with the price */
+    KT_ORDER_SPARE = 2,          /* slot 0 is none, and one more than order_max is for a taker that will not rest */
     KT_AHEAD_LIVE_MIN = 1 << 15, /* with fewer orders nearly all is in the cache anyway */
-    KT_AHEAD_PLACE = 18,      /* commands ahead: see match.c */
+    KT_AHEAD_PLACE = 18,         /* commands ahead: see match.c */
     KT_AHEAD_ORDER = 12,
     KT_AHEAD_NEIGHBOURS = 6,
 };
@@ -91,7 +91,8 @@ typedef struct kt_match_terms {
     uint32_t stop;    /* of a stop that does not trail */
     uint32_t trail;   /* of one that does */
     uint32_t follows; /* first of a trailing group: the best key since all of it came */
-    uint32_t older, newer; /* first of a trailing group: first of the group that came before (at a better key), behind */
+    uint32_t older,
+        newer; /* first of a trailing group: first of the group that came before (at a better key), behind */
     uint16_t symbol;
     uint8_t side, type, tif, stp, post_only, where;
     kt_match_node nodes[KT_HEAP_COUNT];
@@ -108,9 +109,9 @@ typedef struct kt_match_half {
 
 typedef struct kt_match_book {
     kt_match_half halves[KT_HALF_COUNT];
-    uint32_t last;              /* price of the last trade; 0: none */
+    uint32_t last;               /* price of the last trade; 0: none */
     uint32_t queued, queued_end; /* triggered stops: first and last */
-    uint32_t icebergs;          /* with something hidden */
+    uint32_t icebergs;           /* with something hidden */
     uint16_t symbol;
     uint8_t state;
 } kt_match_book;
@@ -126,7 +127,7 @@ struct kt_match {
         uint32_t *direct; /* KT_MATCH_DIRECT: slot by id */
     };
     uint32_t hash_shift, hash_mask;
-    uint32_t price_top; /* price_max + 1: key of a price that nothing reaches */
+    uint32_t price_top;        /* price_max + 1: key of a price that nothing reaches */
     uint32_t free_slot, slots; /* the last freed; slots ever used, slot 0 included */
     uint32_t free_page, pages_used;
     uint32_t live;
@@ -152,7 +153,8 @@ static inline void kt_match_room(kt_match *m)
 static inline void kt_match_tell_head(
     kt_match_event *event, kt_match_kind kind, kt_match_why why, uint32_t symbol, uint32_t side, uint32_t price)
 {
-    uint64_t head = (uint64_t)kind | (uint64_t)((side & 1) | (uint32_t)why << 1) << 8 | (uint64_t)symbol << 16 | (uint64_t)price << 32;
+    uint64_t head = (uint64_t)kind | (uint64_t)((side & 1) | (uint32_t)why << 1) << 8 | (uint64_t)symbol << 16 |
+                    (uint64_t)price << 32;
 
     memcpy(event, &head, sizeof head);
 }
@@ -222,8 +224,8 @@ void kt_match_remove(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_wh
 
 /* `qty` of an order in its level has traded: its next part, or its end. Returns the slot of a peer that is to go now; 0: none. */
 uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_t qty);
-void kt_match_tell_trade(
-    kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker, uint32_t taker, uint32_t taker_side, int64_t qty);
+void kt_match_tell_trade(kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker, uint32_t taker,
+    uint32_t taker_side, int64_t qty);
 
 /* match_stops.c */
 void kt_match_wait(kt_match *m, kt_match_book *book, uint32_t slot);

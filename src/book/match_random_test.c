@@ -64,7 +64,8 @@ static uint64_t new_id(stream *s)
 {
     if (percent(s, s->p.wild))
         return known_id(s);
-    return s->p.bounds.ids == KT_MATCH_DIRECT ? 1 + below(s, (uint32_t)s->p.bounds.id_max) : 1 + kt_rng_u64(&s->rng) % 1000000;
+    return s->p.bounds.ids == KT_MATCH_DIRECT ? 1 + below(s, (uint32_t)s->p.bounds.id_max)
+                                              : 1 + kt_rng_u64(&s->rng) % 1000000;
 }
 
 static kt_match_command new_order(stream *s)
@@ -166,7 +167,8 @@ static void profile_of(stream *s)
 
 /* ---- what was met ---- */
 
-static uint64_t kinds[KT_MATCH_KIND_COUNT], whys[KT_MATCH_WHY_COUNT], deepest; /* deepest: stops triggered by one command */
+static uint64_t kinds[KT_MATCH_KIND_COUNT], whys[KT_MATCH_WHY_COUNT],
+    deepest; /* deepest: stops triggered by one command */
 
 static void count_events(const kt_match_event *first, const kt_match_event *end)
 {
@@ -182,19 +184,22 @@ static void count_events(const kt_match_event *first, const kt_match_event *end)
 
 /* ---- comparing ---- */
 
-static void compare_events(stream *s, uint32_t step, const kt_match_event *fast, size_t fast_count, const kt_match_event *slow, size_t slow_count)
+static void compare_events(stream *s, uint32_t step, const kt_match_event *fast, size_t fast_count,
+    const kt_match_event *slow, size_t slow_count)
 {
     for (size_t i = 0; i < fast_count && i < slow_count; i++)
         if (memcmp(&fast[i], &slow[i], sizeof *fast) != 0)
-            fail_msg("stream %llu, command %u, event %zu: fast kind %u side %u why %s price %u id %llx qty %lld other %llx, slow kind %u "
-                     "side %u why %s price %u id %llx qty %lld other %llx",
-                (unsigned long long)s->number, step, i, fast[i].kind, fast[i].side, kt_match_why_name(fast[i].why), fast[i].price,
-                (unsigned long long)fast[i].id, (long long)fast[i].qty, (unsigned long long)fast[i].other, slow[i].kind, slow[i].side,
-                kt_match_why_name(slow[i].why), slow[i].price, (unsigned long long)slow[i].id, (long long)slow[i].qty,
+            fail_msg(
+                "stream %llu, command %u, event %zu: fast kind %u side %u why %s price %u id %llx qty %lld other %llx, slow kind %u "
+                "side %u why %s price %u id %llx qty %lld other %llx",
+                (unsigned long long)s->number, step, i, fast[i].kind, fast[i].side, kt_match_why_name(fast[i].why),
+                fast[i].price, (unsigned long long)fast[i].id, (long long)fast[i].qty,
+                (unsigned long long)fast[i].other, slow[i].kind, slow[i].side, kt_match_why_name(slow[i].why),
+                slow[i].price, (unsigned long long)slow[i].id, (long long)slow[i].qty,
                 (unsigned long long)slow[i].other);
     if (fast_count != slow_count)
-        fail_msg("stream %llu, command %u: %zu events from the fast book, %zu from the slow one", (unsigned long long)s->number, step,
-            fast_count, slow_count);
+        fail_msg("stream %llu, command %u: %zu events from the fast book, %zu from the slow one",
+            (unsigned long long)s->number, step, fast_count, slow_count);
 }
 
 static void compare_answers(stream *s, uint32_t step)
@@ -207,10 +212,13 @@ static void compare_answers(stream *s, uint32_t step)
         for (kt_match_side side = KT_MATCH_BUY; side <= KT_MATCH_SELL; side++) {
             size_t count = kt_slow_depth(s->slow, symbol, side, slow, LEVEL_MAX);
 
-            if (kt_match_depth(s->fast, symbol, side, fast, LEVEL_MAX) != count || memcmp(fast, slow, count * sizeof *fast) != 0)
-                fail_msg("stream %llu, command %u: depth of symbol %u side %u differs", (unsigned long long)s->number, step, symbol, side);
+            if (kt_match_depth(s->fast, symbol, side, fast, LEVEL_MAX) != count ||
+                memcmp(fast, slow, count * sizeof *fast) != 0)
+                fail_msg("stream %llu, command %u: depth of symbol %u side %u differs", (unsigned long long)s->number,
+                    step, symbol, side);
             if (kt_match_best(s->fast, symbol, side) != (count > 0 ? slow[0].price : 0))
-                fail_msg("stream %llu, command %u: best of symbol %u side %u differs", (unsigned long long)s->number, step, symbol, side);
+                fail_msg("stream %llu, command %u: best of symbol %u side %u differs", (unsigned long long)s->number,
+                    step, symbol, side);
         }
         if (kt_match_last(s->fast, symbol) != kt_slow_last(s->slow, symbol))
             fail_msg("stream %llu, command %u: last of symbol %u differs", (unsigned long long)s->number, step, symbol);
@@ -220,10 +228,12 @@ static void compare_answers(stream *s, uint32_t step)
             continue;
         live++;
         if (!kt_match_order(s->fast, theirs.id, &mine) || memcmp(&mine, &theirs, sizeof mine) != 0)
-            fail_msg("stream %llu, command %u: order %llx differs", (unsigned long long)s->number, step, (unsigned long long)theirs.id);
+            fail_msg("stream %llu, command %u: order %llx differs", (unsigned long long)s->number, step,
+                (unsigned long long)theirs.id);
     }
     if (kt_match_live(s->fast) != live)
-        fail_msg("stream %llu, command %u: %u orders alive, not %u", (unsigned long long)s->number, step, kt_match_live(s->fast), live);
+        fail_msg("stream %llu, command %u: %u orders alive, not %u", (unsigned long long)s->number, step,
+            kt_match_live(s->fast), live);
 }
 
 static void audit(stream *s, uint32_t step)

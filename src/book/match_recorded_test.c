@@ -49,7 +49,9 @@ static void submit(venue *v, kt_match_command c)
 
 static kt_match *open_book(uint32_t price_max, int64_t qty_max)
 {
-    kt_match_bounds bounds = { .symbol_max = 1, .order_max = 100000, .price_max = price_max, .qty_max = qty_max, .ids = KT_MATCH_HASH };
+    kt_match_bounds bounds = {
+        .symbol_max = 1, .order_max = 100000, .price_max = price_max, .qty_max = qty_max, .ids = KT_MATCH_HASH
+    };
     kt_match *match = kt_match_new(&bounds);
 
     assert_non_null(match);
@@ -107,7 +109,9 @@ static void learn(venue *v, kt_match_side side, const int64_t *row, int64_t hori
         int64_t price = row_price(row, side, rank);
 
         if (side == KT_MATCH_BUY ? price < horizon : price > horizon)
-            submit(v, (kt_match_command){ .id = v->next_nameless++, .side = (uint8_t)side, .price = (uint32_t)price,
+            submit(v, (kt_match_command){ .id = v->next_nameless++,
+                          .side = (uint8_t)side,
+                          .price = (uint32_t)price,
                           .qty = row_qty(row, side, rank) });
     }
 }
@@ -159,7 +163,8 @@ static void play_message(venue *v, const int64_t *m)
 static void lobster_row_by_row(void **state)
 {
     venue *v = calloc(1, sizeof *v);
-    char *messages = kt_test_read_file(kt_test_recordings(MESSAGES), NULL), *books = kt_test_read_file(kt_test_recordings(BOOKS), NULL);
+    char *messages = kt_test_read_file(kt_test_recordings(MESSAGES), NULL),
+         *books = kt_test_read_file(kt_test_recordings(BOOKS), NULL);
     const char *message_at = messages, *book_at = books;
     int64_t before[NUMBERS_MAX] = { 0 }, row[NUMBERS_MAX], message[6];
     uint32_t rows = 0;
@@ -198,7 +203,13 @@ static void lobster_row_by_row(void **state)
 
 /* ---- Bitstamp ---- */
 
-enum { BITSTAMP_PRICE_SCALE = 2, BITSTAMP_QTY_SCALE = 8, BITSTAMP_DEPTH = 20, SNAPSHOTS = 5011, SNAPSHOTS_COMPARED = 3511 };
+enum {
+    BITSTAMP_PRICE_SCALE = 2,
+    BITSTAMP_QTY_SCALE = 8,
+    BITSTAMP_DEPTH = 20,
+    SNAPSHOTS = 5011,
+    SNAPSHOTS_COMPARED = 3511
+};
 
 /* By README.md: 95.2 % of levels, 46 % of both tops; its own figures are rounded. */
 enum { LEVELS_EQUAL_PER_10000 = 9515, TOPS_EQUAL_PERCENT = 46 };
@@ -293,8 +304,9 @@ static void bitstamp_agrees_with_the_published_books(void **state)
             play_line(v, line);
         }
     gzclose(file);
-    print_message("# Bitstamp: %u of %u levels equal (%.1f %%), %u of %u snapshots at both tops (%.0f %%)\n", a.levels_equal, a.levels,
-        100.0 * a.levels_equal / a.levels, a.tops_equal, a.snapshots, 100.0 * a.tops_equal / a.snapshots);
+    print_message("# Bitstamp: %u of %u levels equal (%.1f %%), %u of %u snapshots at both tops (%.0f %%)\n",
+        a.levels_equal, a.levels, 100.0 * a.levels_equal / a.levels, a.tops_equal, a.snapshots,
+        100.0 * a.tops_equal / a.snapshots);
     assert_null(kt_match_audit(v->match));
     assert_int_equal(a.snapshots, SNAPSHOTS_COMPARED);
     assert_true((uint64_t)a.levels_equal * 10000 >= (uint64_t)a.levels * LEVELS_EQUAL_PER_10000);

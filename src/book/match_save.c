@@ -40,7 +40,8 @@ typedef struct saved_terms {
     uint8_t type, tif, stp, post_only, waits, zero[3];
 } saved_terms;
 
-_Static_assert(sizeof(saved_head) == 80 && sizeof(saved_order) == 40 && sizeof(saved_terms) == 64, "layout of saved bytes");
+_Static_assert(
+    sizeof(saved_head) == 80 && sizeof(saved_order) == 40 && sizeof(saved_terms) == 64, "layout of saved bytes");
 
 /* ---- save ---- */
 
@@ -71,7 +72,8 @@ static saved_order order_of(const kt_match *m, uint32_t slot)
 
     if (order->left == 0) {
         saved.owner = 0;
-        saved.id = m->bounds.ids == KT_MATCH_HANDLES ? saved.id : 0; /* else of an order that nobody can name any more */
+        saved.id =
+            m->bounds.ids == KT_MATCH_HANDLES ? saved.id : 0; /* else of an order that nobody can name any more */
         return saved;
     }
     saved.symbol = kt_match_book_of((kt_match *)m, slot)->symbol;
@@ -237,15 +239,16 @@ static bool split(const kt_match *m, const char *bytes, size_t size, saved_parts
         return false;
     memcpy(&crc, bytes + size - sizeof crc, sizeof crc);
     memcpy(&in->head, bytes, sizeof in->head);
-    if (crc != kt_crc32c(0, bytes, size - sizeof crc) || in->head.magic != SAVED_MAGIC || in->head.symbol_max != b->symbol_max ||
-        in->head.order_max != b->order_max || in->head.price_max != b->price_max || in->head.ids != b->ids ||
-        in->head.qty_max != b->qty_max || in->head.id_max != b->id_max)
+    if (crc != kt_crc32c(0, bytes, size - sizeof crc) || in->head.magic != SAVED_MAGIC ||
+        in->head.symbol_max != b->symbol_max || in->head.order_max != b->order_max ||
+        in->head.price_max != b->price_max || in->head.ids != b->ids || in->head.qty_max != b->qty_max ||
+        in->head.id_max != b->id_max)
         return false;
     if (in->head.slots < 1 || in->head.slots > m->slot_count || in->head.specials >= in->head.slots ||
         in->head.live > b->order_max)
         return false;
     need = sizeof in->head + b->symbol_max * sizeof(saved_book) + (in->head.slots - 1) * sizeof(saved_order) +
-        in->head.specials * sizeof(saved_terms) + sizeof crc;
+           in->head.specials * sizeof(saved_terms) + sizeof crc;
     in->books = bytes + sizeof in->head;
     in->orders = in->books + b->symbol_max * sizeof(saved_book);
     in->terms = in->orders + (in->head.slots - 1) * sizeof(saved_order);
@@ -324,10 +327,11 @@ static bool terms_fit(const kt_match *m, const saved_terms *t, const saved_order
     bool stop = t->type == KT_MATCH_STOP || t->type == KT_MATCH_STOP_LIMIT, trail = t->type == KT_MATCH_TRAIL;
     uint32_t last = m->books[order->symbol].last;
 
-    if (t->type >= KT_MATCH_TYPE_COUNT || t->tif >= KT_MATCH_TIF_COUNT || t->stp >= KT_MATCH_STP_COUNT || t->post_only > 1 ||
-        t->waits > 1 || t->limit > b->price_max || t->peer >= m->slots || t->entry > m->entries)
+    if (t->type >= KT_MATCH_TYPE_COUNT || t->tif >= KT_MATCH_TIF_COUNT || t->stp >= KT_MATCH_STP_COUNT ||
+        t->post_only > 1 || t->waits > 1 || t->limit > b->price_max || t->peer >= m->slots || t->entry > m->entries)
         return false;
-    if (t->hidden < 0 || t->display < 0 || t->hidden > b->qty_max - order->left || (t->hidden != 0 && (t->display == 0 || t->waits)))
+    if (t->hidden < 0 || t->display < 0 || t->hidden > b->qty_max - order->left ||
+        (t->hidden != 0 && (t->display == 0 || t->waits)))
         return false;
     if (t->tif == KT_MATCH_GTD ? t->expiry <= m->time : t->expiry != 0)
         return false;
@@ -336,7 +340,7 @@ static bool terms_fit(const kt_match *m, const saved_terms *t, const saved_order
     if (stop)
         return t->stop != 0 && t->stop <= b->price_max && t->trail == 0 && (t->type == KT_MATCH_STOP || t->limit != 0);
     return trail && t->stop == 0 && t->trail != 0 && t->trail <= b->price_max && last != 0 && t->follows != 0 &&
-        t->follows <= kt_match_key(m, kt_match_stop_half(order->side), last);
+           t->follows <= kt_match_key(m, kt_match_stop_half(order->side), last);
 }
 
 static bool load_terms(kt_match *m, const saved_parts *in, uint32_t *out_waiting)
@@ -439,8 +443,8 @@ bool kt_match_load(kt_match *m, const void *bytes, size_t size)
     m->time = in.head.time;
     m->entries = in.head.entries;
     m->trades = in.head.trades;
-    if (load_books(m, &in) && load_slots(m, &in) && load_free(m) && load_terms(m, &in, &waiting) && load_queues(m, &in) &&
-        kt_match_wait_all(m, waiting) && kt_match_audit(m) == NULL)
+    if (load_books(m, &in) && load_slots(m, &in) && load_free(m) && load_terms(m, &in, &waiting) &&
+        load_queues(m, &in) && kt_match_wait_all(m, waiting) && kt_match_audit(m) == NULL)
         return true;
     clear(m);
     return false;
@@ -455,9 +459,9 @@ typedef struct audit {
     uint32_t pages;
 } audit;
 
-#define RULE(fact)       \
-    do {                 \
-        if (!(fact))     \
+#define RULE(fact)        \
+    do {                  \
+        if (!(fact))      \
             return #fact; \
     } while (0)
 
@@ -478,8 +482,10 @@ static const char *audit_level(audit *a, const kt_match_book *book, uint32_t whi
         RULE(order->place >> 1 == number);
         RULE(kt_id_find(m, order->id) == slot);
         RULE((which >= KT_STOP_HALVES) == (terms != NULL && terms->where == KT_WAITING));
-        RULE(terms == NULL || (terms->symbol == book->symbol && (terms->side ^ (which >= KT_STOP_HALVES)) == (which & 1)));
-        RULE(terms == NULL || terms->peer == 0 || (m->terms[terms->peer].peer == slot && m->terms[terms->peer].side == terms->side));
+        RULE(terms == NULL ||
+             (terms->symbol == book->symbol && (terms->side ^ (which >= KT_STOP_HALVES)) == (which & 1)));
+        RULE(terms == NULL || terms->peer == 0 ||
+             (m->terms[terms->peer].peer == slot && m->terms[terms->peer].side == terms->side));
         RULE(terms == NULL || (terms->tif == KT_MATCH_GTD) == (terms->expiry != 0));
         RULE(terms == NULL || terms->hidden == 0 || terms->display >= order->left);
         total += order->left;
@@ -525,7 +531,8 @@ static const char *audit_half(audit *a, const kt_match_book *book, uint32_t whic
     RULE((first == KT_KEY_NONE) == (half->best_key == KT_KEY_NONE));
     if (first != KT_KEY_NONE) {
         RULE(half->best_level >> KT_PAGE_BITS == half->directory[first]);
-        RULE((half->best_level & (KT_PAGE_LEVELS - 1)) == (uint32_t)__builtin_ctzll(m->pages[half->directory[first]].used));
+        RULE((half->best_level & (KT_PAGE_LEVELS - 1)) ==
+             (uint32_t)__builtin_ctzll(m->pages[half->directory[first]].used));
         RULE(half->best_key == kt_level_key(m, half->best_level));
     }
     for (uint32_t index = 0; index < m->directory_size; index++) {
@@ -566,7 +573,7 @@ const char *kt_match_audit(const kt_match *m)
         }
         RULE(book->queued == 0 && book->queued_end == 0);
         RULE(book->state != KT_MATCH_OPEN || kt_match_best(m, (uint16_t)symbol, KT_MATCH_SELL) == 0 ||
-            kt_match_best(m, (uint16_t)symbol, KT_MATCH_BUY) < kt_match_best(m, (uint16_t)symbol, KT_MATCH_SELL));
+             kt_match_best(m, (uint16_t)symbol, KT_MATCH_BUY) < kt_match_best(m, (uint16_t)symbol, KT_MATCH_SELL));
     }
     for (uint32_t slot = 1; slot < m->slots; slot++) {
         const kt_match_terms *terms = m->orders[slot].left != 0 ? kt_match_terms_of(m, slot) : NULL;
@@ -575,7 +582,8 @@ const char *kt_match_audit(const kt_match *m)
         a.behind += terms != NULL && terms->where == KT_BEHIND;
         dated += terms != NULL && terms->tif == KT_MATCH_GTD;
         RULE(terms == NULL || terms->where <= KT_BEHIND);
-        for (uint32_t up = terms != NULL && terms->tif == KT_MATCH_GTD ? slot : 0; up != 0; up = m->terms[up].nodes[KT_HEAP_EXPIRY].up)
+        for (uint32_t up = terms != NULL && terms->tif == KT_MATCH_GTD ? slot : 0; up != 0;
+             up = m->terms[up].nodes[KT_HEAP_EXPIRY].up)
             if (m->terms[up].nodes[KT_HEAP_EXPIRY].up == 0)
                 expiring += up == m->expiry;
     }
@@ -585,7 +593,8 @@ const char *kt_match_audit(const kt_match *m)
     for (uint32_t slot = m->free_slot; slot != 0 && free_slots < m->slots; slot = m->orders[slot].next, free_slots++)
         RULE(m->orders[slot].left == 0);
     RULE(free_slots + live + 1 == m->slots);
-    for (uint32_t page = m->free_page; page != 0 && free_pages < m->pages_used; page = m->pages[page].first, free_pages++)
+    for (uint32_t page = m->free_page; page != 0 && free_pages < m->pages_used;
+         page = m->pages[page].first, free_pages++)
         RULE(m->pages[page].used == 0);
     RULE(free_pages + a.pages + 1 == m->pages_used);
     return NULL;

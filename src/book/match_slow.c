@@ -71,7 +71,8 @@ static kt_match_event *add(kt_slow *s, size_t places)
     return memset(&s->events[s->count - places], 0, places * sizeof *s->events);
 }
 
-static void say(kt_slow *s, int kind, int why, uint32_t symbol, uint32_t side, uint32_t price, uint64_t id, int64_t qty, uint64_t other)
+static void say(kt_slow *s, int kind, int why, uint32_t symbol, uint32_t side, uint32_t price, uint64_t id, int64_t qty,
+    uint64_t other)
 {
     kt_match_event *e = add(s, 1);
 
@@ -127,7 +128,8 @@ static slow_order *first_of(const kt_slow *s, uint32_t symbol, uint32_t side)
         slow_order *o = &s->orders[i];
 
         if (o->place == RESTING && o->symbol == symbol && o->side == side &&
-            (first == NULL || better(side, o->price, first->price) || (o->price == first->price && o->rank < first->rank)))
+            (first == NULL || better(side, o->price, first->price) ||
+                (o->price == first->price && o->rank < first->rank)))
             first = o;
     }
     return first;
@@ -213,7 +215,8 @@ static void reach(kt_slow *s, uint32_t symbol, uint32_t price)
         for (uint32_t i = 1; i <= s->slots; i++) {
             slow_order *o = &s->orders[i];
 
-            if (o->place == WAITING && o->symbol == symbol && is_reached(o, price) && (next == NULL || o->entry < next->entry))
+            if (o->place == WAITING && o->symbol == symbol && is_reached(o, price) &&
+                (next == NULL || o->entry < next->entry))
                 next = o;
         }
         if (next == NULL)
@@ -224,7 +227,8 @@ static void reach(kt_slow *s, uint32_t symbol, uint32_t price)
     for (uint32_t i = 1; i <= s->slots; i++) {
         slow_order *o = &s->orders[i];
 
-        if (o->place == WAITING && o->symbol == symbol && o->trail != 0 && (o->side == KT_MATCH_BUY ? price < o->best : price > o->best))
+        if (o->place == WAITING && o->symbol == symbol && o->trail != 0 &&
+            (o->side == KT_MATCH_BUY ? price < o->best : price > o->best))
             o->best = price;
     }
 }
@@ -314,7 +318,8 @@ static bool prevent(kt_slow *s, slow_order *taker, slow_order *maker, uint32_t s
             say(s, KT_MATCH_AMENDED, KT_MATCH_SELF, taker->symbol, taker->side, taker_price, taker->id, taker->shown,
                 (uint64_t)(taker->shown + qty));
         else
-            say(s, KT_MATCH_CANCELLED, KT_MATCH_SELF, taker->symbol, taker->side, taker_price, taker->id, qty, taker->owner);
+            say(s, KT_MATCH_CANCELLED, KT_MATCH_SELF, taker->symbol, taker->side, taker_price, taker->id, qty,
+                taker->owner);
     }
     return false;
 }
@@ -351,7 +356,8 @@ static bool fills_whole(const kt_slow *s, const slow_order *taker, uint32_t stp,
     return need == 0;
 }
 
-static void execute(kt_slow *s, slow_order *o, uint32_t price, bool rests, uint32_t tif, uint32_t stp, uint32_t post_only)
+static void execute(
+    kt_slow *s, slow_order *o, uint32_t price, bool rests, uint32_t tif, uint32_t stp, uint32_t post_only)
 {
     uint32_t other = o->side ^ 1, peer = 0;
     bool open = s->books[o->symbol].state == KT_MATCH_OPEN, traded = false, ended = false;
@@ -375,7 +381,8 @@ static void execute(kt_slow *s, slow_order *o, uint32_t price, bool rests, uint3
             continue;
         }
         level = maker->price;
-        while (o->shown > 0 && maker != NULL && maker->price == level && gone_peer == 0 && !meets_itself(o, maker, stp)) {
+        while (
+            o->shown > 0 && maker != NULL && maker->price == level && gone_peer == 0 && !meets_itself(o, maker, stp)) {
             trade(s, maker, o, o->side, level, maker->shown < o->shown ? maker->shown : o->shown);
             traded = true;
             gone_peer = after_trade(s, maker);
@@ -568,7 +575,8 @@ static int wrong(const kt_slow *s, const kt_match_command *c)
         return KT_MATCH_TWICE;
     if (c->peer != 0) {
         peer = by_id(s, c->peer);
-        if (peer == NULL || peer->peer != 0 || peer->owner != c->owner || peer->side != c->side || peer->symbol != c->symbol)
+        if (peer == NULL || peer->peer != 0 || peer->owner != c->owner || peer->side != c->side ||
+            peer->symbol != c->symbol)
             return KT_MATCH_BAD_PEER;
     }
     if (live(s) >= b->order_max && (stops || trails || (c->type == KT_MATCH_LIMIT && lasts)))
@@ -623,8 +631,8 @@ static void submit_new(kt_slow *s, const kt_match_command *c)
     if (c->stop != 0 || c->trail != 0)
         wait(s, o);
     else
-        execute(s, o, c->price, c->type == KT_MATCH_LIMIT && (c->tif == KT_MATCH_GTC || c->tif == KT_MATCH_GTD), c->tif, c->stp,
-            c->post_only);
+        execute(s, o, c->price, c->type == KT_MATCH_LIMIT && (c->tif == KT_MATCH_GTC || c->tif == KT_MATCH_GTD), c->tif,
+            c->stp, c->post_only);
     work_off(s, c->symbol);
 }
 
@@ -795,7 +803,8 @@ size_t kt_slow_depth(const kt_slow *s, uint16_t symbol, kt_match_side side, kt_m
         for (uint32_t i = 1; i <= s->slots; i++) {
             const slow_order *o = &s->orders[i];
 
-            if (o->place != RESTING || o->symbol != symbol || o->side != side || (count > 0 && !better(side, edge, o->price)))
+            if (o->place != RESTING || o->symbol != symbol || o->side != side ||
+                (count > 0 && !better(side, edge, o->price)))
                 continue;
             if (level.orders == 0 || better(side, o->price, level.price))
                 level = (kt_match_level_info){ .price = o->price };

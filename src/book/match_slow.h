@@ -14,7 +14,8 @@ void kt_slow_free(kt_slow *slow);
 /* Apply one command; its events stay at *out_events until the next. Returns how many places they take. */
 size_t kt_slow_submit(kt_slow *slow, const kt_match_command *command, const kt_match_event **out_events);
 
-size_t kt_slow_depth(const kt_slow *slow, uint16_t symbol, kt_match_side side, kt_match_level_info *out_levels, size_t max);
+size_t kt_slow_depth(
+    const kt_slow *slow, uint16_t symbol, kt_match_side side, kt_match_level_info *out_levels, size_t max);
 uint32_t kt_slow_last(const kt_slow *slow, uint16_t symbol);
 
 /* Orders by slot, 1 to kt_slow_slots; false: nobody is there now. */

@@ -16,7 +16,8 @@ static void wait_at(kt_match *m, kt_match_book *book, uint32_t which, uint32_t k
 }
 
 /* `first` leads the group that follows `key`, on top of the group `older`. */
-static void lead(kt_match *m, kt_match_book *book, uint32_t which, uint32_t first, uint32_t key, uint32_t older, uint32_t newer)
+static void lead(
+    kt_match *m, kt_match_book *book, uint32_t which, uint32_t first, uint32_t key, uint32_t older, uint32_t newer)
 {
     kt_match_terms *terms = &m->terms[first];
     uint32_t stop = key + terms->trail < m->price_top ? key + terms->trail : m->price_top; /* there no price comes */

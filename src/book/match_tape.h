@@ -45,9 +45,9 @@ static inline const kt_tape *kt_tape_of(const void *bytes, size_t size)
     const kt_tape *tape = bytes;
 
     return size >= sizeof *tape && memcmp(tape->magic, "MEWL0001", 8) == 0 &&
-            size == sizeof *tape + kt_tape_count(tape) * sizeof(kt_tape_record)
-        ? tape
-        : NULL;
+                   size == sizeof *tape + kt_tape_count(tape) * sizeof(kt_tape_record)
+               ? tape
+               : NULL;
 }
 
 static inline kt_match_bounds kt_tape_bounds(const kt_tape *tape, kt_match_ids ids)
@@ -127,7 +127,7 @@ static inline bool kt_tape_play(
 static inline bool kt_tape_is(const kt_tape *tape, const kt_tape_outcome *o)
 {
     return o->trades == tape->trades && o->traded_qty == tape->traded_qty && o->notional == tape->notional &&
-        o->hash == tape->hash && o->live == tape->live;
+           o->hash == tape->hash && o->live == tape->live;
 }
 
 #endif

@@ -26,7 +26,8 @@ static void trades_are_exact(const char *generator, const char *variant, uint32_
     const kt_tape *tape;
 
     snprintf(path, sizeof path, "%s/tape", kt_test_dir());
-    snprintf(command, sizeof command, "'%s' %s '%s' %u %llu 2>/dev/null", generator, variant, path, commands, (unsigned long long)seed);
+    snprintf(command, sizeof command, "'%s' %s '%s' %u %llu 2>/dev/null", generator, variant, path, commands,
+        (unsigned long long)seed);
     run(command);
     bytes = kt_test_read_file(path, &size);
     tape = bytes != NULL ? kt_tape_of(bytes, size) : NULL;
@@ -38,13 +39,13 @@ static void trades_are_exact(const char *generator, const char *variant, uint32_
 
         assert_non_null(match);
         if (!kt_tape_play(tape, match, NULL, &outcome) || !kt_tape_is(tape, &outcome))
-            fail_msg("%s, %u commands, seed %llu, ids %u: %llu trades, hash %016llx; the tape says %llu, %016llx", variant, commands,
-                (unsigned long long)seed, ids, (unsigned long long)outcome.trades, (unsigned long long)outcome.hash,
-                (unsigned long long)tape->trades, (unsigned long long)tape->hash);
+            fail_msg("%s, %u commands, seed %llu, ids %u: %llu trades, hash %016llx; the tape says %llu, %016llx",
+                variant, commands, (unsigned long long)seed, ids, (unsigned long long)outcome.trades,
+                (unsigned long long)outcome.hash, (unsigned long long)tape->trades, (unsigned long long)tape->hash);
         kt_match_free(match);
     }
-    print_message("# %s, %u commands, seed %llu: %llu trades, hash %016llx\n", variant, commands, (unsigned long long)seed,
-        (unsigned long long)tape->trades, (unsigned long long)tape->hash);
+    print_message("# %s, %u commands, seed %llu: %llu trades, hash %016llx\n", variant, commands,
+        (unsigned long long)seed, (unsigned long long)tape->trades, (unsigned long long)tape->hash);
     free(bytes);
     remove(path);
 }

@@ -21,7 +21,14 @@
 #include "base/text.h"
 #include "book/match_slow.h"
 
-enum { EVENT_MAX = 1 << 14, TEXT_MAX = 1 << 16, PRICE_MAX = 10000, QTY_MAX = 1000000, ORDER_MAX = 2000, ID_MAX = 100000 };
+enum {
+    EVENT_MAX = 1 << 14,
+    TEXT_MAX = 1 << 16,
+    PRICE_MAX = 10000,
+    QTY_MAX = 1000000,
+    ORDER_MAX = 2000,
+    ID_MAX = 100000
+};
 
 static const kt_match_bounds bounds = { .symbol_max = 1,
     .order_max = ORDER_MAX,
@@ -41,30 +48,42 @@ static const row rows[] = {
     /* places in a level */
     { "cancel the head of a level, then sweep", "*3 S1 5@100; C1; B9 10@100", "-1:5 ASKED 9x2:5@100 9x3:5@100", "/" },
     { "cancel the middle of a level, then sweep", "*3 S1 5@100; C2; B9 10@100", "-2:5 ASKED 9x1:5@100 9x3:5@100", "/" },
-    { "cancel the tail of a level, then sweep", "*3 S1 5@100; C3; B9 11@100", "-3:5 ASKED 9x1:5@100 9x2:5@100", "1@100 /" },
+    { "cancel the tail of a level, then sweep", "*3 S1 5@100; C3; B9 11@100", "-3:5 ASKED 9x1:5@100 9x2:5@100",
+        "1@100 /" },
     { "a level emptied and refilled", "S1 5@100; B2 5@100; S3 2@100; B4 2@100", "2x1:5@100 4x3:2@100", "/" },
-    { "a level emptied by cancels and refilled", "*2 S1 5@100; C1; C2; S3 2@100; B4 2@100", "-1:5 ASKED -2:5 ASKED 4x3:2@100", "/" },
+    { "a level emptied by cancels and refilled", "*2 S1 5@100; C1; C2; S3 2@100; B4 2@100",
+        "-1:5 ASKED -2:5 ASKED 4x3:2@100", "/" },
     { "a cancel empties a side, then it is refilled", "B1 5@100; C1; B2 3@90; S3 3@80", "-1:5 ASKED 3x2:3@90", "/" },
-    { "the best goes by a cancel, the next is the best", "B1 1@100; B2 1@99; B3 1@36; C1; S4 1@36", "-1:1 ASKED 4x2:1@99", "1@36 /" },
+    { "the best goes by a cancel, the next is the best", "B1 1@100; B2 1@99; B3 1@36; C1; S4 1@36",
+        "-1:1 ASKED 4x2:1@99", "1@36 /" },
     { "a deep queue with scattered cancels", "*8 S1 1@100; C2; C5; C8; C1; B9 4@100",
         "-2:1 ASKED -5:1 ASKED -8:1 ASKED -1:1 ASKED 9x3:1@100 9x4:1@100 9x6:1@100 9x7:1@100", "/" },
-    { "a partial fill keeps the maker first in its level", "*2 S1 5@100; B3 2@100; B4 4@100", "3x1:2@100 4x1:3@100 4x2:1@100", "/ 4@100" },
+    { "a partial fill keeps the maker first in its level", "*2 S1 5@100; B3 2@100; B4 4@100",
+        "3x1:2@100 4x1:3@100 4x2:1@100", "/ 4@100" },
     /* sweeps */
     { "an IOC sweeps many levels", "*3+ S1 5@100; B9 12@105 ioc", "9x1:5@100 9x2:5@101 9x3:2@102", "/ 3@102" },
     { "a sweep that ends exactly on a boundary", "*3+ S1 5@100; B9 10@105", "9x1:5@100 9x2:5@101", "/ 5@102" },
-    { "a sweep whose residual becomes the best", "*2+ S1 5@100; B8 1@99; B9 12@101; S10 2@101", "9x1:5@100 9x2:5@101 10x9:2@101", "1@99 /" },
+    { "a sweep whose residual becomes the best", "*2+ S1 5@100; B8 1@99; B9 12@101; S10 2@101",
+        "9x1:5@100 9x2:5@101 10x9:2@101", "1@99 /" },
     { "a limit stops at its own price", "*3+ S1 5@100; B9 20@101", "9x1:5@100 9x2:5@101", "10@101 / 5@102" },
-    { "the residual of an IOC does not rest", "S1 5@100; B2 9@100 ioc; S3 4@100", "2x1:5@100 -2:4 UNFILLED", "/ 4@100" },
-    { "a market order takes all, and what is left goes", "*2+ S1 5@100; B9 12", "9x1:5@100 9x2:5@101 -9:2 UNFILLED", "/" },
+    { "the residual of an IOC does not rest", "S1 5@100; B2 9@100 ioc; S3 4@100", "2x1:5@100 -2:4 UNFILLED",
+        "/ 4@100" },
+    { "a market order takes all, and what is left goes", "*2+ S1 5@100; B9 12", "9x1:5@100 9x2:5@101 -9:2 UNFILLED",
+        "/" },
     { "a market order on an empty side", "B1 5", "-1:5 UNFILLED", "/" },
-    { "protection bounds a market order", "*3+ S1 5@100; B9 12@101 mkt", "9x1:5@100 9x2:5@101 -9:2 UNFILLED", "/ 5@102" },
-    { "the same level is never consumed twice", "*2 S1 5@100; B3 10@100; B4 1@100; S5 1@100", "3x1:5@100 3x2:5@100 5x4:1@100", "/" },
+    { "protection bounds a market order", "*3+ S1 5@100; B9 12@101 mkt", "9x1:5@100 9x2:5@101 -9:2 UNFILLED",
+        "/ 5@102" },
+    { "the same level is never consumed twice", "*2 S1 5@100; B3 10@100; B4 1@100; S5 1@100",
+        "3x1:5@100 3x2:5@100 5x4:1@100", "/" },
     { "trades happen at the maker's price: a buyer takes", "S1 5@100; B2 5@110", "2x1:5@100", "/" },
     { "trades happen at the maker's price: a seller takes", "B1 5@100; S2 5@90", "2x1:5@100", "/" },
-    { "price priority whatever the order of arrival: asks", "*3- S1 5@102; B9 15@102", "9x3:5@100 9x2:5@101 9x1:5@102", "/" },
-    { "price priority whatever the order of arrival: bids", "*3+ B1 5@100; S9 15@100", "9x3:5@102 9x2:5@101 9x1:5@100", "/" },
+    { "price priority whatever the order of arrival: asks", "*3- S1 5@102; B9 15@102", "9x3:5@100 9x2:5@101 9x1:5@102",
+        "/" },
+    { "price priority whatever the order of arrival: bids", "*3+ B1 5@100; S9 15@100", "9x3:5@102 9x2:5@101 9x1:5@100",
+        "/" },
     { "a FOK that can be filled whole", "*2+ S1 5@100; B9 9@101 fok", "9x1:5@100 9x2:4@101", "/ 1@101" },
-    { "a FOK that can not be filled whole takes nothing", "*2+ S1 5@100; B9 11@101 fok", "-9:11 NOT_WHOLE", "/ 5@100 5@101" },
+    { "a FOK that can not be filled whole takes nothing", "*2+ S1 5@100; B9 11@101 fok", "-9:11 NOT_WHOLE",
+        "/ 5@100 5@101" },
     { "a FOK stops at its price", "*2+ S1 5@100; B9 6@100 fok", "-9:6 NOT_WHOLE", "/ 5@100 5@101" },
     { "a FOK across an iceberg counts what is hidden", "S1 9@100 show=2; S2 1@100; B9 10@100 fok",
         "9x1:2@100 9x2:1@100 9x1:2@100 9x1:2@100 9x1:2@100 9x1:1@100", "/" },
@@ -74,69 +93,104 @@ static const row rows[] = {
     /* amend and replace */
     { "a smaller quantity keeps the place", "*2 S1 5@100; A1 3; B9 4@100", "~1:3@100 9x1:3@100 9x2:1@100", "/ 4@100" },
     { "a greater quantity goes to the back", "*2 S1 5@100; A1 6; B9 6@100", "~1:6@100 9x2:5@100 9x1:1@100", "/ 5@100" },
-    { "another price goes to the back", "*2 S1 5@100; A1 @101; A1 @100; B9 6@100", "~1:5@101 ~1:5@100 9x2:5@100 9x1:1@100", "/ 4@100" },
-    { "replace goes to the back even when it is smaller", "*2 S1 5@100; R1 3; B9 6@100", "~1:3@100 9x2:5@100 9x1:1@100", "/ 2@100" },
+    { "another price goes to the back", "*2 S1 5@100; A1 @101; A1 @100; B9 6@100",
+        "~1:5@101 ~1:5@100 9x2:5@100 9x1:1@100", "/ 4@100" },
+    { "replace goes to the back even when it is smaller", "*2 S1 5@100; R1 3; B9 6@100", "~1:3@100 9x2:5@100 9x1:1@100",
+        "/ 2@100" },
     { "amend into the cross at the maker's price", "S1 5@100; B2 5@90; A2 @100", "~2:5@100 2x1:5@100", "/" },
     { "amend into the cross with price improvement", "S1 5@100; B2 7@90; A2 7@110", "~2:7@110 2x1:5@100", "2@110 /" },
-    { "amend of a post-only into the cross leaves it as it was", "S1 5@100; B2 5@90; A2 @100 post", "!2 WOULD_TAKE", "5@90 / 5@100" },
+    { "amend of a post-only into the cross leaves it as it was", "S1 5@100; B2 5@90; A2 @100 post", "!2 WOULD_TAKE",
+        "5@90 / 5@100" },
     { "a partial fill, then a cancel", "S1 5@100; B2 2@100; C1", "2x1:2@100 -1:3 ASKED", "/" },
-    { "a partial residual is amended", "S1 5@100; B2 2@100; A1 1; B3 2@100", "2x1:2@100 ~1:1@100 3x1:1@100", "1@100 /" },
-    { "a full fill, then a stale cancel and a stale amend", "S1 5@100; B2 5@100; C1; A1 3; R2 @90", "2x1:5@100 !1 UNKNOWN !1 UNKNOWN !2 UNKNOWN", "/" },
-    { "another owner's order is not touched", "S1 5@100 o=7; C1 o=8; A1 3 o=8; C1 o=7", "!1 NOT_OWNER !1 NOT_OWNER -1:5 ASKED", "/" },
+    { "a partial residual is amended", "S1 5@100; B2 2@100; A1 1; B3 2@100", "2x1:2@100 ~1:1@100 3x1:1@100",
+        "1@100 /" },
+    { "a full fill, then a stale cancel and a stale amend", "S1 5@100; B2 5@100; C1; A1 3; R2 @90",
+        "2x1:5@100 !1 UNKNOWN !1 UNKNOWN !2 UNKNOWN", "/" },
+    { "another owner's order is not touched", "S1 5@100 o=7; C1 o=8; A1 3 o=8; C1 o=7",
+        "!1 NOT_OWNER !1 NOT_OWNER -1:5 ASKED", "/" },
     /* ids and ceilings */
     { "an id is used again after a cancel", "S1 5@100; C1; S1 4@101; B2 4@101", "-1:5 ASKED 2x1:4@101", "/" },
     { "an id is used again after a full fill", "S1 5@100; B2 5@100; S1 4@101; B2 4@101", "2x1:5@100 2x1:4@101", "/" },
     { "an id of a live order is not", "S1 5@100; S1 4@101; B2 9@101", "!1 TWICE 2x1:5@100", "4@101 /" },
-    { "ids that were never issued", "C1; A1 5@100; R99999 5@100; C100001", "!1 UNKNOWN !1 UNKNOWN !99999 UNKNOWN !100001 UNKNOWN", "/" },
+    { "ids that were never issued", "C1; A1 5@100; R99999 5@100; C100001",
+        "!1 UNKNOWN !1 UNKNOWN !99999 UNKNOWN !100001 UNKNOWN", "/" },
     { "the ceiling of ids", "S100000 5@100; S100001 5@100; S0 5@100", "!100001 BAD_ID !0 BAD_ID", "/ 5@100" },
-    { "the ceiling of prices", "S1 5@10000; S2 5@10001; B3 5@1; B4 5@0 lim", "!2 BAD_PRICE !4 BAD_PRICE", "5@1 / 5@10000" },
-    { "the ceiling of quantities", "S1 1000000@100; S2 1000001@100; S3 0@100; S4 -1@100", "!2 BAD_QTY !3 BAD_QTY !4 BAD_QTY", "/ 1000000@100" },
-    { "the ceiling of the pool: refused, and nothing dropped", "*2000 S1 1@100; S2001 1@100; B2002 2@100 ioc; S2003 1@101; S2004 1@101; S2005 1@101",
+    { "the ceiling of prices", "S1 5@10000; S2 5@10001; B3 5@1; B4 5@0 lim", "!2 BAD_PRICE !4 BAD_PRICE",
+        "5@1 / 5@10000" },
+    { "the ceiling of quantities", "S1 1000000@100; S2 1000001@100; S3 0@100; S4 -1@100",
+        "!2 BAD_QTY !3 BAD_QTY !4 BAD_QTY", "/ 1000000@100" },
+    { "the ceiling of the pool: refused, and nothing dropped",
+        "*2000 S1 1@100; S2001 1@100; B2002 2@100 ioc; S2003 1@101; S2004 1@101; S2005 1@101",
         "!2001 FULL 2002x1:1@100 2002x2:1@100 !2005 FULL", "/ 1998@100 2@101" },
     /* icebergs */
-    { "each part of an iceberg goes to the back", "S1 5@100 show=2; S2 3@100; B9 6@100", "9x1:2@100 9x2:3@100 9x1:1@100", "/ 1@100" },
+    { "each part of an iceberg goes to the back", "S1 5@100 show=2; S2 3@100; B9 6@100",
+        "9x1:2@100 9x2:3@100 9x1:1@100", "/ 1@100" },
     { "an iceberg loses of its hidden part first", "S1 9@100 show=2; S2 1@100; A1 3; B9 9@100",
         "~1:3@100 9x1:2@100 9x2:1@100 9x1:1@100", "5@100 /" },
     /* stops */
-    { "a stop waits until a trade reaches it", "S1 5@100; S2 5@105; B3 2 stop=105; B4 5@100; B5 1@105", "4x1:5@100 5x2:1@105 ^3 3x2:2@105", "/ 2@105" },
-    { "a sell stop is reached from above", "B1 5@100; B2 5@95; S3 9 stop=100; S4 1@100", "4x1:1@100 ^3 3x1:4@100 3x2:5@95", "/" },
-    { "a stop that is reached already triggers at once", "S1 5@100; B2 1@100; B3 2 stop=99", "2x1:1@100 ^3 3x1:2@100", "/ 2@100" },
+    { "a stop waits until a trade reaches it", "S1 5@100; S2 5@105; B3 2 stop=105; B4 5@100; B5 1@105",
+        "4x1:5@100 5x2:1@105 ^3 3x2:2@105", "/ 2@105" },
+    { "a sell stop is reached from above", "B1 5@100; B2 5@95; S3 9 stop=100; S4 1@100",
+        "4x1:1@100 ^3 3x1:4@100 3x2:5@95", "/" },
+    { "a stop that is reached already triggers at once", "S1 5@100; B2 1@100; B3 2 stop=99", "2x1:1@100 ^3 3x1:2@100",
+        "/ 2@100" },
     { "a stop-limit rests at its limit", "S1 1@100; B2 9@99 stop=100; B3 1@100", "3x1:1@100 ^2", "9@99 /" },
-    { "stops of one price in order of entry", "S1 1@100; *2 B2 1@100 stop=100; S7 1@100; B8 1@100", "8x1:1@100 ^2 2x7:1@100 ^3", "1@100 /" },
+    { "stops of one price in order of entry", "S1 1@100; *2 B2 1@100 stop=100; S7 1@100; B8 1@100",
+        "8x1:1@100 ^2 2x7:1@100 ^3", "1@100 /" },
     { "a trailing sell stop follows a rise, not a fall",
         "S1 1@100; B2 1@100; B3 1@90; S4 1 trail=5; S5 1@104; B6 1@104; B7 1@101; S8 1@101; B9 1@99; S10 1@99",
         "2x1:1@100 6x5:1@104 8x7:1@101 10x9:1@99 ^4 4x3:1@90", "/" },
     { "nothing to trail yet", "S1 5 trail=3", "!1 NO_PRICE", "/" },
-    { "an amended stop waits anew", "S1 9@100; B2 1@100; B3 2 stop=105; A3 1 stop=100", "2x1:1@100 ~3:1@0 ^3 3x1:1@100", "/ 7@100" },
+    { "an amended stop waits anew", "S1 9@100; B2 1@100; B3 2 stop=105; A3 1 stop=100", "2x1:1@100 ~3:1@0 ^3 3x1:1@100",
+        "/ 7@100" },
     /* pairs */
-    { "one leg of a pair trades, the other goes", "S1 5@110; S2 5 stop=90 peer=1; B3 1@110", "3x1:1@110 -2:5 PEER", "/ 4@110" },
-    { "one leg of a pair triggers, the other goes", "S1 5@110; B5 5@80; S2 5 stop=90 peer=1; B3 1@90; S4 1@90", "4x3:1@90 ^2 -1:5 PEER 2x5:5@80", "/" },
-    { "one leg of a pair is cancelled, the other goes", "S1 5@110; S2 5 stop=90 peer=1; C2", "-2:5 ASKED -1:5 PEER", "/" },
+    { "one leg of a pair trades, the other goes", "S1 5@110; S2 5 stop=90 peer=1; B3 1@110", "3x1:1@110 -2:5 PEER",
+        "/ 4@110" },
+    { "one leg of a pair triggers, the other goes", "S1 5@110; B5 5@80; S2 5 stop=90 peer=1; B3 1@90; S4 1@90",
+        "4x3:1@90 ^2 -1:5 PEER 2x5:5@80", "/" },
+    { "one leg of a pair is cancelled, the other goes", "S1 5@110; S2 5 stop=90 peer=1; C2", "-2:5 ASKED -1:5 PEER",
+        "/" },
     { "both legs of a pair trigger in one command: the first wins",
-        "B1 1@90; B7 1@80; S2 5 stop=95; S3 5 stop=90 peer=2; S4 1@90", "4x1:1@90 ^2 -3:5 PEER 2x7:1@80 -2:4 UNFILLED", "/" },
-    { "a peer of another owner, side, or with a peer", "S1 5@110 o=1; S2 5 stop=90 peer=1 o=2; B3 5@90 peer=1 o=1; S4 1@111 peer=1 o=1; S5 1@112 peer=1 o=1",
+        "B1 1@90; B7 1@80; S2 5 stop=95; S3 5 stop=90 peer=2; S4 1@90", "4x1:1@90 ^2 -3:5 PEER 2x7:1@80 -2:4 UNFILLED",
+        "/" },
+    { "a peer of another owner, side, or with a peer",
+        "S1 5@110 o=1; S2 5 stop=90 peer=1 o=2; B3 5@90 peer=1 o=1; S4 1@111 peer=1 o=1; S5 1@112 peer=1 o=1",
         "!2 BAD_PEER !3 BAD_PEER !5 BAD_PEER", "/ 5@110 1@111" },
     /* self-trades in the middle of a sweep */
-    { "self-trade: the taker ends", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=taker", "9x1:2@100 -9:7 SELF", "/ 7@100" },
-    { "self-trade: the maker ends", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=maker", "9x1:2@100 -2:3 SELF 9x3:4@100", "3@100 /" },
-    { "self-trade: both end", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=both", "9x1:2@100 -2:3 SELF -9:7 SELF", "/ 4@100" },
-    { "self-trade: both lose", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=decrement", "9x1:2@100 -2:3 SELF ~9:4@100 9x3:4@100", "/" },
-    { "self-trade: both lose, the taker all", "S1 9@100 o=7; B9 4@100 o=7 stp=decrement", "~1:5@100 -9:4 SELF", "/ 5@100" },
+    { "self-trade: the taker ends", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=taker", "9x1:2@100 -9:7 SELF",
+        "/ 7@100" },
+    { "self-trade: the maker ends", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=maker",
+        "9x1:2@100 -2:3 SELF 9x3:4@100", "3@100 /" },
+    { "self-trade: both end", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=both",
+        "9x1:2@100 -2:3 SELF -9:7 SELF", "/ 4@100" },
+    { "self-trade: both lose", "S1 2@100; S2 3@100 o=7; S3 4@100; B9 9@100 o=7 stp=decrement",
+        "9x1:2@100 -2:3 SELF ~9:4@100 9x3:4@100", "/" },
+    { "self-trade: both lose, the taker all", "S1 9@100 o=7; B9 4@100 o=7 stp=decrement", "~1:5@100 -9:4 SELF",
+        "/ 5@100" },
     { "self-trade: no mode, no prevention", "S1 2@100 o=7; B9 2@100 o=7", "9x1:2@100", "/" },
-    { "self-trade: a FOK that would meet itself", "S1 2@100; S2 3@100 o=7; B9 5@100 o=7 fok stp=taker", "-9:5 NOT_WHOLE", "/ 5@100" },
+    { "self-trade: a FOK that would meet itself", "S1 2@100; S2 3@100 o=7; B9 5@100 o=7 fok stp=taker",
+        "-9:5 NOT_WHOLE", "/ 5@100" },
     /* time and states */
-    { "good till a time, and at that time gone", "T5; S1 5@100 gtd=8; S2 5@100 gtd=7; T7; T8; S3 1@100 gtd=8", "x2:5 x1:5 !3 BAD_TIME", "/" },
+    { "good till a time, and at that time gone", "T5; S1 5@100 gtd=8; S2 5@100 gtd=7; T7; T8; S3 1@100 gtd=8",
+        "x2:5 x1:5 !3 BAD_TIME", "/" },
     { "time does not go back", "T5; T4; T5", "!0 BAD_TIME", "/" },
-    { "a halt lets nothing through but mass cancels", "S1 5@100; HALT; B2 5@100; C1; A1 3; CA; OPEN", "!2 CLOSED !1 CLOSED !1 CLOSED -1:5 MASS =1", "/" },
+    { "a halt lets nothing through but mass cancels", "S1 5@100; HALT; B2 5@100; C1; A1 3; CA; OPEN",
+        "!2 CLOSED !1 CLOSED !1 CLOSED -1:5 MASS =1", "/" },
     { "cancel-only", "S1 5@100; CANCEL-ONLY; B2 5@100; A1 3; C1", "!2 CLOSED !1 CLOSED -1:5 ASKED", "/" },
-    { "cancel all of an owner", "S1 5@100 o=7; S2 5@100 o=8; B3 9 stop=200 o=7; CO7", "-1:5 MASS -3:9 MASS =2", "/ 5@100" },
-    { "an auction rests without matching", "AUCTION; B1 5@105; S2 5@100; B3 1@110 ioc; B4 1@1 post", "!3 CLOSED !4 CLOSED", "5@105 / 5@100" },
+    { "cancel all of an owner", "S1 5@100 o=7; S2 5@100 o=8; B3 9 stop=200 o=7; CO7", "-1:5 MASS -3:9 MASS =2",
+        "/ 5@100" },
+    { "an auction rests without matching", "AUCTION; B1 5@105; S2 5@100; B3 1@110 ioc; B4 1@1 post",
+        "!3 CLOSED !4 CLOSED", "5@105 / 5@100" },
     { "an auction trades the greatest volume at one price", "AUCTION; B1 5@105; B2 5@103; S3 4@100; S4 6@103; OPEN",
         "1x3:4@103 1x4:1@103 2x4:5@103", "/" },
-    { "an auction with a surplus of buyers: the highest price", "AUCTION; B1 9@105; S2 4@100; OPEN", "1x2:4@105", "5@105 /" },
-    { "an auction with a surplus of sellers: the lowest price", "AUCTION; B1 4@105; S2 9@100; OPEN", "1x2:4@100", "/ 5@100" },
-    { "an auction without a surplus: nearest to the last trade", "S8 1@102; B9 1@102; AUCTION; B1 4@105; S2 4@100; OPEN", "9x8:1@102 1x2:4@102", "/" },
-    { "an opening that triggers a stop", "AUCTION; B1 4@105; S2 5@100; B3 1 stop=99; OPEN", "1x2:4@100 ^3 3x2:1@100", "/" },
+    { "an auction with a surplus of buyers: the highest price", "AUCTION; B1 9@105; S2 4@100; OPEN", "1x2:4@105",
+        "5@105 /" },
+    { "an auction with a surplus of sellers: the lowest price", "AUCTION; B1 4@105; S2 9@100; OPEN", "1x2:4@100",
+        "/ 5@100" },
+    { "an auction without a surplus: nearest to the last trade",
+        "S8 1@102; B9 1@102; AUCTION; B1 4@105; S2 4@100; OPEN", "9x8:1@102 1x2:4@102", "/" },
+    { "an opening that triggers a stop", "AUCTION; B1 4@105; S2 5@100; B3 1 stop=99; OPEN", "1x2:4@100 ^3 3x2:1@100",
+        "/" },
 };
 
 /* ---- reading a row ---- */
@@ -160,7 +214,8 @@ static const struct {
 static const struct {
     const char *word;
     kt_match_state state;
-} states[] = { { "OPEN", KT_MATCH_OPEN }, { "HALT", KT_MATCH_HALT }, { "CANCEL-ONLY", KT_MATCH_CANCEL_ONLY }, { "AUCTION", KT_MATCH_AUCTION } };
+} states[] = { { "OPEN", KT_MATCH_OPEN }, { "HALT", KT_MATCH_HALT }, { "CANCEL-ONLY", KT_MATCH_CANCEL_ONLY },
+    { "AUCTION", KT_MATCH_AUCTION } };
 
 static void read_word(kt_match_command *c, const char *word)
 {
@@ -440,8 +495,10 @@ static void a_sweep_through_the_smallest_ring_drops_nothing(void **state)
     kt_match *match = kt_match_new(&bounds);
 
     for (uint32_t i = 1; i <= 2000; i++)
-        kt_match_submit(match, &(kt_match_command){ .id = i, .side = KT_MATCH_SELL, .qty = 1, .price = 1 + i }, 1, &out);
-    kt_match_submit(match, &(kt_match_command){ .id = 3000, .qty = 2000, .price = PRICE_MAX, .tif = KT_MATCH_IOC }, 1, &out);
+        kt_match_submit(
+            match, &(kt_match_command){ .id = i, .side = KT_MATCH_SELL, .qty = 1, .price = 1 + i }, 1, &out);
+    kt_match_submit(
+        match, &(kt_match_command){ .id = 3000, .qty = 2000, .price = PRICE_MAX, .tif = KT_MATCH_IOC }, 1, &out);
     empty_ring(&out);
     assert_int_equal(small_trades, 2000);
     assert_int_equal(kt_match_live(match), 0);
@@ -483,7 +540,8 @@ static void bounds_are_checked(void **state)
 static void damaged_bytes_are_refused(void **state)
 {
     player *p = open_player();
-    row r = { "damaged", "*9+ S1 5@100 gtd=9; B20 5@90 show=2; B21 1 stop=200; S22 9@150 o=3; S23 9 stop=5 peer=22 o=3", "", "" };
+    row r = { "damaged", "*9+ S1 5@100 gtd=9; B20 5@90 show=2; B21 1 stop=200; S22 9@150 o=3; S23 9 stop=5 peer=22 o=3",
+        "", "" };
     size_t size;
     char *bytes, *copy;
 
