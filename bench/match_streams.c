@@ -13,7 +13,8 @@ enum {
     SIZE_MAX_QTY = 100,
     NEWEST_PERCENT = 75,
     TAKE_PERCENT = 3, /* of commands; with 1.1 fills each, about 95 % of orders end by a cancel */
-    OWNERS = 1000
+    OWNERS = 1000,
+    LIVE_MAX = 1 << 17 /* besides what stands */
 };
 
 typedef struct maker {
@@ -212,7 +213,7 @@ kt_stream *kt_stream_new(const kt_stream_spec *spec, kt_match_ids ids, uint64_t 
 
     kt_assert(stream != NULL);
     stream->bounds = (kt_match_bounds){ .symbol_max = 1,
-        .order_max = spec->standing + 1000000,
+        .order_max = spec->standing + spec->one_level + LIVE_MAX,
         .price_max = PRICE_MAX,
         .qty_max = 1000000,
         .ids = ids,

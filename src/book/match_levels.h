@@ -168,9 +168,13 @@ static inline uint32_t kt_level_pull(kt_match *m, kt_match_book *book, uint32_t 
 
 /* ---- ids ---- */
 
+/* Eight ids in a row share a line of the cache, and only their number of eight is hashed: ids are mostly given out in a row, and
+ * most cancels are for an order that has just come. The top bits are the place in the table. */
 static inline uint32_t kt_id_hash(const kt_match *m, uint64_t id)
 {
-    return (uint32_t)(kt_hash_u64(id, m->bounds.seed) >> 32);
+    uint32_t hash = (uint32_t)(kt_hash_u64(id >> 3, m->bounds.seed) >> 32);
+
+    return (hash & ~(UINT32_C(7) << m->hash_shift)) | (uint32_t)(id & 7) << m->hash_shift;
 }
 
 /* Slot of the live order with this id; 0: none. */
