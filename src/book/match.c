@@ -1,6 +1,8 @@
 #include "book/match_heap.h"
 #include "book/match_levels.h"
 
+#define HOT __attribute__((always_inline)) inline
+
 /* ---- an order's end ---- */
 
 static void set_hidden(kt_match_book *book, kt_match_terms *terms, int64_t hidden)
@@ -41,7 +43,7 @@ static void tell_level(kt_match *m, const kt_match_book *book, uint32_t half, ui
     kt_match_tell(m, KT_MATCH_LEVEL, KT_MATCH_NONE, book->symbol, half, price, 0, m->levels[level].total, 0);
 }
 
-static void remove_resting(kt_match *m, kt_match_book *book, uint32_t slot, kt_match_kind kind, kt_match_why why)
+HOT static void remove_resting(kt_match *m, kt_match_book *book, uint32_t slot, kt_match_kind kind, kt_match_why why)
 {
     const kt_match_slot *order = &m->orders[slot];
     uint32_t side = m->pages[order->place >> (KT_PAGE_BITS + 1)].half;
@@ -449,7 +451,7 @@ static void set_terms(kt_match *m, uint32_t slot, const kt_match_command *c)
 }
 
 /* A limit order that is good till cancelled and nothing else, and breaks no rule: most are, and need few looks. */
-static bool is_plain(const kt_match *m, const kt_match_command *c)
+HOT static bool is_plain(const kt_match *m, const kt_match_command *c)
 {
     const kt_match_bounds *b = &m->bounds;
     bool nothing_else = (c->type | c->tif | c->post_only | c->stop | c->trail | c->display | (int64_t)c->peer) == 0;
@@ -461,7 +463,7 @@ static bool is_plain(const kt_match *m, const kt_match_command *c)
                (c->id != 0 && (b->ids == KT_MATCH_HASH || c->id <= b->id_max) && kt_id_find(m, c->id) == 0));
 }
 
-static uint32_t enter(kt_match *m, const kt_match_command *c)
+HOT static uint32_t enter(kt_match *m, const kt_match_command *c)
 {
     uint32_t slot = kt_slot_take(m);
     kt_match_slot *order = &m->orders[slot];
@@ -500,26 +502,31 @@ static void new_special(kt_match *m, const kt_match_command *c)
 
         kt_match_execute(m, &m->books[c->symbol], slot, &intent);
     }
+    if (m->books[c->symbol].queued != 0)
+        kt_match_work_off(m, &m->books[c->symbol]);
 }
 
 static void new_order(kt_match *m, const kt_match_command *c)
 {
-    kt_match_book *book = &m->books[c->symbol]; /* looked at when the symbol is known to be one */
+    kt_match_book *book;
+    uint32_t slot, key;
 
     if (KT_UNLIKELY(!is_plain(m, c))) {
         new_special(m, c);
-    } else {
-        uint32_t slot = enter(m, c);
-
-        if (book->halves[c->side ^ 1].best_key <= kt_match_key(m, c->side ^ 1, c->price))
-            kt_match_execute(
-                m, book, slot, &(kt_match_intent){ .price = c->price, .side = c->side, .rests = true, .stp = c->stp });
-        else
-            tell_level(
-                m, book, c->side, c->price, kt_level_push(m, book, c->side, kt_match_key(m, c->side, c->price), slot));
+        return;
     }
-    if (KT_UNLIKELY(c->symbol < m->bounds.symbol_max && book->queued != 0))
-        kt_match_work_off(m, book);
+    book = &m->books[c->symbol];
+    slot = enter(m, c);
+    key = kt_match_key(m, c->side ^ 1, c->price);
+    if (book->halves[c->side ^ 1].best_key > key) {
+        key = kt_match_key(m, c->side, c->price);
+        tell_level(m, book, c->side, c->price, kt_level_push(m, book, c->side, key, slot));
+    } else {
+        kt_match_execute(
+            m, book, slot, &(kt_match_intent){ .price = c->price, .side = c->side, .rests = true, .stp = c->stp });
+        if (KT_UNLIKELY(book->queued != 0))
+            kt_match_work_off(m, book);
+    }
 }
 
 /* ---- commands on orders that are there ---- */

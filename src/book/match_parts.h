@@ -99,7 +99,7 @@ typedef struct kt_match_terms {
 } kt_match_terms;
 
 typedef struct kt_match_half {
-    uint32_t best_key; /* KT_KEY_NONE: empty */
+    _Alignas(64) uint32_t best_key; /* KT_KEY_NONE: empty */
     uint32_t best_level;
     uint32_t *directory;
     uint64_t *tree[KT_TREE_DEPTH];
@@ -190,9 +190,12 @@ static inline int64_t kt_match_whole(const kt_match *m, uint32_t slot)
     return KT_UNLIKELY(kt_match_has_terms(order)) ? order->left + m->terms[slot].hidden : order->left;
 }
 
+/* The price for an odd half, else price_top - price: without a branch, which would be guessed wrong every other time. */
 static inline uint32_t kt_match_key(const kt_match *m, uint32_t half, uint32_t price)
 {
-    return half & 1 ? price : m->price_top - price;
+    uint32_t even = (half & 1) - 1;
+
+    return (price ^ even) + ((m->price_top + 1) & even);
 }
 
 static inline uint32_t kt_match_price(const kt_match *m, uint32_t half, uint32_t key)
