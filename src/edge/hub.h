@@ -126,6 +126,22 @@ typedef struct kt_hub_channel {
 bool kt_hub_channels(
     const kt_hub *hub, kt_text pattern, bool (*each)(void *ctx, const kt_hub_channel *channel), void *ctx);
 
+/* Who is connected. */
+typedef struct kt_hub_guest {
+    char address[64];
+    int64_t since_ns; /* of the loop's clock */
+    uint32_t channels;
+    uint32_t slow; /* of these, not taken yet what is theirs */
+    uint64_t slow_begun;
+    uint64_t skipped;
+    uint64_t messages; /* queued so far */
+    size_t pending;    /* bytes of them that wait */
+    bool deflates;
+} kt_hub_guest;
+
+/* Everybody, until `each` says false; then the answer is false, too. */
+bool kt_hub_guests(const kt_hub *hub, bool (*each)(void *ctx, const kt_hub_guest *guest), void *ctx);
+
 /* Why a log that is there can not be read at present; NULL: every one is read, or does not exist yet. */
 const kt_err *kt_hub_trouble(const kt_hub *hub);
 

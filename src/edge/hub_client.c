@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "edge/gate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ static kt_code put_event(kt_hub_client *client, kt_message *message, uint64_t sk
     kt_message_patch_skipped(copy + body_at, skipped);
     hub->counts.messages_sent++;
     hub->counts.events_skipped += skipped;
+    client->skipped += skipped;
     return KT_OK;
 }
 
@@ -101,6 +103,7 @@ void kt_sub_behind(kt_sub *sub, bool behind)
     if (behind && client->behind_count++ == 0) {
         counts->slow++;
         counts->slow_begun++;
+        client->slow_begun++;
     } else if (!behind && --client->behind_count == 0) {
         counts->slow--;
     }
@@ -545,6 +548,28 @@ static void silence_due(kt_timer *timer)
     hub->counts.silent_closed++;
 }
 
+bool kt_hub_guests(const kt_hub *hub, bool (*each)(void *ctx, const kt_hub_guest *guest), void *ctx)
+{
+    for (kt_ws_conn *conn = NULL; (conn = kt_ws_server_next(hub->ws, conn)) != NULL;) {
+        const kt_hub_client *client = kt_ws_ctx(conn);
+        kt_hub_guest guest = {
+            .since_ns = client->since_ns,
+            .channels = client->sub_count,
+            .slow = client->behind_count,
+            .slow_begun = client->slow_begun,
+            .skipped = client->skipped,
+            .messages = client->seq,
+            .pending = kt_ws_pending(conn),
+            .deflates = kt_ws_deflates(conn),
+        };
+
+        kt_ws_peer(conn, guest.address, sizeof guest.address);
+        if (!each(ctx, &guest))
+            return false;
+    }
+    return true;
+}
+
 void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
 {
     kt_hub_client *client = hub->leaving ? NULL : calloc(1, sizeof *client);
@@ -558,6 +583,8 @@ void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const k
         return;
     }
     client->hub = hub;
+    client->since_ns = kt_loop_now(hub->loop);
+    client->operates = kt_gate_operates(request);
     client->phase = hub->phase_next++ % KT_HUB_PHASES;
     client->silence = (kt_timer){ .on_due = silence_due, .ctx = client };
     kt_link_init(&client->subs);

@@ -143,7 +143,11 @@ struct kt_hub_client {
     uint32_t sub_count;
     uint32_t behind_count;
     uint32_t phase;
-    kt_sub *due; /* subscriptions that are to be sent to now, in order */
+    int64_t since_ns; /* loop time */
+    uint64_t slow_begun;
+    uint64_t skipped;
+    bool operates; /* may call what has scope `operate` (gate.h) */
+    kt_sub *due;   /* subscriptions that are to be sent to now, in order */
     kt_sub *due_last;
     kt_hub_client *next_due; /* of the hub's */
     kt_timer silence;

@@ -356,6 +356,12 @@ static void conflation_counts_what_it_skips(void **state)
     kt_edge_count(house.edge, &counts);
     assert_int_equal(counts.slow, 1);
     assert_true(counts.slow_begun >= 1);
+    const char *told;
+    assert_int_equal(
+        kt_test_http(&house, "GET /v1/node/clients?slow=true HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &told),
+        200);
+    assert_non_null(strstr(told, "\"channels\":1,\"slow\":1,\"slow_begun\":1,"));
+    assert_null(strstr(told, "\"queued\":0,"));
     while (last < 20000) {
         kt_test_client_want(&client, "event");
         uint64_t offset = kt_test_client_u64(&client, "offset");

@@ -142,7 +142,7 @@ static bool describe(const kt_action *action, uint16_t status, kt_builder *out)
 
 static void put_answers(kt_json_writer *writer, const kt_action *action)
 {
-    static const uint16_t statuses[] = { 400, 404, 409, 410, 413, 414, 415, 431, 503 };
+    static const uint16_t statuses[] = { 400, 403, 404, 409, 410, 413, 414, 415, 429, 431, 503 };
 
     kt_json_name(writer, "responses");
     kt_json_open_object(writer);

@@ -1,0 +1,122 @@
+#include "edge/gate.h"
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "base/time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WAY_COUNT = 8, SET_COUNT = KT_GATE_CLIENT_MAX / WAY_COUNT };
+
+/* One number says how many tokens a bucket has: it fills evenly, so what is missing is the time until it is full. */
+typedef struct bucket {
+    char address[KT_GATE_ADDRESS_SIZE];
+    int64_t full_ns; /* passed: it is full */
+} bucket;
+
+struct kt_gate {
+    bucket buckets[SET_COUNT][WAY_COUNT];
+};
+
+/* ---- who ---- */
+
+void kt_gate_client_init(kt_gate_client *client, const char *peer, bool operates)
+{
+    const char *port = strrchr(peer, ':');
+    size_t n = port != NULL ? (size_t)(port - peer) : strlen(peer);
+
+    *client = (kt_gate_client){ .operates = operates };
+    snprintf(client->address, sizeof client->address, "%.*s", (int)n, peer);
+}
+
+/* A name that nobody but this machine itself has. */
+static bool is_this_machine(kt_text authority)
+{
+    static const char *const names[] = { "127.0.0.1", "localhost", "[::1]" };
+
+    for (uint32_t i = 0; i < KT_COUNT(names); i++) {
+        size_t n = strlen(names[i]);
+
+        if (authority.n >= n && (authority.n == n || authority.s[n] == ':') &&
+            kt_http_text_equal_nocase((kt_text){ authority.s, n }, kt_text_of(names[i])))
+            return true;
+    }
+    return false;
+}
+
+bool kt_gate_operates(const kt_http_request *request)
+{
+    static const char *const schemes[] = { "http://", "https://" };
+    kt_text origin;
+
+    if (!kt_http_field_get(request->fields, request->field_count, KT_TEXT("Origin"), &origin))
+        return true;
+    if (!is_this_machine(request->host))
+        return false;
+    for (uint32_t i = 0; i < KT_COUNT(schemes); i++) {
+        size_t n = strlen(schemes[i]);
+
+        if (origin.n > n && memcmp(origin.s, schemes[i], n) == 0)
+            return kt_http_text_equal_nocase((kt_text){ origin.s + n, origin.n - n }, request->host);
+    }
+    return false;
+}
+
+/* ---- how often ---- */
+
+static bucket *find(kt_gate *gate, const char *address)
+{
+    bucket *set = gate->buckets[kt_hash64(address, strlen(address), 0) % SET_COUNT];
+    bucket *fullest = set;
+
+    for (uint32_t i = 0; i < WAY_COUNT; i++) {
+        if (strcmp(set[i].address, address) == 0)
+            return &set[i];
+        if (set[i].full_ns < fullest->full_ns)
+            fullest = &set[i];
+    }
+    *fullest = (bucket){ .full_ns = 0 };
+    snprintf(fullest->address, sizeof fullest->address, "%s", address);
+    return fullest;
+}
+
+kt_code kt_gate_pass(kt_gate *gate, const kt_gate_client *client, const kt_action *action, int64_t now_ns,
+    uint32_t rate, uint32_t burst, kt_refusal *out_refusal)
+{
+    bucket *own;
+    int64_t token_ns, full_ns, over_ns;
+
+    if (action->scope == KT_SCOPE_OPERATE && !client->operates)
+        return kt_refuse(out_refusal, KT_DENIED, NULL,
+            "%s changes something, and a web page that is not the house's own asked for it; programs may, and the page "
+            "at http://127.0.0.1",
+            action->name);
+    if (rate == 0 || action->cost == 0)
+        return KT_OK;
+    own = find(gate, client->address);
+    token_ns = KT_NS_PER_S / rate;
+    full_ns = (own->full_ns > now_ns ? own->full_ns : now_ns) + action->cost * token_ns;
+    over_ns = full_ns - now_ns - burst * token_ns;
+    if (over_ns > 0) {
+        kt_refuse(out_refusal, KT_RATE, NULL,
+            "%s takes %u tokens; a client has at most %u and gets %u a second (edge.call_burst, edge.call_rate)",
+            action->name, action->cost, burst, rate);
+        out_refusal->retry_s = (uint32_t)((over_ns + KT_NS_PER_S - 1) / KT_NS_PER_S);
+        return KT_RATE;
+    }
+    own->full_ns = full_ns;
+    return KT_OK;
+}
+
+/* ---- life ---- */
+
+kt_gate *kt_gate_new(void)
+{
+    return calloc(1, sizeof(kt_gate));
+}
+
+void kt_gate_free(kt_gate *gate)
+{
+    free(gate);
+}
