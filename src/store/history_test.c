@@ -130,7 +130,7 @@ static int set_up(void **state)
     OK(kt_config_parse("test", yaml, strlen(yaml), &house.config, &last));
     OK(kt_store_open_file(path, house.config, &house.store, &last));
     fill();
-    OK(kt_query_open(path, &house.query, &last));
+    OK(kt_query_open(path, (kt_query_clock){ 0 }, &house.query, &last));
     return 0;
 }
 

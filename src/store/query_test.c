@@ -59,7 +59,7 @@ static void open_desk(test_desk *desk, uint32_t trades)
     OK(kt_config_parse("test", yaml, strlen(yaml), &desk->config, &last));
     OK(kt_store_open_file(desk->path, desk->config, &desk->store, &last));
     put_trades(desk, 0, trades);
-    OK(kt_query_open(desk->path, &desk->query, &last));
+    OK(kt_query_open(desk->path, (kt_query_clock){ 0 }, &desk->query, &last));
 }
 
 static void close_desk(test_desk *desk)
@@ -396,12 +396,12 @@ static void test_bad_files_are_named(void **state)
     FILE *file;
 
     snprintf(path, sizeof path, "%s/none.db", kt_test_dir());
-    assert_int_equal(kt_query_open(path, &query, &last), KT_NOENT);
+    assert_int_equal(kt_query_open(path, (kt_query_clock){ 0 }, &query, &last), KT_NOENT);
     assert_non_null(strstr(last.msg, "none.db' does not exist"));
     file = fopen(path, "w");
     fputs("no database at all, and long enough to have a head", file);
     fclose(file);
-    OK(kt_query_open(path, &query, &last));
+    OK(kt_query_open(path, (kt_query_clock){ 0 }, &query, &last));
     kt_query_begin(query, KT_QUERY_TIME_NS, NULL);
     assert_int_equal(kt_query_sql(query, &params, &response, &last), KT_CORRUPT);
     assert_non_null(strstr(last.msg, "none.db' is damaged"));
