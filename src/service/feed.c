@@ -347,6 +347,7 @@ static kt_code line_connect(line *own, kt_timer *timer, kt_err *err)
     const kt_ws_client_options options = {
         .url = state->url,
         .tls = state->tls,
+        .deflate = venue->config->compression,
         .message_max = KT_WS_MESSAGE_MAX_DEFAULT,
         .on_open = on_open,
         .on_message = on_message,
