@@ -7,12 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define TOKEN KT_NS_PER_S /* in what buckets count in */
+
 enum { WAY_COUNT = 8, SET_COUNT = KT_GATE_CLIENT_MAX / WAY_COUNT };
 
-/* One number says how many tokens a bucket has: it fills evenly, so what is missing is the time until it is full. */
+/* What was taken out of a bucket and has not come back yet, in 1e-9 tokens: a rate of so many tokens a second is exactly so
+ * many of these a nanosecond. */
 typedef struct bucket {
     char address[KT_GATE_ADDRESS_SIZE];
-    int64_t full_ns; /* passed: it is full */
+    int64_t missing;
+    int64_t seen_ns; /* when that was so */
 } bucket;
 
 struct kt_gate {
@@ -65,18 +69,28 @@ bool kt_gate_operates(const kt_http_request *request)
 
 /* ---- how often ---- */
 
-static bucket *find(kt_gate *gate, const char *address)
+static void fill(bucket *one, int64_t now_ns, uint32_t rate)
+{
+    int64_t passed_ns = now_ns - one->seen_ns;
+
+    one->missing -= passed_ns < one->missing / rate ? passed_ns * rate : one->missing;
+    one->seen_ns = now_ns;
+}
+
+/* The bucket of this address, as it is now. */
+static bucket *find(kt_gate *gate, const char *address, int64_t now_ns, uint32_t rate)
 {
     bucket *set = gate->buckets[kt_hash64(address, strlen(address), 0) % SET_COUNT];
     bucket *fullest = set;
 
     for (uint32_t i = 0; i < WAY_COUNT; i++) {
+        fill(&set[i], now_ns, rate);
         if (strcmp(set[i].address, address) == 0)
             return &set[i];
-        if (set[i].full_ns < fullest->full_ns)
+        if (set[i].missing < fullest->missing)
             fullest = &set[i];
     }
-    *fullest = (bucket){ .full_ns = 0 };
+    *fullest = (bucket){ .seen_ns = now_ns };
     snprintf(fullest->address, sizeof fullest->address, "%s", address);
     return fullest;
 }
@@ -84,8 +98,8 @@ static bucket *find(kt_gate *gate, const char *address)
 kt_code kt_gate_pass(kt_gate *gate, const kt_gate_client *client, const kt_action *action, int64_t now_ns,
     uint32_t rate, uint32_t burst, kt_refusal *out_refusal)
 {
+    int64_t over;
     bucket *own;
-    int64_t token_ns, full_ns, over_ns;
 
     if (action->scope == KT_SCOPE_OPERATE && !client->operates)
         return kt_refuse(out_refusal, KT_DENIED, NULL,
@@ -94,18 +108,16 @@ kt_code kt_gate_pass(kt_gate *gate, const kt_gate_client *client, const kt_actio
             action->name);
     if (rate == 0 || action->cost == 0)
         return KT_OK;
-    own = find(gate, client->address);
-    token_ns = KT_NS_PER_S / rate;
-    full_ns = (own->full_ns > now_ns ? own->full_ns : now_ns) + action->cost * token_ns;
-    over_ns = full_ns - now_ns - burst * token_ns;
-    if (over_ns > 0) {
+    own = find(gate, client->address, now_ns, rate);
+    over = own->missing + (action->cost - (int64_t)burst) * TOKEN;
+    if (over > 0) {
         kt_refuse(out_refusal, KT_RATE, NULL,
             "%s takes %u tokens; a client has at most %u and gets %u a second (edge.call_burst, edge.call_rate)",
             action->name, action->cost, burst, rate);
-        out_refusal->retry_s = (uint32_t)((over_ns + KT_NS_PER_S - 1) / KT_NS_PER_S);
+        out_refusal->retry_s = (uint32_t)((over + rate * TOKEN - 1) / (rate * TOKEN));
         return KT_RATE;
     }
-    own->full_ns = full_ns;
+    own->missing += action->cost * TOKEN;
     return KT_OK;
 }
 

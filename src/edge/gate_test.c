@@ -118,6 +118,23 @@ static void a_bucket_empties_and_fills(void **state)
     kt_gate_free(gate);
 }
 
+/* What is missing is counted in tokens: another rate gives it back at its own pace. */
+static void another_rate_holds_at_once(void **state)
+{
+    kt_gate *gate = kt_gate_new();
+    kt_refusal refusal;
+
+    for (uint32_t i = 0; i < KT_CONFIG_BURST_MIN; i++)
+        assert_int_equal(pass(gate, "127.0.0.1:1", KT_ACTION_vwap_latest, NOW, 1, &refusal), KT_OK);
+    assert_int_equal(pass(gate, "127.0.0.1:1", KT_ACTION_store_query, NOW, 1, &refusal), KT_RATE);
+    assert_int_equal(refusal.retry_s, kt_actions[KT_ACTION_store_query].cost);
+    assert_int_equal(pass(gate, "127.0.0.1:1", KT_ACTION_store_query, NOW, 1000, &refusal), KT_RATE);
+    assert_int_equal(refusal.retry_s, 1);
+    int64_t later_ns = NOW + kt_actions[KT_ACTION_store_query].cost * KT_NS_PER_MS;
+    assert_int_equal(pass(gate, "127.0.0.1:1", KT_ACTION_store_query, later_ns, 1000, &refusal), KT_OK);
+    kt_gate_free(gate);
+}
+
 /* More addresses than buckets: who has called much stays known. */
 static void whoever_calls_much_keeps_a_bucket(void **state)
 {
@@ -142,6 +159,7 @@ int main(void)
         cmocka_unit_test(who_may_operate),
         cmocka_unit_test(scope),
         cmocka_unit_test(a_bucket_empties_and_fills),
+        cmocka_unit_test(another_rate_holds_at_once),
         cmocka_unit_test(whoever_calls_much_keeps_a_bucket),
     };
 
