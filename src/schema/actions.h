@@ -101,7 +101,9 @@
 #define KT_RESPONSE_vwap_history(F, T)                                                                                \
     F(T, 1, I64, none, step, "ns", 1, INT64_MAX, 1, "marks that one row stands for, in whole seconds of market time") \
     F(T, 2, TIME, none, oldest, "ns", 0, INT64_MAX, 0, "first mark that is stored of this window; 0: none")           \
-    F(T, 3, ROWS, vwap_point, rows, "", 0, 4000, 0, "in order of their marks; steps without a value are left out")
+    F(T, 3, ROWS, vwap_point, rows, "", 0, 4000, 0, "in order of their marks; steps without a value are left out")    \
+    F(T, 4, BOOL, none, sampled, "", 0, 1, 0,                                                                         \
+        "the range is longer than a week: each row is the last mark of its step alone")
 
 #define KT_ERRORS_vwap_history(E)                                                           \
     E(NOENT, "there is no such venue, symbol or window; the message lists those there are") \

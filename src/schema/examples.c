@@ -12,7 +12,7 @@ const kt_action_example kt_action_examples[KT_ACTION_COUNT] = {
             "from": "2023-05-14T17:00:00.000Z", "to": "2023-05-14T17:30:00.000Z", "points": 900}),
         JSON({"step": 2000000000, "oldest": "2023-05-14T12:00:00.000Z", "rows": [{"mark": "2023-05-14T17:00:00.000Z",
             "price": "27000.1", "low": "27000.05", "high": "27000.1", "trades": 4711, "validated": true,
-            "complete": true, "revision": 1}]}) },
+            "complete": true, "revision": 1}], "sampled": false}) },
     [KT_ACTION_trades_history] = { JSON({"venue": "binance", "symbol": "BTC/USDT", "from": "2023-05-14T17:00:00.000Z",
             "to": "2023-05-14T17:30:00.000Z", "points": 900}),
         JSON({"step": 2000000000, "oldest": "2023-05-14T12:00:00.000Z", "rows": [{"time": "2023-05-14T17:00:00.000Z",

@@ -295,6 +295,37 @@ static void test_what_does_not_end_is_stopped(void **state)
     close_desk(&desk);
 }
 
+/* A clock that goes on by 10 ms each time somebody looks. */
+static int64_t ticking(void *ctx)
+{
+    return *(int64_t *)ctx += S / 100;
+}
+
+/* Time is that of the clock that was given: 2 s are 200 looks at this one, however fast the machine is. */
+static void test_time_is_the_clock_s(void **state)
+{
+    kt_params_store_query params = {
+        .sql = KT_TEXT("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"),
+        .limit = 1
+    };
+    kt_response_store_query response;
+    int64_t now = 0;
+    test_desk desk;
+
+    open_desk(&desk, 1);
+    kt_query_close(desk.query);
+    OK(kt_query_open(desk.path, (kt_query_clock){ ticking, &now }, &desk.query, &last));
+    for (int i = 0; i < 3; i++) {
+        int64_t began = now;
+
+        kt_query_begin(desk.query, i < 2 ? 60 * S : S, NULL); /* at most KT_QUERY_TIME_NS */
+        assert_int_equal(kt_query_sql(desk.query, &params, &response, &last), KT_LIMIT);
+        assert_non_null(strstr(last.msg, "stopped: it took longer"));
+        assert_in_range(now - began, i < 2 ? 2 * S : S, (i < 2 ? 2 * S : S) + S / 50);
+    }
+    close_desk(&desk);
+}
+
 static void test_whoever_stops_ends_a_question(void **state)
 {
     kt_params_store_query params = {
@@ -417,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_answers_are_cut_at_rows_and_at_bytes),
         cmocka_unit_test(test_nothing_can_be_changed_or_left),
         cmocka_unit_test(test_what_does_not_end_is_stopped),
+        cmocka_unit_test(test_time_is_the_clock_s),
         cmocka_unit_test(test_whoever_stops_ends_a_question),
         cmocka_unit_test(test_reading_holds_up_no_writer),
         cmocka_unit_test(test_tables_are_listed_and_counted),
