@@ -473,6 +473,34 @@ static void pages_of_others_change_nothing(void **state)
     check(rows, KT_COUNT(rows));
 }
 
+/* The page that opened the connection is the one that asks, however often. */
+static void pages_of_others_change_nothing_over_websocket(void **state)
+{
+    static const struct {
+        const char *header, *code;
+    } rows[] = {
+        { "", "unavailable" }, /* a program is let through to the log that this edge does not have */
+        { "Origin: http://127.0.0.1\r\n", "unavailable" },
+        { "Origin: https://example.com\r\n", "forbidden" },
+        { "Origin: null\r\n", "forbidden" },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_test_client client;
+
+        kt_test_clients_header = rows[i].header;
+        kt_test_client_open(&client, &house);
+        kt_test_clients_header = "";
+        kt_test_client_say(&client, "{\"id\":1,\"op\":\"call\",\"action\":\"event.emit\","
+                                    "\"params\":{\"topic\":\"a\",\"text\":\"b\"}}");
+        kt_test_client_want(&client, "error");
+        assert_string_equal(kt_test_client_text(&client, "code"), rows[i].code);
+        kt_test_client_say(&client, "{\"id\":2,\"op\":\"call\",\"action\":\"node.list\"}");
+        kt_test_client_want(&client, "answer");
+        kt_test_client_close(&client);
+    }
+}
+
 static int open_strict(void **state)
 {
     close_house(state);
@@ -558,6 +586,7 @@ int main(void)
         CASE(a_client_that_leaves_before_the_answer),
         CASE(an_edge_that_closes_with_open_calls),
         CASE(pages_of_others_change_nothing),
+        CASE(pages_of_others_change_nothing_over_websocket),
         CASE(who_is_connected),
         cmocka_unit_test_setup_teardown(a_client_that_asks_too_much, open_strict, open_again),
     };
