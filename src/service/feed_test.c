@@ -53,6 +53,8 @@ static const kt_feed_spec watcher = {
     .name = "watcher", .start = watcher_start, .outputs = watcher_outputs, .on_output = watcher_output
 };
 
+static const kt_service_spec *const market_alone[] = { &kt_market_service, NULL };
+
 /* How a sim is played. */
 typedef struct game {
     const char *format, *symbols, *faults;
@@ -151,9 +153,9 @@ static bool settled(kt_lane *lane, kt_fetcher *fetcher, const char *url)
            stats.validated_until == stats.market_time;
 }
 
-static void play(const game *how)
+/* A lane of its own that lives by this configuration. */
+static kt_lane *open_lane(const char *text, const kt_service_spec *const *services, kt_config **out_config)
 {
-    static const kt_service_spec *const services[] = { &kt_market_service, NULL };
     static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
     kt_lane_options options = { .name = "market",
         .data_dir = kt_test_dir(),
@@ -163,6 +165,22 @@ static void play(const game *how)
         .inline_sync = true,
         .logic = 1,
         .version = "test" };
+    kt_lane *lane;
+    kt_err err;
+    bool park;
+
+    stats = (kt_ev_feed_stats){ 0 };
+    live_count = sure_count = 0;
+    if (kt_config_parse("test", text, strlen(text), out_config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    options.config = *out_config;
+    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    return lane;
+}
+
+static void play(const game *how)
+{
     char text[2048], url[128], authority[600] = "";
     bool broken = strcmp(how->faults, NO_FAULTS) != 0;
     const char *s = how->tls_dir != NULL ? "s" : "";
@@ -171,13 +189,10 @@ static void play(const game *how)
     kt_lane *lane;
     uint32_t port = 0;
     kt_err err;
-    bool park;
     pid_t sim = sim_start(how, &port);
 
     if (how->tls_dir != NULL)
         snprintf(authority, sizeof authority, "%s/authority.crt", how->tls_dir);
-    stats = (kt_ev_feed_stats){ 0 };
-    live_count = sure_count = 0;
     snprintf(text, sizeof text,
         "vwap: {windows: [5s, 1m], interval_ms: 60000}\nrepair: {interval_ms: 20}\n"
         "net: {ca_file: \"%s\"}\n"
@@ -185,11 +200,7 @@ static void play(const game *how)
         "symbols: [%s], requests_per_s: 1000, renew_s: %u, compression: %s}]\n",
         authority, how->format, s, port, how->stream_path ? "/stream" : "", s, port, how->stream_path ? "/trades" : "",
         how->symbols, how->renew_s, how->compression ? "true" : "false");
-    if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    options.config = config;
-    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
-        fail_msg("%s", err.msg);
+    lane = open_lane(text, market_alone, &config);
     assert_int_equal(
         kt_fetcher_new(kt_lane_loop(lane), &(kt_fetcher_options){ .ca_file = authority }, &fetcher, &err), KT_OK);
     snprintf(url, sizeof url, "http%s://127.0.0.1:%u/sim/truth", s, port);
@@ -315,34 +326,15 @@ static void venue_trade(own_venue *venue, uint32_t guest, uint32_t number)
 }
 
 /* A lane that gathers BTC/USDT from it. */
-static kt_lane *lane_open(own_venue *venue, bool compression, kt_config **out_config)
+static kt_lane *guest_open(own_venue *venue, bool compression, kt_config **out_config)
 {
-    static const kt_service_spec *const services[] = { &kt_market_service, NULL };
-    static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
-    kt_lane_options options = { .name = "market",
-        .data_dir = kt_test_dir(),
-        .services = services,
-        .feeds = feeds,
-        .segment_size = 1 << 20,
-        .inline_sync = true,
-        .logic = 1,
-        .version = "test" };
-    kt_lane *lane;
     char text[512];
-    kt_err err;
-    bool park;
 
-    stats = (kt_ev_feed_stats){ 0 };
     snprintf(text, sizeof text,
         "repair: {enabled: false}\n"
         "venues: [{name: market, format: binance, ws_url: \"ws://127.0.0.1:%u\", symbols: [BTC/USDT], compression: %s}]\n",
         kt_http_server_port(venue->http), compression ? "true" : "false");
-    if (kt_config_parse("test", text, strlen(text), out_config, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    options.config = *out_config;
-    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    return lane;
+    return open_lane(text, market_alone, out_config);
 }
 
 static bool turn_both(kt_lane *lane, own_venue *venue)
@@ -359,7 +351,7 @@ static void test_compression_is_as_configured(void **state)
         own_venue venue;
 
         venue_open(&venue);
-        kt_lane *lane = lane_open(&venue, compression, &config);
+        kt_lane *lane = guest_open(&venue, compression, &config);
         assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, WAIT_S));
         assert_int_equal(kt_ws_deflates(venue.guests[0]), compression);
         kt_lane_close(lane, true);
@@ -376,7 +368,7 @@ static void test_an_end_that_is_announced(void **state)
     own_venue venue;
 
     venue_open(&venue);
-    kt_lane *lane = lane_open(&venue, false, &config);
+    kt_lane *lane = guest_open(&venue, false, &config);
     assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, WAIT_S));
     venue_trade(&venue, 0, 1);
     for (int i = 0; i < 2; i++) /* said twice, done once */
@@ -433,26 +425,11 @@ static void test_nobody_listens(void **state)
         "venues: [{name: market, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
         "\"http://127.0.0.1:1/trades\", symbols: [BTC]}]\ngather: {backoff_min_ms: 1}\n";
     static const kt_service_spec *const services[] = { &kt_market_service, &link_service, NULL };
-    static const kt_feed_spec *const feeds[] = { &kt_venue_feed, NULL };
-    kt_lane_options options = { .name = "market",
-        .data_dir = kt_test_dir(),
-        .services = services,
-        .feeds = feeds,
-        .segment_size = 1 << 20,
-        .inline_sync = true,
-        .logic = 1,
-        .version = "test" };
     kt_config *config;
     kt_lane *lane;
-    kt_err err;
-    bool park;
 
     connected_count = 0;
-    if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    options.config = config;
-    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
-        fail_msg("%s", err.msg);
+    lane = open_lane(text, services, &config);
     assert_true(KT_TEST_WAIT(turn(lane) && connected_count >= 4, WAIT_S));
     kt_lane_close(lane, true);
     kt_config_free(config);
