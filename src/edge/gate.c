@@ -34,6 +34,13 @@ void kt_gate_client_init(kt_gate_client *client, const char *peer, bool operates
     snprintf(client->address, sizeof client->address, "%.*s", (int)n, peer);
 }
 
+static bool is_port(kt_text text) /* ":3000", or nothing */
+{
+    uint64_t port;
+
+    return text.n == 0 || (text.s[0] == ':' && kt_text_u64((kt_text){ text.s + 1, text.n - 1 }, &port) == KT_OK);
+}
+
 /* A name that nobody but this machine itself has. */
 static bool is_this_machine(kt_text authority)
 {
@@ -42,8 +49,8 @@ static bool is_this_machine(kt_text authority)
     for (uint32_t i = 0; i < KT_COUNT(names); i++) {
         size_t n = strlen(names[i]);
 
-        if (authority.n >= n && (authority.n == n || authority.s[n] == ':') &&
-            kt_http_text_equal_nocase((kt_text){ authority.s, n }, kt_text_of(names[i])))
+        if (authority.n >= n && kt_http_text_equal_nocase((kt_text){ authority.s, n }, kt_text_of(names[i])) &&
+            is_port((kt_text){ authority.s + n, authority.n - n }))
             return true;
     }
     return false;

@@ -33,6 +33,7 @@ static void who_may_operate(void **state)
         { "another name of this machine", "http://localhost:3000", "127.0.0.1:3000", false },
         { "a foreign name that leads here", "http://evil.example:3000", "evil.example:3000", false },
         { "a foreign name that begins as ours", "http://localhost.evil.example", "localhost.evil.example", false },
+        { "a port that is none", "http://localhost:80.evil.example", "localhost:80.evil.example", false },
         { "a sandboxed page or a file", "null", "127.0.0.1:3000", false },
         { "an empty Origin", "", "127.0.0.1:3000", false },
         { "a scheme alone", "http://", "127.0.0.1:3000", false },
