@@ -141,29 +141,30 @@ static void unsubscribe(const side *from, pid_t load)
         kt_loop_turn(loop, 1000000, NULL);
 }
 
-/* W frames to each subscriber, then one turn, as a lane does it: seq is patched into each copy. `now`: each client's are
- * written before the next client's are put together. */
+/* W frames to each subscriber, then one turn. `now`: they lie one behind the other, each client's numbers are written into
+ * them, and they leave before the next client's; else they are queued one by one and leave in the flush phase. */
 static double send_frames(const side *to, int batch, int turns, bool now)
 {
-    static uint8_t frame[FRAME_SIZE];
+    static uint8_t frames[BATCH_MAX * FRAME_SIZE];
     int64_t start_ns = 0, spent_ns = 0;
     uint64_t count = 0;
 
-    kt_ws_header(frame, KT_WS_TEXT, true, FRAME_SIZE - 4, NULL);
+    for (int i = 0; i < batch; i++)
+        kt_ws_header(frames + i * FRAME_SIZE, KT_WS_TEXT, true, FRAME_SIZE - 4, NULL);
     for (int turn = 0; turn < turns; turn++) {
         size_t each = (size_t)batch * FRAME_SIZE + (to == &secure ? RECORD_EXTRA : 0);
         uint64_t goal = load_count() + kt_ws_server_count(to->ws) * each;
         start_ns = cpu_ns();
         for (kt_ws_conn *conn = NULL; (conn = kt_ws_server_next(to->ws, conn)) != NULL;) {
             for (int i = 0; i < batch; i++) {
-                uint8_t *copy = NULL;
-                if (kt_ws_send_frame(conn, frame, FRAME_SIZE, &copy) != KT_OK)
-                    die("a subscriber is too slow");
-                memcpy(copy + 12, &count, sizeof count);
+                uint8_t *frame = frames + i * FRAME_SIZE;
+                memcpy(frame + 12, &count, sizeof count);
                 count++;
+                if (!now && kt_ws_send_frame(conn, frame, FRAME_SIZE) != KT_OK)
+                    die("a subscriber is too slow");
             }
-            if (now)
-                kt_ws_write_now(conn);
+            if (now && kt_ws_send_now(conn, frames, (size_t)batch * FRAME_SIZE) != KT_OK)
+                die("a subscriber is too slow");
         }
         kt_loop_turn(loop, 0, NULL);
         spent_ns += cpu_ns() - start_ns;

@@ -37,6 +37,8 @@ enum {
     KT_HUB_CHANNELS_MAX = 1000,     /* listed by one answer to op channels, and half a buffer of bytes */
     KT_HUB_LIVE_MAX = 4096,         /* live records a log and turn */
     KT_HUB_PHASES = 16,             /* of an interval between flushes */
+    KT_HUB_PHASE_RUN = 16,          /* clients that came one after the other and have the same phase: the kernel's parts
+                                       of them lie side by side, and are soonest written to in that order */
     KT_HUB_RUN_BYTES = 256 << 10,   /* gathered of one channel; beyond, it leaves before its time */
     KT_HUB_SLICE_RECORDS = 4096,    /* records that one replay looks at in a turn ... */
     KT_HUB_SLICE_BYTES = 256 << 10, /* ... and bytes of them */

@@ -10,14 +10,19 @@
 
 /* ---- sending ---- */
 
+kt_code kt_client_put(kt_hub_client *client, const uint8_t *bytes, size_t size)
+{
+    return client == client->hub->sole ? kt_ws_send_now(client->conn, bytes, size)
+                                       : kt_ws_send_frame(client->conn, bytes, size);
+}
+
 /* An event, in the form that its client agreed to. KT_FULL: no room beside the reserve for answers, wait for room.
  * KT_NOENT: it is closing. */
 static kt_code put_event(kt_hub_client *client, kt_message *message, uint64_t skipped)
 {
     kt_hub *hub = client->hub;
-    const uint8_t *frame = message->frame;
+    uint8_t *frame = message->frame;
     uint32_t size = message->size, body_at = message->body_at;
-    uint8_t *copy;
 
     if (kt_ws_deflates(client->conn)) {
         kt_message_pack(message, kt_ws_server_deflater(hub->ws), hub->packed, KT_HUB_EVENT_MAX);
@@ -27,11 +32,12 @@ static kt_code put_event(kt_hub_client *client, kt_message *message, uint64_t sk
     }
     if (kt_ws_room(client->conn) < size + hub->answer_reserve)
         return KT_FULL;
-    kt_code code = kt_ws_send_frame(client->conn, frame, size, &copy);
+    kt_message_patch_seq(frame + body_at, client->seq + 1);
+    kt_message_patch_skipped(frame + body_at, skipped);
+    kt_code code = kt_client_put(client, frame, size);
     if (code != KT_OK)
         return code;
-    kt_message_patch_seq(copy + body_at, ++client->seq);
-    kt_message_patch_skipped(copy + body_at, skipped);
+    client->seq++;
     hub->counts.messages_sent++;
     hub->counts.events_skipped += skipped;
     client->skipped += skipped;
@@ -585,7 +591,7 @@ void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const k
     client->hub = hub;
     client->since_ns = kt_loop_now(hub->loop);
     client->operates = kt_gate_operates(request);
-    client->phase = hub->phase_next++ % KT_HUB_PHASES;
+    client->phase = hub->phase_next++ / KT_HUB_PHASE_RUN % KT_HUB_PHASES;
     client->silence = (kt_timer){ .on_due = silence_due, .ctx = client };
     kt_link_init(&client->subs);
     client->conn = kt_ws_accept(hub->ws, http, exchange, request, client);

@@ -478,7 +478,7 @@ static void flush_classes(void **state)
 static void flushes_are_spread_over_the_interval(void **state)
 {
     kt_test_house house;
-    kt_test_client clients[2 * KT_HUB_PHASES];
+    static kt_test_client clients[KT_HUB_PHASE_RUN * KT_HUB_PHASES];
 
     open_gathering(&house);
     for (size_t i = 0; i < KT_COUNT(clients); i++)
@@ -488,7 +488,7 @@ static void flushes_are_spread_over_the_interval(void **state)
     assert_int_equal(sent_now(&house), before);
     for (uint64_t phase = 1; phase <= KT_HUB_PHASES; phase++) {
         clock_now += PHASE_NS;
-        assert_int_equal(sent_now(&house), before + 2 * phase);
+        assert_int_equal(sent_now(&house), before + KT_HUB_PHASE_RUN * phase);
     }
     print_message("# events that come on the way reach each client in its own time, all of them\n");
     for (uint64_t number = 2; number <= 200; number++) {
