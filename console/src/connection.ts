@@ -62,7 +62,7 @@ export function showConnection(page: Page | null) {
         : page?.condition?.() ?? ['live', ''];
     const connecting = condition === 'loading' && status?.link !== 'open';
     attribute(byId('state'), 'data-state', condition);
-    document.body.classList.toggle('down', down);
+    document.body.classList.toggle('disconnected', down);
     const shown = connecting ? 'connecting' : words[condition] ?? condition;
     const beside = condition === 'live' && about === '' && status?.rtt != null ? span(status.rtt) : about;
     put(word, beside === '' ? shown : condition === 'past' ? `${shown} ${beside}` : `${shown} · ${beside}`);

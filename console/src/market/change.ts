@@ -28,7 +28,7 @@ export class Change {
     constructor(private history: History) {
         const { texts } = this;
         this.box = el('p', { class: 'change' }, el('span', { 'aria-hidden': 'true', class: 'mark' }, texts.mark), el('span', { class: 'hidden' }, texts.word),
-            el('span', { class: 'num' }, texts.figure), ' ', el('span', { class: 'since' }, texts.since));
+            el('span', { class: 'num' }, texts.figure), el('span', { class: 'since' }, texts.since));
     }
 
     paint(price: string, asOf: number | null, canAsk: boolean) {

@@ -14,7 +14,8 @@ import { Bands, type Band } from './bands';
 import { steps } from './steps';
 import { Volume } from './volume';
 
-const keptSeconds = 3600;
+const keptSeconds = 1800;
+const markedSeconds = 3600; // of corrections and suspect trades
 const shownSteps = 600;
 const leastSteps = 60;
 const pointsMax = 4000;
@@ -445,7 +446,11 @@ export class PriceChart {
 
     // The point of a step: the last live one within it, else that of history.
     private pointOf(line: Line, step: number): Point | undefined {
-        for (let second = step + this.step - 1; second >= step && this.step <= keptSeconds; second--) {
+        if (this.step > line.live.size) {
+            const seconds = [...line.live.keys()].filter((second) => second >= step && second < step + this.step);
+            return seconds.length > 0 ? line.live.get(Math.max(...seconds)) : line.older.get(step);
+        }
+        for (let second = step + this.step - 1; second >= step; second--) {
             const point = line.live.get(second);
             if (point)
                 return point;
@@ -524,6 +529,7 @@ export class PriceChart {
     // Seconds that are no longer kept one by one become steps.
     private forget() {
         const from = this.last - keptSeconds + 1;
+        const marked = this.last - markedSeconds + 1;
         const newest = this.last - (this.last % this.step);
         if (this.first >= from)
             return;
@@ -534,19 +540,19 @@ export class PriceChart {
                     line.live.delete(second);
                 }
             for (const second of line.corrections.keys())
-                if (second < from)
+                if (second < marked)
                     line.corrections.delete(second);
         }
         for (const second of this.suspects.keys())
-            if (second < from)
+            if (second < marked)
                 this.suspects.delete(second);
         this.traded.forget(from, this.step);
         this.first = from;
         if (!this.loaded)
             return;
         this.loaded.to = Math.max(this.loaded.to, from);
-        if (this.follows && this.loaded.from < newest - 2 * pointsMax * this.step)
-            this.forgetSteps(newest - pointsMax * this.step);
+        if (this.follows && this.loaded.from < newest - 1.5 * askPoints * this.step)
+            this.forgetSteps(newest - askPoints * this.step);
     }
 
     private forgetSteps(before: number) {
@@ -579,7 +585,7 @@ export class PriceChart {
         const ahead = span ? span.to - (span.to % this.step) + aheadSteps * this.step : newest;
         const to = Math.min(newest, ahead);
         const least = span ? Math.min(this.knownFrom(), span.from - (span.from % this.step)) : this.knownFrom();
-        const from = Math.max(least, to - (pointsMax - 1) * this.step);
+        const from = Math.max(least, to - ((this.follows ? askPoints : pointsMax) - 1) * this.step);
         const range = this.chart.timeScale().getVisibleLogicalRange();
         this.wholeAt = now;
         for (const line of this.all()) {

@@ -3,12 +3,13 @@ import { call } from '../house';
 import { clock, count, ms, zoneName } from '../text';
 import type { TradePointRow, VwapPointRow } from '../schema';
 import type { Answer } from '../wire';
-import type { OlderRow, PriceChart, Stretch, TradedRow } from './chart';
+import type { OlderRow, PriceChart, Stretch } from './chart';
 import type { Pick } from './symbols';
 
 const singleMax = 4000; // trades that are asked for one by one
 const singleSpans = [5, 60, 3600, 86400]; // seconds in which the newest of a time are looked for
 const singleWanted = 60;
+const againMs = 5000;
 const changeSpans = [60, 3600, 86400];
 export const dayMs = 86400e3;
 
@@ -17,7 +18,7 @@ export interface Opening { price: string; at: number } // the first price of a d
 
 const iso = (second: number) => new Date(second * 1000).toISOString();
 
-// Whole steps, and the part of one at the end: so that each row of an answer is a step.
+// Whole steps, and the part of one at the end: so that each row of an answer is a step. That of a part may begin before it.
 function pieces({ from, to }: Stretch, step: number): (Stretch & { points: number })[] {
     const whole = to - (to % step);
     return [{ from, to: whole, points: (whole - from) / step }, { from: Math.max(from, whole), to, points: 1 }].filter((piece) => piece.to > piece.from);
@@ -25,7 +26,7 @@ function pieces({ from, to }: Stretch, step: number): (Stretch & { points: numbe
 
 export class History {
     private asking = false;
-    private refused = false;
+    private refusedAt = -againMs; // of this page's clock: it is asked again later
 
     constructor(private pick: Pick, private asOf: number | null, private say: (words: string) => void) {}
 
@@ -38,15 +39,15 @@ export class History {
         return this.asOf !== null && second > this.asOf ? iso(this.asOf) : `${iso(second - 1).slice(0, 19)}.999999999Z`;
     }
 
-    // Another interval asks anew.
+    // Another interval asks at once.
     retry() {
-        this.refused = false;
+        this.refusedAt = -againMs;
     }
 
     // Ask for what the chart lacks, one stretch at a time.
     async fill(chart: PriceChart, step: () => number) {
         const mine = step();
-        const stretch = this.asking || this.refused ? null : chart.lacks(Math.ceil(Date.now() / 1000));
+        const stretch = this.asking || performance.now() - this.refusedAt < againMs ? null : chart.lacks(Math.ceil(Date.now() / 1000));
         if (!stretch)
             return;
         const parts = pieces(stretch, mine);
@@ -61,21 +62,25 @@ export class History {
         if (mine !== step())
             return;
         const start = this.note([...averages.flat(), ...trades]);
-        const prices: OlderRow[] = trades.flatMap((answer) => (answer.ok ? answer.data.rows : [])).map((row) => ({ second: Math.floor(ms(row.time) / 1000), text: row.close, full: true }));
-        const traded: TradedRow[] = trades.flatMap((answer) => (answer.ok ? answer.data.rows : [])).map((row) => ({ second: Math.floor(ms(row.time) / 1000), quantity: row.quantity }));
+        const rows = trades.flatMap((answer, i) => (answer.ok ? answer.data.rows : []).map((row) => (
+            { second: parts[i]!.points === 1 ? parts[i]!.from : Math.floor(ms(row.time) / 1000), text: row.close, full: true, quantity: row.quantity })));
         const lines = this.pick.windows.map((name, i) => ({ name, rows: averages[i]!.flatMap((answer) => (answer.ok ? answer.data.rows : []))
             .map((row): OlderRow => ({ second: Math.floor(ms(row.mark) / 1000), text: row.price, full: row.validated })) }));
-        if (!this.refused)
-            chart.history(stretch, [...lines, { name: 'price', rows: prices }], traded, start);
+        if (start !== undefined)
+            chart.history(stretch, [...lines, { name: 'price', rows }], rows, start);
     }
 
-    private note(answers: Answer<{ oldest: string }>[]): number | null {
+    // The first second that the store has; null: it has nothing; undefined: it did not say.
+    private note(answers: Answer<{ oldest: string }>[]): number | null | undefined {
         const wrong = answers.find((answer) => !answer.ok);
         const starts = answers.flatMap((answer) => (answer.ok && ms(answer.data.oldest) > 0 ? [answer.data.oldest] : []));
         const start = starts.length > 0 ? starts.reduce((a, b) => (a < b ? a : b)) : null;
-        this.refused = wrong !== undefined;
-        this.say(wrong && !wrong.ok ? `History could not be read: ${wrong.message}`
-            : start === null ? 'The store has no history of this symbol yet.' : `Start of history ${start.slice(0, 10)} ${clock(ms(start))} ${zoneName()}.`);
+        if (wrong && !wrong.ok) {
+            this.refusedAt = performance.now();
+            this.say(`History could not be read: ${wrong.message}`);
+            return undefined;
+        }
+        this.say(start === null ? 'The store has no history of this symbol yet.' : `Start of history ${start.slice(0, 10)} ${clock(ms(start))} ${zoneName()}.`);
         return start === null ? null : Math.floor(ms(start) / 1000);
     }
 

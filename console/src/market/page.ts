@@ -570,7 +570,7 @@ class Market implements Page {
             return `last trade ${at} · no trade for ${since}, feed alive`;
         if (condition === 'stale')
             return this.feed.isConnected() ? `${since} old: nothing is heard of ${this.pick.venue} since ${at}`
-                : `${since} old: ${this.pick.venue} is ${this.feed.link!.state} since ${clock(ms(this.feed.link!.receive_time))} ${zoneName()}, connecting again (try ${this.feed.link!.attempt})`;
+                : `${since} old: ${this.pick.venue} is ${this.feed.link!.state} since ${clock(ms(this.feed.link!.receive_time))} ${zoneName()}, try ${this.feed.link!.attempt}`;
         return `last trade ${at}`;
     }
 

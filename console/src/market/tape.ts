@@ -5,7 +5,7 @@ import { walkRows } from '../rows';
 import { age, clockOf, count, decimal, ms, zoneName } from '../text';
 import type { HouseEvent, Trade } from '../wire';
 
-const ringMax = 2000;
+const ringMax = 600; // rows, and what may still be told again
 const rowCount = 60;
 const lookBack = 240; // trades among which one that is told again has its place
 const marks: Record<string, [string, string]> = { buy: ['▲', 'bought'], sell: ['▼', 'sold'], unknown: ['', 'side unknown'] };

@@ -5,7 +5,7 @@
 import { mantissa, written } from './book';
 
 const scale = 18;
-const idsMax = 20000;
+const idsMax = 5000;
 
 export class Volume {
     private sums = new Map<number, bigint>(); // by second
