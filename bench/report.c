@@ -8,7 +8,10 @@ enum { TEXTS = 16, TEXT_SIZE = 200 };
 
 void bench_print(const bench_row *row)
 {
-    static const char *const words[] = { [BENCH_MISSED] = "**missed**", [BENCH_MET] = "met", [BENCH_NOT_ASKED] = "" };
+    static const char *const words[] = { [BENCH_MISSED] = "**missed**",
+        [BENCH_MET] = "met",
+        [BENCH_NOT_ASKED] = "",
+        [BENCH_NOT_MEASURED] = "**not measured**" };
 
     printf("| %s | %s | %s | %s | %s | %s |\n", row->what, row->workload, row->figure,
         row->against != NULL ? row->against : "", row->demand != NULL ? row->demand : "", words[row->met]);
@@ -38,10 +41,20 @@ void bench_progress(const char *fmt, ...)
     fputc('\n', stderr);
 }
 
-double bench_speed(void)
+static double scale(const char *name)
 {
-    const char *text = getenv("KONTOR_BENCH_SPEED");
+    const char *text = getenv(name);
     double speed = text != NULL ? strtod(text, NULL) : 1;
 
     return speed > 0 ? speed : 1;
+}
+
+double bench_speed(void)
+{
+    return scale("KONTOR_BENCH_SPEED");
+}
+
+double bench_disk_speed(void)
+{
+    return scale("KONTOR_BENCH_DISK");
 }

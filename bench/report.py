@@ -1,6 +1,9 @@
 """The form that every figure has: as report.h, for what is measured in Python."""
 import os
+import signal
 import sys
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever has started processes ends them
 
 
 def row(what, workload, figure, against="", demand="", met=None):
@@ -13,5 +16,10 @@ def progress(text):
 
 
 def speed():
-    """How fast this machine is, the reference machine being 1."""
+    """How fast a core of this machine is, the reference machine being 1."""
     return float(os.environ.get("KONTOR_BENCH_SPEED", "1"))
+
+
+def disk_speed():
+    """The same for what waits for the disk."""
+    return float(os.environ.get("KONTOR_BENCH_DISK", "1"))
