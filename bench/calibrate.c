@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { RUNS = 11, PAGE = 4096, LARGE = 256 << 20, SENDS = 20000, SEND_SIZE = 204, SYNCS = 20, FILE_PAGES = 4096 };
@@ -46,15 +45,6 @@ static double median(double list[RUNS])
     return list[RUNS / 2];
 }
 
-/* Of this core's time: that others have the core meanwhile makes it no slower. */
-static int64_t core_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static double memcpy_gb(size_t size, size_t total)
 {
     /* Not at the same place of their pages, where each load would wait for a store that only looks like its own. */
@@ -66,13 +56,13 @@ static double memcpy_gb(size_t size, size_t total)
     memset(from, 1, size);
     memset(to, 2, size);
     for (int run = 0; run < RUNS; run++) {
-        int64_t start_ns = core_ns();
+        int64_t start_ns = bench_core_ns();
 
         for (size_t done = 0; done < total; done += size) {
             memcpy(to, from, size);
             __asm__ volatile("" : : "r"(to) : "memory");
         }
-        rates[run] = (double)total / (double)(core_ns() - start_ns);
+        rates[run] = (double)total / (double)(bench_core_ns() - start_ns);
     }
     free(from);
     free(to_page);

@@ -33,7 +33,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { CALLS = 200000, WARM = 20000, ANSWER_SIZE = 512, CALLER = 0, SERVER = 1 };
+enum { CALLS = 50000, WARM = 10000, ANSWER_SIZE = 512, CALLER = 0, SERVER = 1 };
 
 #define PARAMS "{\"venue\":\"binance\",\"symbol\":\"BTC/USDT\"}"
 

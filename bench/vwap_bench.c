@@ -13,7 +13,6 @@
 
 #include "base/assert.h"
 #include "base/rng.h"
-#include "base/test_util.h"
 #include "base/time.h"
 #include "quant/vwap.h"
 #include "report.h"
@@ -84,11 +83,11 @@ static double memcpy_rate(void)
     double rates[RUNS];
 
     for (uint32_t run = 0; run < RUNS; run++) {
-        int64_t start_ns = kt_test_now_ns();
+        int64_t start_ns = bench_core_ns();
 
         memcpy(copies, trades, sizeof copies);
         __asm__ volatile("" : : "r"(copies) : "memory");
-        rates[run] = TRADES / ((double)(kt_test_now_ns() - start_ns) / KT_NS_PER_S);
+        rates[run] = TRADES / ((double)(bench_core_ns() - start_ns) / KT_NS_PER_S);
     }
     return median_of(rates);
 }
@@ -137,10 +136,10 @@ static void run(uint32_t symbols, const windows *asked, double rates[RUNS])
         replay(all, from_ns, asked, symbols > 1);
     values = 0;
     for (uint32_t i = 0; i < RUNS; i++, from_ns += tape_ns) {
-        int64_t start_ns = kt_test_now_ns();
+        int64_t start_ns = bench_core_ns();
 
         replay(all, from_ns, asked, symbols > 1);
-        rates[i] = TRADES / ((double)(kt_test_now_ns() - start_ns) / KT_NS_PER_S);
+        rates[i] = TRADES / ((double)(bench_core_ns() - start_ns) / KT_NS_PER_S);
     }
     for (uint32_t i = 0; i < symbols; i++)
         kt_vwap_free(all[i].vwap);
