@@ -20,8 +20,6 @@
 #include "report.h"
 #include "schema/actions.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
