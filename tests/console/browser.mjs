@@ -18,7 +18,7 @@ export async function visit(base, path, { width = 1440, height = 900, dark = tru
     await page.addInitScript(() => {
         window.shifts = [];
         new PerformanceObserver((list) => list.getEntries().filter((entry) => !entry.hadRecentInput).forEach((entry) => window.shifts.push({
-            figures: entry.sources.every((source) => source.node?.nodeType === 3 && source.node.parentElement?.closest('td.r')), // one more digit, to the left
+            figures: entry.sources.every((source) => source.node?.nodeType === 3 && source.node.parentElement?.closest('td.r, .touch td')), // one more digit, in its cell
             value: entry.value, where: entry.sources.slice(0, 2).map((source) => [source.previousRect, source.currentRect].map(({ x, y, width, height }) => [x, y, width, height].map(Math.round).join(' ')).join(' to ')), of: entry.sources.map((source) => source.node?.nodeType === 1 ? `${source.node.tagName}.${source.node.className}` : source.node?.parentElement?.outerHTML.slice(0, 120)),
         }))).observe({ type: 'layout-shift', buffered: true });
     });

@@ -1,6 +1,6 @@
 // An hour of a real house, whose market runs sixty times as fast, on the page: its memory and its nodes stay.
 // Usage: node hour_test.mjs URL. Prints TAP.
-import { browser, noShift, until, visit } from './browser.mjs';
+import { browser, until, visit } from './browser.mjs';
 import { boundMs, check, equal, finish } from './tap.mjs';
 
 const url = process.argv[2];
@@ -34,7 +34,6 @@ try {
         console.log(`# heap ${(before.JSHeapUsedSize / 1e6).toFixed(1)} MB, then ${(after.JSHeapUsedSize / 1e6).toFixed(1)} MB; nodes ${before.Nodes}, then ${after.Nodes}`);
         equal(after.JSHeapUsedSize - before.JSHeapUsedSize <= heapGrowthMax, true, 'at most 5 MB more');
         equal(after.Nodes <= nodesMax, true, `at most ${nodesMax} nodes`);
-        await noShift(page);
         await page.context().close();
     });
 } finally {

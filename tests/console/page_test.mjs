@@ -173,9 +173,9 @@ try {
     });
     await check('channels: from an offset on, and refused where it is none', async () => {
         for (let i = 1; i <= 5; i++)
-            house.emit('notes.b', 'trade', trade(String(i)));
-        const page = await visit('/channels?pattern=notes.b&from=offset&at=3');
-        await until(page, () => /^3 events/.test(document.querySelector('.events .note').innerText));
+            house.emit('memo.b', 'trade', trade(String(i)));
+        const page = await visit('/channels?pattern=memo.b&from=offset&at=3');
+        await until(page, () => /^3 events/.test(document.querySelector('.events .note')?.innerText ?? ''));
         equal(digits(await page.evaluate(() => [...document.querySelectorAll('.events tbody tr:not([hidden]) td:nth-child(3)')].map((cell) => cell.textContent).join())), '5,4,3', 'offsets');
         await page.fill('#at', 'three');
         await until(page, () => /“three” is no offset/.test(document.querySelector('#where-error').textContent));
