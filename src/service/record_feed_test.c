@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,8 +39,9 @@ typedef struct test_house {
 static int64_t clock_of(void *ctx)
 {
     test_house *house = ctx;
+    int64_t step_ns = house->step_ms * KT_NS_PER_MS;
 
-    return house->clock += house->step_ms * KT_NS_PER_MS;
+    return atomic_fetch_add(&house->clock, step_ns) + step_ns;
 }
 
 static void must(kt_code code, const kt_err *err, int line)
