@@ -76,7 +76,7 @@ const views = {
 };
 
 // Measured, so never the same twice: frames and trades a second, times of answers.
-const measured = '#footer, #query-status, .tape .head .note { visibility: hidden }';
+const measured = '#footer, #query-status, .tape .head .note';
 
 // Everything has had its turn: what is painted once a second, or after a change of size only what is painted some times a second.
 const turn = (page, ms) => page.evaluate((least) => new Promise((done) => {
@@ -87,7 +87,7 @@ const turn = (page, ms) => page.evaluate((least) => new Promise((done) => {
 }), ms);
 
 async function settled(page, ms) {
-    const take = () => page.screenshot({ style: measured, animations: 'disabled', caret: 'hide' });
+    const take = () => page.screenshot({ caret: 'initial' }); // hiding it writes a style element, which the page's policy forbids
     const end = Date.now() + boundMs;
     await turn(page, ms);
     let before = await take();
@@ -114,6 +114,10 @@ async function look([path, say, seen], dark, check_) {
         if (path.startsWith(symbol))
             await until(page, () => /Start of history/.test(document.querySelector('.foot')?.textContent ?? ''));
         await seen(page, house);
+        await page.evaluate((selector) => {
+            document.activeElement?.blur();
+            document.querySelectorAll(selector).forEach((node) => { node.style.visibility = 'hidden'; });
+        }, measured);
         for (const [i, [width, height]] of sizes.entries()) {
             await page.setViewportSize({ width, height });
             await page.mouse.move(0, 0);
