@@ -869,7 +869,7 @@ def full_disk(tap, folder):
     os.makedirs(os.path.join(place, "data"))
     with tap.case(names[0]), mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
         refused(place, 1, [f"{place}/data/house", "the disk is full"], "run", "--data", f"{place}/data", "-p", h.free_port())
-    with market(place, "--history", 5, rate=1500) as sim, mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=48m", "tmpfs"):
+    with market(place, "--history", 5, rate=1500) as sim, mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=192m", "tmpfs"):
         with h.House(place, config(sim)) as house:
             house.wait_healthy()
             h.wait_for("stored trades", lambda: stored(house) > 100)

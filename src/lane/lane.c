@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 enum {
-    SNAPSHOT_SEGMENT_MAX = 4,    /* segments until the next snapshot, however large they are */
     SPIN_MAX = 200,              /* looks before sleeping, in a lane that has just worked: about 10 us */
     INTAKE_RETRY_NS = 100000000, /* a timer that finds intake stopped comes again */
     ALONE_WAIT_NS = 50000000,    /* without a supervisor nobody rings when a foreign log grows */
@@ -380,12 +379,9 @@ static void send_answers(kt_lane *lane)
 
 static void keep_snapshots(kt_lane *lane)
 {
-    uint64_t segment = lane->options.segment_size != 0 ? lane->options.segment_size : KT_SEGMENT_SIZE_DEFAULT;
-    uint64_t every = 2 * lane->snapshot_size > segment ? 2 * lane->snapshot_size : segment;
+    uint64_t every = lane->options.segment_size != 0 ? lane->options.segment_size : KT_SEGMENT_SIZE_DEFAULT;
     kt_err err = { 0 };
 
-    if (every > SNAPSHOT_SEGMENT_MAX * segment)
-        every = SNAPSHOT_SEGMENT_MAX * segment;
     if (lane->snapshot_seq == 0 || kt_log_snapshot_busy(lane->log)) {
         /* none is on its way, or it is not there yet */
     } else if (kt_log_snapshot_seq(lane->log) < lane->snapshot_seq) {

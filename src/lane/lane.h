@@ -10,9 +10,8 @@
  *           another logic version stand and are not compared; of such an input those beyond the number that stand are
  *           written. Only then the lane appends `lane_start` and is live.
  * Time      a record's time is the lane's clock when an input is made, never less than that of the input before it; outputs take their input's.
- * Snapshots when as many bytes have been applied as a segment holds (or, of a large state, twice as many as the last snapshot
- *           has, but at most four segments), and at a clean stop; handed to the log's writer when durable has passed the
- *           position they name.
+ * Snapshots at the first quiet moment after a segment was sealed, and at a clean stop; handed to the log's writer when durable
+ *           has passed the position they name.
  * Alone     with `links` NULL a lane needs no supervisor and no other process: tests and the simulator run it turn by turn.
  * Bounds    KT_SERVICE_MAX services, KT_FEED_MAX feeds, KT_LANE_SOURCE_MAX foreign logs.
  */

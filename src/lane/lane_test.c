@@ -383,45 +383,6 @@ static void a_snapshot_names_all_positions_and_shortens_recovery(void **state)
 }
 
 /* A container as version 1 wrote it: positions of sources without their epochs. */
-static uint32_t heavy_size; /* bytes of its snapshots */
-
-static kt_code heavy_snapshot(const void *state, kt_writer *writer)
-{
-    for (uint32_t i = 0; i < heavy_size / 8; i++)
-        kt_writer_u64(writer, i);
-    return KT_OK;
-}
-
-static const kt_service_spec heavy = { .name = "heavy", .version = 1, .snapshot = heavy_snapshot };
-static const kt_service_spec *const heavies[] = { &heavy, NULL };
-
-static uint64_t snapshots_with(uint32_t size)
-{
-    kt_script script;
-    uint64_t count;
-
-    heavy_size = size;
-    kt_script_open(&script, &(kt_script_options){ .services = heavies, .segment_size = 1 << 16 });
-    for (int i = 0; i < 16000; i++) {
-        kt_test_tick(&script, 1000 + i, 1 + (uint64_t)i);
-        if (i % 64 == 0)
-            kt_script_turn(&script);
-    }
-    count = kt_lane_count(script.lane)->snapshots;
-    kt_script_close(&script);
-    return count;
-}
-
-static void a_large_state_is_kept_after_twice_its_size_and_four_segments_at_most(void **state)
-{
-    uint64_t each_segment = snapshots_with(0);
-
-    assert_true(each_segment >= 16);
-    assert_in_range(snapshots_with(1 << 15), each_segment - 1, each_segment);
-    assert_in_range(snapshots_with(1 << 16), each_segment / 2, each_segment / 2 + 1);
-    assert_in_range(snapshots_with(1 << 20), each_segment / 4, each_segment / 4 + 1);
-}
-
 static const char snapshot_of_version_1[] = "\0\0\0\0"           /* logic */
                                             "\0\0\0\0"           /* checksum of the configuration */
                                             "\5\0\0\0\0\0\0\0"   /* generation */
@@ -1110,7 +1071,6 @@ int main(void)
         cmocka_unit_test_setup(random_numbers_and_keys_are_the_same_when_applied_again, setup),
         cmocka_unit_test_setup(foreign_events_apply_in_the_order_of_the_admits_and_only_when_durable, setup),
         cmocka_unit_test_setup(a_snapshot_names_all_positions_and_shortens_recovery, setup),
-        cmocka_unit_test_setup(a_large_state_is_kept_after_twice_its_size_and_four_segments_at_most, setup),
         cmocka_unit_test_setup(a_snapshot_of_the_version_before_is_read, setup),
         cmocka_unit_test_setup(a_snapshot_of_a_newer_service_is_refused, setup),
         cmocka_unit_test_setup(what_follows_a_snapshot_has_its_logic_randomness_keys_and_time, setup),

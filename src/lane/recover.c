@@ -94,7 +94,6 @@ kt_code kt_lane_snapshot(kt_lane *lane, kt_err *err)
     if (code == KT_OK) {
         writer.bytes = NULL; /* the log's now */
         lane->snapshot_seq = seq;
-        lane->snapshot_size = writer.size;
         lane->bytes_since = 0;
         lane->counts.snapshots++;
         for (uint32_t i = 0; i < lane->source_count; i++)

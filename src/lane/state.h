@@ -148,10 +148,9 @@ struct kt_lane {
     uint32_t answer_count;
     uint64_t *requests; /* seqs of requests that some feed has not seen */
     uint32_t request_count;
-    uint64_t bytes_since;   /* own and foreign bytes applied since the last snapshot */
-    uint64_t snapshot_size; /* bytes of the last one made by this process */
-    uint64_t snapshot_seq;  /* handed to the log and not yet known to be on disk; 0: none */
-    bool was_clean;         /* the log had its clean mark */
+    uint64_t bytes_since;  /* own and foreign bytes applied since the last snapshot */
+    uint64_t snapshot_seq; /* handed to the log and not yet known to be on disk; 0: none */
+    bool was_clean;        /* the log had its clean mark */
 
     kt_board_page own_page; /* without a board */
     kt_board_page *page;
