@@ -116,6 +116,7 @@ async function look([path, say, seen], dark, check_) {
         await seen(page, house);
         await page.evaluate((selector) => {
             document.activeElement?.blur();
+            scrollTo(0, 0);
             document.querySelectorAll(selector).forEach((node) => { node.style.visibility = 'hidden'; });
         }, measured);
         for (const [i, [width, height]] of sizes.entries()) {
