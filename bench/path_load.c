@@ -174,7 +174,8 @@ static void subscribe(int fd, const char *text)
     static const uint8_t mask[4] = { 0 };
     uint8_t frame[512];
     char message[256];
-    int n = snprintf(message, sizeof message, "{\"op\":\"subscribe\",\"channel\":\"trades.binance.%s\"}", text);
+    int n = snprintf(
+        message, sizeof message, "{\"op\":\"subscribe\",\"channel\":\"trades.binance.%s\",\"conflate\":false}", text);
     size_t head = kt_ws_header(frame, KT_WS_TEXT, true, (size_t)n, mask);
 
     memcpy(frame + head, message, (size_t)n);

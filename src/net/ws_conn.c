@@ -516,8 +516,10 @@ void kt_ws_write_now(kt_ws_conn *conn)
     if (conn->blocked || conn->state != CONN_OPEN)
         return;
     conn_write(conn);
-    /* Nothing is left for the flush phase, unless the write says otherwise. */
-    if (!conn->blocked && !conn->early && !conn->drain_armed && conn->state == CONN_OPEN)
+    /* Nothing is left for the flush phase, unless the write says otherwise, or the loop still waits for the end of a
+     * blockade that is over. */
+    if (!conn->blocked && !conn->early && !conn->drain_armed && conn->state == CONN_OPEN &&
+        (conn->watch.events & KT_LOOP_WRITE) == 0)
         kt_loop_unflush(conn->setup->loop, &conn->flush);
 }
 
