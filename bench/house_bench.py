@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import report
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests"))
 import house as h
 
@@ -62,13 +64,17 @@ def one():
 
 
 def main():
+    report.progress(f"house_bench: {ROUNDS} houses")
     rounds = [one() for _ in range(ROUNDS)]
     median = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
     memory = (median["Pss_Anon"] + median["Pss_Shmem"]) / 1024
-    print(f"house: empty configuration, 3 lanes and a supervisor, medians of {ROUNDS}")
-    print(f"  /health after start        {median['health'] * 1000:8.1f} ms   {median['health'] / median['bare']:.0f}x the start of /bin/true   demand: 1 s")
-    print(f"  CPU at rest                {median['idle'] * 100:8.2f} %    of one core, over {IDLE_S} s                demand: 2 %")
-    print(f"  Pss_Anon + Pss_Shmem       {memory:8.1f} MB   beside it {median['Pss_File'] / 1024:.1f} MB of page cache (logs, program)   demand: 100 MB")
+    start_s, idle = 1 / report.disk_speed(), 0.02 / report.speed()
+    report.row("house", "empty, from the start to /health", f"{median['health'] * 1000:.0f} ms",
+               f"{median['health'] / median['bare']:.0f}x the start of /bin/true", f"at most {start_s * 1000:.0f} ms", median["health"] <= start_s)
+    report.row("house", f"empty, at rest for {IDLE_S} s: CPU of all lanes", f"{median['idle'] * 100:.2f} % of a core", "",
+               f"at most {idle * 100:.1f} %", median["idle"] <= idle)
+    report.row("house", "empty, at rest: memory of its own", f"{memory:.1f} MB",
+               f"beside {median['Pss_File'] / 1024:.1f} MB of page cache", "at most 100 MB", memory <= 100)
 
 
 main()

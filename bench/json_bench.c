@@ -15,6 +15,7 @@
 #include "base/test_util.h"
 #include "base/text.h"
 #include "json_peer.h"
+#include "report.h"
 
 enum {
     RUNS = 7,
@@ -283,16 +284,18 @@ static void bench(kind what, double demand)
     }
     scanner = median_of(ns[SCANNER]);
     peer = median_of(ns[PEER]);
-    printf(
-        "json %s %4zu B   %6.1f ns   %.2f times as fast as simdjson (%.1f ns; demand at least %.1f)   general reader "
-        "%.1f ns   memcpy %.1f ns\n",
-        what == TRADE ? "trade" : "depth", bytes / MESSAGES, scanner, median_of(ratios), peer, demand,
-        median_of(ns[GENERAL]), median_of(ns[COPY]));
+    bench_print(&(bench_row){ .what = "JSON",
+        .workload = bench_text("Binance %s of %zu B, all fields", what == TRADE ? "trade" : "depth", bytes / MESSAGES),
+        .figure = bench_text("%.0f ns", scanner),
+        .against = bench_text("%.2fx as fast as simdjson (%.0f ns); memcpy %.0f ns, general reader %.0f ns",
+            median_of(ratios), peer, median_of(ns[COPY]), median_of(ns[GENERAL])),
+        .demand = bench_text("at least %.1fx", demand),
+        .met = bench_is(median_of(ratios) >= demand) });
 }
 
 int main(void)
 {
-    printf("json: Binance messages, all fields, median of %d runs\n", RUNS);
+    bench_progress("json_bench: Binance messages, median of %d runs", RUNS);
     bench(TRADE, 3.0);
     bench(DEPTH, 2.2);
     return 0;

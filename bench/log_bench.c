@@ -17,13 +17,13 @@
 #include "log/log.h"
 #include "log/reader.h"
 #include "log/segment.h"
+#include "report.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -234,10 +234,15 @@ static void bench_append_and_read(void)
         ratios[i] = rates[i] / bares[i];
     }
     double rate = percentile(rates, RUNS, 0.5), copy = percentile(copies, RUNS, 0.5);
-    printf("append+read   %8.2f M/s      %.3f of a bare mapping (%.1f M/s), %.3f of memcpy (%.1f M/s)   demand 5 M/s   "
-           "%d records of 128 B, %d segments, no sync; best %.2f, worst %.2f M/s\n",
-        rate / 1e6, percentile(ratios, RUNS, 0.5), percentile(bares, RUNS, 0.5) / 1e6, rate / copy, copy / 1e6, RECORDS,
-        SEGMENTS, percentile(rates, RUNS, 1) / 1e6, percentile(rates, RUNS, 0) / 1e6);
+    double demand = 5e6 * bench_speed();
+    bench_print(&(bench_row){ .what = "log",
+        .workload = bench_text(
+            "append, and read with all checks by another process; %d M records of 128 B, no sync", RECORDS / 1000000),
+        .figure = bench_text("%.1f M/s", rate / 1e6),
+        .against = bench_text("%.2f of a bare mapping (%.1f M/s), %.2f of memcpy", percentile(ratios, RUNS, 0.5),
+            percentile(bares, RUNS, 0.5) / 1e6, rate / copy),
+        .demand = bench_text("at least %.1f M/s", demand / 1e6),
+        .met = bench_is(rate >= demand) });
 }
 
 /* ---- group commit ---- */
@@ -281,9 +286,13 @@ static void bench_commit(int batch)
         in_line[run] = percentile(whole, COMMITS, 0.5) / percentile(bare, COMMITS, 0.5);
     }
     double ratio = percentile(ratios, RUNS, 0.5);
-    printf("commit %5d  %8.1f us p50   %.3f of pwrite+fdatasync (in line %.3f)   demand at most 1.15   p99 %.1f us, "
-           "durability disk\n",
-        batch, percentile(p50s, RUNS, 0.5), ratio, percentile(in_line, RUNS, 0.5), percentile(p99s, RUNS, 0.5));
+    bench_print(&(bench_row){ .what = "log",
+        .workload = bench_text("commit of %d record%s, on disk", batch, batch == 1 ? "" : "s"),
+        .figure = bench_text("p50 %.0f us, p99 %.0f us", percentile(p50s, RUNS, 0.5), percentile(p99s, RUNS, 0.5)),
+        .against = bench_text(
+            "%.2fx pwrite and fdatasync; with the making of the records %.2fx", ratio, percentile(in_line, RUNS, 0.5)),
+        .demand = "at most 1.15x",
+        .met = bench_is(ratio <= 1.15) });
     close(fd);
     unlink(path);
     kt_log_disown(log);
@@ -338,11 +347,14 @@ static void bench_hop(void)
         kt_log_disown(log);
         kt_test_remove(dir);
     }
-    printf(
-        "hop           %8.3f us p50   demand at most 1 us   p99 %.2f, p99.9 %.2f, max %.1f us, 1 record each 5 us, durability "
-        "ram\n",
-        percentile(p50, RUNS, 0.5), percentile(p99, RUNS, 0.5), percentile(p999, RUNS, 0.5),
-        percentile(greatest, RUNS, 0.5));
+    double half = percentile(p50, RUNS, 0.5), demand = 1 / bench_speed();
+    bench_print(&(bench_row){ .what = "log",
+        .workload = "from the append to an awake reader in another process, in memory",
+        .figure = bench_text("p50 %.2f us, p99 %.2f us", half, percentile(p99, RUNS, 0.5)),
+        .against =
+            bench_text("p99.9 %.1f us, max %.0f us", percentile(p999, RUNS, 0.5), percentile(greatest, RUNS, 0.5)),
+        .demand = bench_text("p50 at most %.2f us", demand),
+        .met = bench_is(half <= demand) });
     munmap(hops, HOPS * sizeof *hops);
 }
 
@@ -379,45 +391,13 @@ static void bench_recovery(void)
     kt_log_disown(log);
     kt_test_remove(dir);
     double rate = percentile(rates, RUNS, 0.5), sum = percentile(sums, RUNS, 0.5);
-    printf(
-        "recovery      %8.2f M/s      %.3f of the checksums alone (%.1f M/s)   demand 10 M/s   %d records, warm, checksums "
-        "on\n",
-        rate / 1e6, rate / sum, sum / 1e6, RECORDS);
-}
-
-/* ---- about the machine ---- */
-
-static void print_machine(void)
-{
-    static const struct {
-        long type;
-        const char *name;
-    } kinds[] = { { 0xEF53, "ext4" }, { 0x01021994, "tmpfs" }, { 0x58465342, "xfs" }, { 0x9123683E, "btrfs" },
-        { 0x794C7630, "overlayfs" } };
-    char line[256], cpu[256] = "unknown";
-    struct statfs info;
-    const char *kind = "other";
-    FILE *file = fopen("/proc/cpuinfo", "r");
-
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "model name : %255[^\n]", cpu) == 1)
-            break;
-    if (file != NULL)
-        fclose(file);
-    if (statfs(folder, &info) == 0)
-        for (size_t i = 0; i < KT_COUNT(kinds); i++)
-            if ((long)info.f_type == kinds[i].type)
-                kind = kinds[i].name;
-    double load[1] = { 0 };
-    getloadavg(load, 1);
-    printf("log: %s, %ld cores, load average %.1f, %s %s, filesystem %s, median of %d runs\n", cpu,
-        sysconf(_SC_NPROCESSORS_ONLN), load[0],
-#if defined(__clang__)
-        "clang", __clang_version__,
-#else
-        "gcc", __VERSION__,
-#endif
-        kind, RUNS);
+    double demand = 10e6 * bench_speed();
+    bench_print(&(bench_row){ .what = "log",
+        .workload = bench_text("recovery of %d M records, warm, checksums on", RECORDS / 1000000),
+        .figure = bench_text("%.1f M/s", rate / 1e6),
+        .against = bench_text("%.2f of the checksums alone (%.0f M/s)", rate / sum, sum / 1e6),
+        .demand = bench_text("at least %.1f M/s", demand / 1e6),
+        .met = bench_is(rate >= demand) });
 }
 
 int main(int argc, char **argv)
@@ -426,12 +406,15 @@ int main(int argc, char **argv)
     if (argc > 1)
         setenv("TMPDIR", argv[1], 1);
     snprintf(folder, sizeof folder, "%s", kt_test_dir());
-    print_machine();
+    bench_progress("log_bench: append and read");
     bench_append_and_read();
+    bench_progress("log_bench: commits");
     bench_commit(1);
     bench_commit(16);
     bench_commit(256);
+    bench_progress("log_bench: hop");
     bench_hop();
+    bench_progress("log_bench: recovery");
     bench_recovery();
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "net/test_tls.h"
 #include "net/ws_server.h"
 #include "net_load.h"
+#include "report.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -141,29 +142,30 @@ static void unsubscribe(const side *from, pid_t load)
         kt_loop_turn(loop, 1000000, NULL);
 }
 
-/* W frames to each subscriber, then one turn, as a lane does it: seq is patched into each copy. `now`: each client's are
- * written before the next client's are put together. */
+/* W frames to each subscriber, then one turn. `now`: they lie one behind the other, each client's numbers are written into
+ * them, and they leave before the next client's; else they are queued one by one and leave in the flush phase. */
 static double send_frames(const side *to, int batch, int turns, bool now)
 {
-    static uint8_t frame[FRAME_SIZE];
+    static uint8_t frames[BATCH_MAX * FRAME_SIZE];
     int64_t start_ns = 0, spent_ns = 0;
     uint64_t count = 0;
 
-    kt_ws_header(frame, KT_WS_TEXT, true, FRAME_SIZE - 4, NULL);
+    for (int i = 0; i < batch; i++)
+        kt_ws_header(frames + i * FRAME_SIZE, KT_WS_TEXT, true, FRAME_SIZE - 4, NULL);
     for (int turn = 0; turn < turns; turn++) {
         size_t each = (size_t)batch * FRAME_SIZE + (to == &secure ? RECORD_EXTRA : 0);
         uint64_t goal = load_count() + kt_ws_server_count(to->ws) * each;
         start_ns = cpu_ns();
         for (kt_ws_conn *conn = NULL; (conn = kt_ws_server_next(to->ws, conn)) != NULL;) {
             for (int i = 0; i < batch; i++) {
-                uint8_t *copy = NULL;
-                if (kt_ws_send_frame(conn, frame, FRAME_SIZE, &copy) != KT_OK)
-                    die("a subscriber is too slow");
-                memcpy(copy + 12, &count, sizeof count);
+                uint8_t *frame = frames + i * FRAME_SIZE;
+                memcpy(frame + 12, &count, sizeof count);
                 count++;
+                if (!now && kt_ws_send_frame(conn, frame, FRAME_SIZE) != KT_OK)
+                    die("a subscriber is too slow");
             }
-            if (now)
-                kt_ws_write_now(conn);
+            if (now && kt_ws_send_now(conn, frames, (size_t)batch * FRAME_SIZE) != KT_OK)
+                die("a subscriber is too slow");
         }
         kt_loop_turn(loop, 0, NULL);
         spent_ns += cpu_ns() - start_ns;
@@ -230,11 +232,13 @@ static void against_send(int clients, int batch)
         ratio[run] = bare_ns[run] / own_ns[run];
         now_ratio[run] = bare_ns[run] / now_ns[run];
     }
-    printf(
-        "fan-out W=%-2d N=%-4d  bare send %6.0f ns a message; flush phase %6.0f ns, %.2fx; client by client %6.0f ns, "
-        "%.2fx (demand 0.90x)\n",
-        batch, clients, median(bare_ns, RUNS), median(own_ns, RUNS), median(ratio, RUNS), median(now_ns, RUNS),
-        median(now_ratio, RUNS));
+    bench_print(&(bench_row){ .what = "fan-out",
+        .workload = bench_text("W=%d N=%d", batch, clients),
+        .figure = bench_text("%.0f ns a message", median(now_ns, RUNS)),
+        .against = bench_text("%.2fx as fast as bare send (%.0f ns); in the flush phase %.2fx", median(now_ratio, RUNS),
+            median(bare_ns, RUNS), median(ratio, RUNS)),
+        .demand = "at least 0.90x",
+        .met = bench_is(median(now_ratio, RUNS) >= 0.9) });
     for (int i = 0; i < clients; i++)
         close(fds[i]);
     close(listener);
@@ -256,8 +260,12 @@ static void against_plain_text(int clients, int batch, double demand)
         tls_ns[run] = send_frames(&secure, batch, turns, true);
         ratio[run] = tls_ns[run] / plain_ns[run];
     }
-    printf("TLS W=%-2d N=%-4d      plain text %6.0f ns a message; TLS %6.0f ns, %.2fx (demand at most %.2fx)\n", batch,
-        clients, median(plain_ns, RUNS), median(tls_ns, RUNS), median(ratio, RUNS), demand);
+    bench_print(&(bench_row){ .what = "TLS",
+        .workload = bench_text("W=%d N=%d", batch, clients),
+        .figure = bench_text("%.0f ns a message", median(tls_ns, RUNS)),
+        .against = bench_text("%.2fx the CPU of plain text (%.0f ns)", median(ratio, RUNS), median(plain_ns, RUNS)),
+        .demand = bench_text("at most %.2fx", demand),
+        .met = bench_is(median(ratio, RUNS) <= demand) });
     unsubscribe(&plain, plain_load);
     unsubscribe(&secure, tls_load);
 }
@@ -280,8 +288,12 @@ static void idle(const side *to, bool tls, const char *name, long demand)
     long before = resident_bytes();
     pid_t load = subscribe(to, IDLE_COUNT, tls, 0);
 
-    printf("idle subscriber, %-10s %6ld bytes resident (%d of them; demand at most %ld)\n", name,
-        (resident_bytes() - before) / IDLE_COUNT, IDLE_COUNT, demand);
+    long each = (resident_bytes() - before) / IDLE_COUNT;
+    bench_print(&(bench_row){ .what = "memory",
+        .workload = bench_text("an idle subscriber of %d, %s", IDLE_COUNT, name),
+        .figure = bench_text("%ld B resident", each),
+        .demand = bench_text("at most %ld B", demand),
+        .met = bench_is(each <= demand) });
     unsubscribe(to, load);
 }
 
@@ -299,6 +311,14 @@ static double peer_send(peer *own, int clients, int batch, int turns)
     return (double)(peer_cpu_ns(own) - start_ns) / ((double)turns * clients * batch);
 }
 
+static void not_there(const char *what, const char *name)
+{
+    bench_print(&(bench_row){ .what = what,
+        .workload = bench_text("against %s", name),
+        .figure = "it is not there",
+        .met = BENCH_NOT_MEASURED });
+}
+
 /* `demands`: at W = 1, 16, 64; 0: none, and nothing is measured. */
 static void against_fan_out(const char *name, char *const argv[], const double demands[3])
 {
@@ -308,7 +328,7 @@ static void against_fan_out(const char *name, char *const argv[], const double d
     peer other;
 
     if (!peer_start(argv, &other)) {
-        printf("fan-out against %s: skipped, it is not there\n", name);
+        not_there("fan-out", name);
         return;
     }
     pid_t load = subscribe(&plain, CLIENTS, false, 0);
@@ -324,8 +344,13 @@ static void against_fan_out(const char *name, char *const argv[], const double d
             own_ns[run] = send_frames(&plain, batches[w], turns, true);
             ratio[run] = peer_ns[run] / own_ns[run];
         }
-        printf("fan-out W=%-2d N=%-4d  %-13s %6.0f ns a message; own %6.0f ns, %.1fx (demand %.1fx)\n", batches[w],
-            CLIENTS, name, median(peer_ns, PEER_RUNS), median(own_ns, PEER_RUNS), median(ratio, PEER_RUNS), demands[w]);
+        bench_print(&(bench_row){ .what = "fan-out",
+            .workload = bench_text("W=%d N=%d", batches[w], CLIENTS),
+            .figure = bench_text("%.0f ns a message", median(own_ns, PEER_RUNS)),
+            .against =
+                bench_text("%.1fx as fast as %s (%.0f ns)", median(ratio, PEER_RUNS), name, median(peer_ns, PEER_RUNS)),
+            .demand = bench_text("at least %.1fx", demands[w]),
+            .met = bench_is(median(ratio, PEER_RUNS) >= demands[w]) });
     }
     load_stop(peer_load);
     peer_stop(&other);
@@ -363,8 +388,13 @@ static void against_answers(const char *name, peer *other, double demand)
         own_ns[run] = own_answers();
         ratio[run] = peer_ns[run] / own_ns[run];
     }
-    printf("HTTP GET              %-13s %6.0f ns an answer; own %6.0f ns, %.2fx (demand %.2fx)\n", name,
-        median(peer_ns, PEER_RUNS), median(own_ns, PEER_RUNS), median(ratio, PEER_RUNS), demand);
+    bench_print(&(bench_row){ .what = "HTTP GET",
+        .workload = "small JSON, kept connections",
+        .figure = bench_text("%.0f ns an answer", median(own_ns, PEER_RUNS)),
+        .against =
+            bench_text("%.2fx as fast as %s (%.0f ns)", median(ratio, PEER_RUNS), name, median(peer_ns, PEER_RUNS)),
+        .demand = bench_text("at least %.2fx", demand),
+        .met = bench_is(median(ratio, PEER_RUNS) >= demand) });
 }
 
 static uint16_t free_port(void)
@@ -423,13 +453,13 @@ static void against_peers(const char *peers)
         against_answers("nginx", &other, 1.05);
         peer_stop(&other);
     } else {
-        printf("HTTP GET against nginx: skipped, it is not there\n");
+        not_there("HTTP GET", "nginx");
     }
     if (peer_start((char *[]){ node, http, (char *)SMALL_JSON, NULL }, &other)) {
         against_answers("Node", &other, 2.3);
         peer_stop(&other);
     } else {
-        printf("HTTP GET against Node: skipped, it is not there\n");
+        not_there("HTTP GET", "Node");
     }
 }
 
@@ -445,7 +475,11 @@ int main(void)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     if (files.rlim_cur < IDLE_COUNT + 100) {
-        printf("net: skipped, needs %d open files at once and may have %ld\n", IDLE_COUNT + 100, (long)files.rlim_cur);
+        bench_print(&(bench_row){ .what = "fan-out, TLS, memory, HTTP",
+            .workload = "all",
+            .figure =
+                bench_text("needs %d open files at once and may have %ld", IDLE_COUNT + 100, (long)files.rlim_cur),
+            .met = BENCH_NOT_MEASURED });
         return 0;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -455,18 +489,21 @@ int main(void)
     kt_tls *tls = certificate();
     serve(&plain, NULL);
     serve(&secure, tls);
+    bench_progress("net_bench: idle subscribers");
     idle(&plain, false, "plain text", 1024);
     idle(&secure, true, "TLS", 16384);
+    bench_progress("net_bench: fan-out, TLS");
     for (size_t n = 0; n < KT_COUNT(clients); n++)
         for (size_t w = 0; w < KT_COUNT(batches); w++)
             against_send(clients[n], batches[w]);
     for (size_t n = 0; n < KT_COUNT(clients); n++)
         for (size_t w = 0; w < KT_COUNT(batches); w++)
             against_plain_text(clients[n], batches[w], tls_demands[w]);
+    bench_progress("net_bench: peers");
     if (peers != NULL)
         against_peers(peers);
     else
-        printf("peers: skipped, KONTOR_BENCH_PEERS names no folder\n");
+        not_there("fan-out, HTTP GET", "all peers");
     unserve(&plain);
     unserve(&secure);
     kt_tls_free(tls);

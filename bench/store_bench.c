@@ -14,6 +14,7 @@
 #include "base/test_util.h"
 #include "base/time.h"
 #include "log/log.h"
+#include "report.h"
 #include "store/recorder.h"
 
 enum { RUNS = 3, RECORDS = 400000, PAYLOAD_MAX = 1024 };
@@ -214,16 +215,20 @@ static void bench(bool mixed)
         theirs[i] = RECORDS / bare(path);
         ours[i] = RECORDS / follow(data, config);
     }
-    printf(
-        "%-8s %8.0f k rows/s   %.3f of a bare table (%.0f k rows/s)   demand 200 k rows/s   best %.0f, worst %.0f k rows/s\n",
-        mixed ? "mixed" : "trades", median_of(ours) / 1e3, ours[RUNS / 2] / median_of(theirs), theirs[RUNS / 2] / 1e3,
-        ours[RUNS - 1] / 1e3, ours[0] / 1e3);
+    double rate = median_of(ours), demand = 200e3 * bench_disk_speed();
+    bench_print(&(bench_row){ .what = "store",
+        .workload = mixed ? "trades and values of three windows, from a log" : "trades of one symbol, from a log",
+        .figure = bench_text("%.0f k rows/s", rate / 1e3),
+        .against =
+            bench_text("%.2f of a bare table of SQLite (%.0f k/s)", rate / median_of(theirs), theirs[RUNS / 2] / 1e3),
+        .demand = bench_text("at least %.0f k/s", demand / 1e3),
+        .met = bench_is(rate >= demand) });
     kt_config_free(config);
 }
 
 int main(void)
 {
-    printf("store: %d k records a run, batches of %d, SQLite %s with synchronous=FULL, median of %d runs\n",
+    bench_progress("store_bench: %d k records a run, batches of %d, SQLite %s with synchronous=FULL, median of %d runs",
         RECORDS / 1000, KT_RECORDER_BATCH_MAX, sqlite3_libversion(), RUNS);
     bench(false);
     bench(true);

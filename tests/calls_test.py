@@ -136,6 +136,21 @@ def what_the_house_says(tap, house):
         readers = {reader["reader"]: reader for reader in market["readers"]}
         assert readers["record"]["cursor"] and not readers["edge"]["cursor"], readers
         assert readers["edge"]["position"] > 0, readers
+    with tap.case("a cursor is awake while the service that keeps it works"):
+        h.wait_for("record at work", lambda: any(reader["awake"] for log in json.loads(h.get(house.url + "/v1/node/logs")[1])["logs"]
+                                                 for reader in log["readers"] if reader["reader"] == "record"))
+    with tap.case("services are those of the lanes, with what they answer or without"):
+        services = {(row["service"], row["lane"]): row for row in call(house, "node.services")["services"]}
+        assert all(row["available"] for row in services.values()), services
+        assert services["vwap", "keep"]["actions"] == ["vwap.historical", "vwap.history"], services
+        assert all(services[one]["actions"] == [] for one in (("market", "market"), ("venues", "market"), ("record", "keep"))), services
+    with tap.case("clients are told with what they hear"):
+        client = h.Socket(house.port)
+        client.send(op="subscribe", channel=f"trades.binance.{SYMBOL}", **{"from": "snapshot"})
+        rows = h.wait_for("some trades", lambda: [row for row in call(house, "node.clients")["clients"] if row["messages"] > 3])
+        assert len(rows) == 1 and rows[0]["channels"] == 1 and rows[0]["slow"] == 0, rows
+        client.close()
+        h.wait_for("nobody", lambda: call(house, "node.clients")["clients"] == [])
     with tap.case("calls are counted"):
         rows = {row["action"]: row for row in call(house, "node.actions")["actions"]}
         assert rows["vwap.latest"]["calls"] >= 2 and rows["vwap.latest"]["errors"] >= 1, rows["vwap.latest"]

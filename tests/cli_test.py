@@ -6,7 +6,9 @@ import hashlib
 import itertools
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
@@ -167,6 +169,53 @@ def offered(folder, line):
     return {word.rstrip(" ") for word in out.splitlines()}
 
 
+SHELLS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "source {deploy}/kontor.bash"),
+    "zsh": (["zsh", "-f", "-i"], "fpath=({deploy} $fpath); autoload -U compinit; compinit -u -D; bindkey '^I' complete-word"),
+}
+
+
+def typed(shell, keys, wanted):
+    """What a shell with our completion shows when somebody types these keys, up to what is wanted."""
+    words, completion = SHELLS[shell]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="dumb", COLUMNS="200", PATH=os.path.dirname(h.kontor()) + ":" + os.environ["PATH"])
+        os.execvp(words[0], words)
+    shown = b""
+
+    def show(mark):
+        nonlocal shown
+        end = time.monotonic() + RUN_S
+        while mark not in shown:
+            ready, _, _ = select.select([terminal], [], [], max(0, end - time.monotonic()))
+            assert ready, f"{mark} does not come in {shown}"
+            shown += os.read(terminal, 65536)
+
+    try:
+        os.write(terminal, (completion.format(deploy=os.path.join(h.ROOT, "deploy")) + "; echo rea''dy\n").encode())
+        show(b"ready\r\n")
+        shown = b""
+        os.write(terminal, keys)
+        show(wanted)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def shells(tap):
+    for shell in SHELLS:
+        if shutil.which(shell) is None:
+            tap.skip(f"{shell} completes", f"there is no {shell}")
+            continue
+        with tap.case(f"{shell} completes commands, actions, their parameters, keys and flags"):
+            for keys, wanted in ((b"kontor serv\t#", b"services #"), (b"kontor call node.li\t#", b"node.list #"),
+                                 (b"kontor call vwap.latest tick\tBTC", b"ticker=BTC"),
+                                 (b"kontor config set vwap.st\t30", b"vwap.step_s=30"), (b"kontor run --edge.po\t1", b"--edge.port 1")):
+                typed(shell, keys, wanted)
+
+
 def help_elsewhere(tap, folder, keys):
     for what, line, wanted, unwanted in OFFERS:
         with tap.case(f"the shell is offered {what}"):
@@ -205,6 +254,7 @@ def words(tap, folder):
         with tap.case(f"--help of {command} mentions each flag"):
             help_of(folder, command, keys)
     help_elsewhere(tap, folder, keys)
+    shells(tap)
     with tap.case("a mistake leaves nothing behind"):
         assert os.listdir(folder) == ["bad.yaml"], os.listdir(folder)
 
@@ -819,7 +869,7 @@ def full_disk(tap, folder):
     os.makedirs(os.path.join(place, "data"))
     with tap.case(names[0]), mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
         refused(place, 1, [f"{place}/data/house", "the disk is full"], "run", "--data", f"{place}/data", "-p", h.free_port())
-    with market(place, "--history", 5, rate=1500) as sim, mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=48m", "tmpfs"):
+    with market(place, "--history", 5, rate=1500) as sim, mounted(os.path.join(place, "data"), "-t", "tmpfs", "-o", "size=192m", "tmpfs"):
         with h.House(place, config(sim)) as house:
             house.wait_healthy()
             h.wait_for("stored trades", lambda: stored(house) > 100)

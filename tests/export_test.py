@@ -134,6 +134,13 @@ def odd(tap, folder):
         assert rows == [["market", "BTC", "7000000", "1m", "1", "1", "1", "1", "false", "true", "1"]] + [
             ["", "ALL", str(mark * 10**6), "1m", "1.5", "2", "3", "4", "true", "false", "2"] for mark in range(3)], rows
         assert read(export(folder, "values", "-", "ALL", "--config", config)[1])[1] == rows[1:]
+    with tap.case("the store knows its series and windows without the house's configuration"):
+        for window in ("1m", "60s"):
+            assert read(export(folder, "values", "--window", window)[1])[1] == rows, window
+        assert read(export(folder, "values", "-", "ALL", "--window", "1m")[1])[1] == rows[1:]
+        refused(folder, "nothing is stored of window '7m'; there is: 1m", "values", "--window", "7m")
+        refused(folder, "there is: - ALL", "values", "-", "SOME", "--window", "1m")
+        refused(folder, "'often' is no window", "values", "--window", "often")
     db.close()
 
 
@@ -145,7 +152,7 @@ def mistakes(tap, folder, empty):
         refused(folder, "--from 'yesterday' is no time", "trades", "--from", "yesterday", status=2)
         refused(folder, "--to does not lie behind --from", "trades", "--from", "2024-01-02T00:00:00Z", "--to", "2024-01-01T00:00:00Z", status=2)
         refused(folder, "composites (-) have values", "trades", "-", status=2)
-        refused(folder, "there is no window '7m'", "values", "--window", "7m")
+        refused(folder, "nothing is stored of window '7m'", "values", "--window", "7m")
         refused(folder, "there is: binance BTC/USDT", "trades", "kraken")
         refused(empty, "store.db' does not exist", "trades")
     with tap.case("what can not be written leaves nothing behind"):
@@ -154,7 +161,7 @@ def mistakes(tap, folder, empty):
         path = os.path.join(folder, "kept.csv")
         with open(path, "w", encoding="utf-8") as file:
             file.write("old")
-        refused(folder, "there is no window", "values", "--window", "7m", "--out", path)
+        refused(folder, "nothing is stored of window", "values", "--window", "7m", "--out", path)
         with open(path, encoding="utf-8") as file:
             assert file.read() == "old"
         assert not os.path.exists(path + ".part")

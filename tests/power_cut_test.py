@@ -165,11 +165,14 @@ def start(folder, sim, port, boot, data, shadow, preload):
 
 
 def main():
+    if len(sys.argv) != 3 or not os.path.exists(sys.argv[2]):
+        sys.exit("usage: power_cut_test.py BUILD SHADOW_DISK: the second is tests/shadow_disk.so of the build folder; without it "
+                 "nothing would be cut off (the loader passes over a library that is not there)")
+    preload = os.path.abspath(sys.argv[2])
     tap = h.Tap()
     cuts = h.cases(200)
     rng = random.Random(h.seed())
     print(f"# seed {h.seed()}, {cuts} cuts")
-    preload = os.path.abspath(sys.argv[2])
     with h.Folder() as folder:
         data, shadow, image = (os.path.join(folder, name) for name in ("data", "shadow", "image"))
         os.mkdir(shadow)

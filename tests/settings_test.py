@@ -99,6 +99,14 @@ def main():
                 for client in clients:
                     client.close()
                 assert post(house, "edge", {"silence_ms": 6000})[0] == 200
+            with tap.case("edge.call_rate holds from the next call on: 429 says when to come back, and lifting it ends that"):
+                assert command(house, "set", "edge.call_rate=1", "edge.call_burst=100").returncode == 0
+                refused = h.wait_for("a call too many", lambda: next((answer for answer in (h.get(house.url + "/v1/store/migrations")
+                    for _ in range(50)) if answer[0] == 429), None))
+                assert json.loads(refused[1])["code"] == "too_many_requests", refused
+                assert h.get(house.url + "/health")[0] == 200
+                h.wait_for("a token", lambda: command(house, "unset", "edge.call_rate", "edge.call_burst").returncode == 0)
+                assert h.get(house.url + "/v1/store/migrations")[0] == 200
             with tap.case("diag changes in every process of the house"):
                 run = command(house, "set", "diag.format=json", "diag.levels=error,log")
                 assert run.returncode == 0 and "diag.levels diag.format changed" in run.stdout, run

@@ -7,7 +7,7 @@ import type { Loss, Status } from './wire';
 
 const words: Record<string, string> = {
     loading: 'reading', waiting: 'no trade yet', behind: 'catching up', live: 'live', quiet: 'quiet', stale: 'stale',
-    disconnected: 'disconnected',
+    disconnected: 'disconnected', past: 'as of',
 };
 const backMs = 5000;
 const politeMs = 5000;
@@ -62,10 +62,10 @@ export function showConnection(page: Page | null) {
         : page?.condition?.() ?? ['live', ''];
     const connecting = condition === 'loading' && status?.link !== 'open';
     attribute(byId('state'), 'data-state', condition);
-    document.body.classList.toggle('down', down);
+    document.body.classList.toggle('disconnected', down);
     const shown = connecting ? 'connecting' : words[condition] ?? condition;
     const beside = condition === 'live' && about === '' && status?.rtt != null ? span(status.rtt) : about;
-    put(word, beside === '' ? shown : `${shown} · ${beside}`);
+    put(word, beside === '' ? shown : condition === 'past' ? `${shown} ${beside}` : `${shown} · ${beside}`);
     speak(condition);
     if (!status)
         return;

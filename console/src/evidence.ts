@@ -26,8 +26,14 @@ export function curl(path: string, params: [string, string][] = []): string {
     return `curl ${quoted(`${location.origin}${path}${query === '' ? '' : `?${query}`}`)}`;
 }
 
+// An event without an epoch was not heard: it is what the store has of it.
 export function showEvent(event: HouseEvent, more: Command[] = []) {
     const at = `{"epoch":"${event.epoch}","offset":${event.offset - 1}}`;
+    if (event.epoch === '') {
+        openDrawer(event.kind, [facts([['of channel', event.channel], ['time', `${event.publish_time} (${age(Date.now() - ms(event.publish_time))} ago)`]]),
+                                el('h3', {}, 'As the store has it'), el('pre', { tabindex: 0 }, JSON.stringify(event.data, null, 2)), commands(more)]);
+        return;
+    }
     openDrawer(event.kind, [
         facts([['channel', event.channel], ['offset', count(event.offset)], ['epoch', event.epoch],
                ['published', `${event.publish_time} (${age(Date.now() - ms(event.publish_time))} ago)`],

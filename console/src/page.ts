@@ -2,7 +2,7 @@
 import type { Key } from './keys';
 import type { Route } from './route';
 
-export type Condition = 'loading' | 'waiting' | 'behind' | 'live' | 'quiet' | 'stale';
+export type Condition = 'loading' | 'waiting' | 'behind' | 'live' | 'quiet' | 'stale' | 'past';
 
 export interface Page {
     title: string;
@@ -10,6 +10,7 @@ export interface Page {
     filter?: HTMLElement; // what `/` goes to
     uses(): { channels: string[]; actions: string[] };
     condition?(): [Condition, string]; // how its figures are, and a note; without it: how the connection is
+    pace?(): string; // what of its news it does not show, while it can not keep up
     leave(): void;
 }
 

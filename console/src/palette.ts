@@ -1,12 +1,12 @@
 // Find: one list of everything that can be gone to or done. `@` symbols, `>` actions, `#` channels narrow it.
 import { el } from './dom';
-import { house, leave, listen, type Listener } from './house';
+import { call, house, leave, listen, type Listener } from './house';
 import { actionList } from './actions';
 import { go, marketPath } from './route';
 import { change, choices, settings, store, stored, type Settings } from './settings';
 import { raw } from './text';
 
-interface Entry { kind: '@' | '>' | '#' | 'page' | 'setting'; label: string; note: string; key?: string; lower: string; run(): void }
+interface Entry { kind: '@' | '>' | '#' | 'page' | 'table' | 'setting'; label: string; note: string; key?: string; lower: string; run(): void }
 
 const rowsMax = 20;
 const recentMax = 30;
@@ -30,11 +30,13 @@ function symbols(): Entry[] {
     return [...found.values()];
 }
 
-function all(): Entry[] {
+function all(tables: string[]): Entry[] {
     const list = pages.map(([title, path, key]) => entry('page', title, 'page', () => go(path), key));
     list.push(...symbols());
     for (const action of actionList())
         list.push(entry('>', action.action, action.text, () => go(`/system?action=${encodeURIComponent(action.action)}`)));
+    for (const table of tables)
+        list.push(entry('table', table, 'table of the store', () => go(`/data?table=${encodeURIComponent(table)}`)));
     for (const channel of house.channels.keys())
         list.push(entry('#', channel, 'channel', () => go(`/channels?pattern=${encodeURIComponent(channel)}`)));
     for (const key of Object.keys(settings) as (keyof Settings)[])
@@ -85,13 +87,15 @@ function matches(entries: Entry[], typed: string): Entry[] {
 export function openPalette() {
     if (document.querySelector('dialog[open]'))
         return;
-    let entries = all();
-    const names: Listener = { wants: [], patterns: ['>'], onEvent: () => {}, onChannels: () => { entries = all(); if (shown.length < rowsMax) search(); } };
+    let tables: string[] = [];
+    let entries = all(tables);
+    const refresh = () => { entries = all(tables); if (shown.length < rowsMax) search(); };
+    const names: Listener = { wants: [], patterns: ['>'], onEvent: () => {}, onChannels: refresh };
     let shown: Entry[] = [];
     let at = 0;
     const input = el('input', { type: 'text', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': 'palette-list', 'aria-label': 'Find',
                                 'aria-autocomplete': 'list', autocomplete: 'off', spellcheck: 'false',
-                                placeholder: 'Symbol, page, action, channel, setting' });
+                                placeholder: 'Symbol, page, action, channel, table, setting' });
     const list = el('ul', { id: 'palette-list', role: 'listbox', 'aria-label': 'Found' });
     const hint = el('p', { class: 'note' }, '@ symbols · > actions · # channels · Enter goes there · Esc closes');
     const dialog = el('dialog', { class: 'palette', 'aria-label': 'Find' }, input, list, hint);
@@ -150,4 +154,8 @@ export function openPalette() {
     dialog.showModal();
     input.focus();
     listen(names);
+    void call('store.tables', {}).then((answer) => {
+        tables = answer.ok ? answer.data.tables.map(({ name }) => name) : [];
+        refresh();
+    });
 }

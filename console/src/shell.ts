@@ -1,9 +1,10 @@
 // The frame around every page: routes, header, connection, keys, palette.
-import { attribute, byId, el, put, text } from './dom';
+import { attribute, byId, el, hide, put, text } from './dom';
 import { closeDrawer, openDrawer } from './drawer';
 import { everyFrame, frameRate, isSlow, rank } from './frame';
 import { commands, curl } from './evidence';
 import { house, retry } from './house';
+import { poll } from './poll';
 import { allKeys, setKeys, type Key } from './keys';
 import { openPalette } from './palette';
 import type { OpenPage, Page } from './page';
@@ -22,14 +23,28 @@ const entries: Entry[] = [
     { name: 'data', title: 'Data', path: '/data', key: 'd', load: () => import('./data/page') },
 ];
 const headerMs = 250;
+const needMs = 5000;
+
+const needCount = text();
+const needWord = text();
+const need = el('span', { class: 'need', hidden: true }, needCount, el('span', { class: 'hidden' }, needWord));
 
 let page: Page | null = null;
+let version = '';
 let openedAt = 0;
 
 function buildNav() {
     byId('nav').replaceChildren(
         ...entries.map(({ name, title, path }) => el('a', { href: path, 'data-page': '', 'data-name': name }, title)),
         el('a', { href: '/docs' }, 'Docs'));
+    byId('nav').querySelector('[data-name="system"]')!.append(need);
+}
+
+// What waits for a human, on the page that says more.
+function showNeed(parked: number) {
+    hide(need, parked === 0);
+    put(needCount, String(parked));
+    put(needWord, ` ${parked === 1 ? 'lane is' : 'lanes are'} parked`);
 }
 
 async function show(route: Route, fresh: boolean) {
@@ -114,9 +129,9 @@ function paintHeader() {
     if (!status)
         return;
     const lost = status.losses.length;
-    put(footerText, `${frameRate()} fps · ${count(status.received)} events · ${count(status.skipped)} skipped · ${count(status.repeated)} repeated · ` +
+    put(footerText, `${version}${frameRate()} fps · ${count(status.received)} events · ${count(status.skipped)} skipped · ${count(status.repeated)} repeated · ` +
         `${count(lost)} lost${status.dropped > 0 ? ` · ${count(status.dropped)} not shown` : ''}${status.rtt === null ? '' : ` · house answers in ${span(status.rtt)}`}` +
-        (isSlow() ? ' · This page can not keep up: books and trades are written half as often, nothing is lost.' : ''));
+        (isSlow() ? ` · This page can not keep up: ${page?.pace?.() || 'it writes half as often, nothing is lost.'}` : ''));
 }
 
 byId('clock').replaceChildren(clockText);
@@ -130,3 +145,5 @@ setKeys('shell', shellKeys);
 buildNav();
 onRoute((route, fresh) => { void show(route, fresh); });
 everyFrame(headerMs, rank.rest, paintHeader);
+poll('node.lanes', {}, needMs, (answer) => { if (answer.ok) showNeed(answer.data.lanes.filter(({ state }) => state === 'parked').length); });
+poll('node.list', {}, needMs, (answer) => { version = answer.ok && answer.data.nodes[0] ? `kontor ${answer.data.nodes[0].version} · ` : ''; });

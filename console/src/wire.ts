@@ -11,9 +11,10 @@ export interface HouseEvent {
 }
 export interface Channel { channel: string; log: string; epoch: string; offset: number }
 
-// A channel that the page wants to hear. `from`: so many events of the past, or a time, at the first subscription.
+// A channel that the page wants to hear. `from`: so many events of the past, a time, or an offset, at the first subscription.
 // `sifted`: only what passes the filter reaches the page.
-export interface Want { channel: string; from: number | Time; sifted?: boolean }
+export type Start = number | Time | { offset: number };
+export interface Want { channel: string; from: Start; sifted?: boolean }
 
 export interface Loss { channel: string; epoch: string; from: number | null; to: number | null; reason: string; at: number }
 

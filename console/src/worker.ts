@@ -70,8 +70,8 @@ function lose(channel: string, epoch: string, lost: { from: number | null; to: n
     status.losses = [...status.losses.slice(1 - lossesMax), loss];
 }
 
-// A channel that was heard before goes on behind its last event. A new one starts at a time, or so many events back from where it
-// stands, which has to be asked first.
+// A channel that was heard before goes on behind its last event. A new one starts at a time, or at an offset or so many events back
+// from where it stands, which has to be asked first.
 function subscribe(want: Want) {
     const place = places.get(want.channel);
     heard.add(want.channel);
@@ -88,10 +88,11 @@ function subscribe(want: Want) {
 }
 
 function subscribeBack(name: string, channel: Channel | undefined) {
-    const back = wants.get(name)?.from;
-    if (typeof back !== 'number' || !heard.has(name) || places.has(name))
+    const start = wants.get(name)?.from;
+    if (start === undefined || typeof start === 'string' || !heard.has(name) || places.has(name))
         return;
-    const from = channel && channel.offset > 0 ? { epoch: channel.epoch, offset: Math.max(0, channel.offset - back) } : 'live';
+    const before = typeof start === 'number' ? (channel?.offset ?? 0) - start : start.offset - 1;
+    const from = channel && channel.offset > 0 ? { epoch: channel.epoch, offset: Math.max(0, Math.min(channel.offset, before)) } : 'live';
     say({ op: 'subscribe', channel: name, from });
 }
 

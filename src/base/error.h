@@ -6,26 +6,28 @@
 #ifndef KT_BASE_ERROR_H
 #define KT_BASE_ERROR_H
 
-#define KT_CODE_MAP(X)                                         \
-    X(OK, "ok")                                                \
-    X(ARG, "value outside its documented range")               \
-    X(EMPTY, "nothing there yet")                              \
-    X(FULL, "bounded pool, ring, buffer or file is full")      \
-    X(SEQ, "gap, repeat or step back in a sequence")           \
-    X(RANGE, "exact result does not fit the fixed-point type") \
-    X(CORRUPT, "stored or received bytes fail their checks")   \
-    X(SYS, "the operating system refused: see sys_errno")      \
-    X(GONE, "removed by retention")                            \
-    X(EPOCH, "unknown epoch")                                  \
-    X(BUSY, "held or full: try again")                         \
-    X(VERSION, "made by a newer program")                      \
-    X(TIMEOUT, "deadline passed")                              \
-    X(UNKNOWN, "outcome unknown: repeat with the same id")     \
-    X(NOENT, "no such thing, or a required field is missing")  \
-    X(SYNTAX, "text does not follow its grammar")              \
-    X(TYPE, "value of the wrong type")                         \
-    X(TWICE, "given twice where once is allowed")              \
-    X(LIMIT, "larger, longer or deeper than a documented limit")
+#define KT_CODE_MAP(X)                                           \
+    X(OK, "ok")                                                  \
+    X(ARG, "value outside its documented range")                 \
+    X(EMPTY, "nothing there yet")                                \
+    X(FULL, "bounded pool, ring, buffer or file is full")        \
+    X(SEQ, "gap, repeat or step back in a sequence")             \
+    X(RANGE, "exact result does not fit the fixed-point type")   \
+    X(CORRUPT, "stored or received bytes fail their checks")     \
+    X(SYS, "the operating system refused: see sys_errno")        \
+    X(GONE, "removed by retention")                              \
+    X(EPOCH, "unknown epoch")                                    \
+    X(BUSY, "held or full: try again")                           \
+    X(VERSION, "made by a newer program")                        \
+    X(TIMEOUT, "deadline passed")                                \
+    X(UNKNOWN, "outcome unknown: repeat with the same id")       \
+    X(NOENT, "no such thing, or a required field is missing")    \
+    X(SYNTAX, "text does not follow its grammar")                \
+    X(TYPE, "value of the wrong type")                           \
+    X(TWICE, "given twice where once is allowed")                \
+    X(LIMIT, "larger, longer or deeper than a documented limit") \
+    X(DENIED, "not allowed to whoever asks")                     \
+    X(RATE, "asked too often: wait")
 
 #define X(name, text) KT_##name,
 typedef enum kt_code { KT_CODE_MAP(X) KT_CODE_COUNT } kt_code;

@@ -294,6 +294,22 @@ static bool token_byte(kt_text token, size_t *at, char *out)
     return high < 16 && low < 16;
 }
 
+bool kt_subject_make(char out[KT_SUBJECT_MAX + 1], const char *first, kt_text second, kt_text third)
+{
+    kt_builder b;
+
+    kt_builder_init(&b, out, KT_SUBJECT_MAX + 1);
+    kt_builder_str(&b, first);
+    kt_builder_char(&b, '.');
+    if (kt_subject_token(&b, second) != KT_OK)
+        return false;
+    if (third.n != 0) {
+        kt_builder_char(&b, '.');
+        kt_subject_token(&b, third);
+    }
+    return b.code == KT_OK;
+}
+
 kt_code kt_subject_token_decode(kt_text token, kt_builder *builder)
 {
     char c;

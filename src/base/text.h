@@ -73,6 +73,10 @@ enum { KT_SUBJECT_MAX = 255 };
  * in the builder as well. */
 kt_code kt_subject_token(kt_builder *builder, kt_text raw);
 
+/* "first.second.third" from raw texts; `first` is put as it is, an empty `third` is left out. false: it does not fit, or
+ * `second` is empty. */
+bool kt_subject_make(char out[KT_SUBJECT_MAX + 1], const char *first, kt_text second, kt_text third);
+
 /* The other way: append the raw bytes of a token. KT_SYNTAX: a "%" without two hexadecimal digits, or a byte that
  * should have been encoded. KT_FULL. */
 kt_code kt_subject_token_decode(kt_text token, kt_builder *builder);

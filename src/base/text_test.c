@@ -216,6 +216,31 @@ static void bad_tokens(void **state)
     assert_int_equal(kt_subject_token(&builder, KT_TEXT("a.b")), KT_FULL);
 }
 
+static void subjects_are_made_of_tokens(void **state)
+{
+    static const struct {
+        const char *second, *third, *subject; /* NULL: refused */
+    } rows[] = {
+        { "binance", "BTC/USDT", "trades.binance.BTC/USDT" },
+        { "ALL", "", "trades.ALL" },
+        { "a.b", "x y", "trades.a%2Eb.x%20y" },
+        { "", "BTC", NULL },
+    };
+    char out[KT_SUBJECT_MAX + 1], name[KT_SUBJECT_MAX];
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        bool made = kt_subject_make(out, "trades", kt_text_of(rows[i].second), kt_text_of(rows[i].third));
+
+        KT_ROW(rows[i].second, made == (rows[i].subject != NULL));
+        if (made)
+            assert_string_equal(out, rows[i].subject);
+    }
+    memset(name, 'a', sizeof name);
+    assert_true(kt_subject_make(out, "a", (kt_text){ name, KT_SUBJECT_MAX - 4 }, KT_TEXT("b")));
+    assert_int_equal(strlen(out), KT_SUBJECT_MAX);
+    assert_false(kt_subject_make(out, "a", (kt_text){ name, KT_SUBJECT_MAX - 3 }, KT_TEXT("b")));
+}
+
 static void subjects_and_patterns_are_checked(void **state)
 {
     static const struct {
@@ -297,6 +322,7 @@ int main(void)
         cmocka_unit_test(utf8),
         cmocka_unit_test(tokens_are_encoded),
         cmocka_unit_test(bad_tokens),
+        cmocka_unit_test(subjects_are_made_of_tokens),
         cmocka_unit_test(subjects_and_patterns_are_checked),
         cmocka_unit_test(patterns_match_subjects),
     };

@@ -85,38 +85,90 @@ int kt_board_find(const kt_board *board, kt_text name)
     return -1;
 }
 
-static bool page_answers(const kt_board_page *page, kt_text action)
-{
-    uint32_t count = atomic_load_explicit(&page->action_count, memory_order_acquire);
+/* Names that a lane tells, each once: written by it alone, read by all. */
+typedef struct name_list {
+    _Atomic uint32_t *count;
+    char *names;
+    uint32_t max;
+    size_t size; /* of one name, with its NUL */
+    const char *what;
+} name_list;
 
-    for (uint32_t i = 0; i < count && i < KT_BOARD_ACTION_MAX; i++)
-        if (kt_text_equal(page_text(page->actions[i], KT_BOARD_ACTION_SIZE), action))
+static name_list actions_of(kt_board_page *page)
+{
+    return (name_list){ &page->action_count, page->actions[0], KT_BOARD_ACTION_MAX, KT_BOARD_ACTION_SIZE, "action" };
+}
+
+static name_list services_of(kt_board_page *page)
+{
+    return (name_list){ &page->service_count, page->services[0], KT_BOARD_SERVICE_MAX, KT_BOARD_NAME_SIZE, "service" };
+}
+
+/* Another lane's page may hold anything: nothing is read beyond its bounds. */
+static bool name_at(const name_list *list, uint32_t index, kt_text *out_name)
+{
+    if (index >= list->max || index >= atomic_load_explicit(list->count, memory_order_acquire))
+        return false;
+    *out_name = page_text(list->names + index * list->size, list->size);
+    return true;
+}
+
+static bool has_name(const name_list *list, kt_text name)
+{
+    kt_text known;
+
+    for (uint32_t i = 0; name_at(list, i, &known); i++)
+        if (kt_text_equal(known, name))
             return true;
     return false;
 }
 
+static kt_code add_name(const name_list *list, kt_text name, kt_err *err)
+{
+    uint32_t count = atomic_load(list->count);
+
+    if (has_name(list, name))
+        return KT_OK;
+    if (name.n >= list->size)
+        return kt_fail(
+            err, KT_LIMIT, "%s '%.*s' is longer than %zu bytes", list->what, KT_TEXT_ARG(name), list->size - 1);
+    if (count >= list->max)
+        return kt_fail(err, KT_LIMIT, "%s '%.*s' is one too many: a lane has at most %u", list->what, KT_TEXT_ARG(name),
+            list->max);
+    memcpy(list->names + count * list->size, name.s, name.n);
+    list->names[count * list->size + name.n] = '\0';
+    atomic_store_explicit(list->count, count + 1, memory_order_release);
+    return KT_OK;
+}
+
 int kt_board_find_action(const kt_board *board, kt_text action)
 {
-    for (uint32_t i = 0; i < board->lane_count; i++)
-        if (page_answers(kt_board_page_of(board, i), action))
+    for (uint32_t i = 0; i < board->lane_count; i++) {
+        name_list actions = actions_of(kt_board_page_of(board, i));
+
+        if (has_name(&actions, action))
             return (int)i;
+    }
     return -1;
 }
 
 kt_code kt_board_add_action(const kt_board *board, uint32_t lane_index, kt_text action, kt_err *err)
 {
-    kt_board_page *page = kt_board_page_of(board, lane_index);
-    uint32_t count = atomic_load(&page->action_count);
+    name_list actions = actions_of(kt_board_page_of(board, lane_index));
 
-    if (page_answers(page, action))
-        return KT_OK;
-    if (action.n >= KT_BOARD_ACTION_SIZE)
-        return kt_fail(
-            err, KT_LIMIT, "action '%.*s' is longer than %d bytes", KT_TEXT_ARG(action), KT_BOARD_ACTION_SIZE - 1);
-    if (count >= KT_BOARD_ACTION_MAX)
-        return kt_fail(err, KT_LIMIT, "lane '%s' answers %d actions already", page->name, KT_BOARD_ACTION_MAX);
-    memcpy(page->actions[count], action.s, action.n);
-    page->actions[count][action.n] = 0;
-    atomic_store_explicit(&page->action_count, count + 1, memory_order_release);
-    return KT_OK;
+    return add_name(&actions, action, err);
+}
+
+kt_code kt_board_add_service(const kt_board *board, uint32_t lane_index, kt_text service, kt_err *err)
+{
+    name_list services = services_of(kt_board_page_of(board, lane_index));
+
+    return add_name(&services, service, err);
+}
+
+bool kt_board_service_at(const kt_board *board, uint32_t lane_index, uint32_t index, kt_text *out_service)
+{
+    name_list services = services_of(kt_board_page_of(board, lane_index));
+
+    return name_at(&services, index, out_service);
 }

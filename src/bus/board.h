@@ -20,6 +20,7 @@
 enum {
     KT_BOARD_LANE_MAX = 16,     /* lanes of one node */
     KT_BOARD_NAME_SIZE = 32,    /* bytes of a lane's name with its NUL */
+    KT_BOARD_SERVICE_MAX = 16,  /* services that one lane hosts */
     KT_BOARD_ACTION_MAX = 32,   /* actions that one lane answers */
     KT_BOARD_ACTION_SIZE = 48,  /* bytes of an action's name with its NUL */
     KT_BOARD_REASON_SIZE = 256, /* bytes of the text that says why a lane ended, with its NUL */
@@ -66,6 +67,8 @@ typedef struct kt_board_page {
 
     _Atomic uint32_t action_count;
     char actions[KT_BOARD_ACTION_MAX][KT_BOARD_ACTION_SIZE];
+    _Atomic uint32_t service_count;
+    char services[KT_BOARD_SERVICE_MAX][KT_BOARD_NAME_SIZE];
 } kt_board_page;
 
 typedef struct kt_board {
@@ -94,5 +97,11 @@ int kt_board_find_action(const kt_board *board, kt_text action);
 
 /* A lane tells that it answers `action`. Telling twice is fine. KT_LIMIT: too many, or the name is too long. */
 kt_code kt_board_add_action(const kt_board *board, uint32_t lane_index, kt_text action, kt_err *err);
+
+/* The same of a service that it hosts. */
+kt_code kt_board_add_service(const kt_board *board, uint32_t lane_index, kt_text service, kt_err *err);
+
+/* Walk the services that a lane has told: false behind the last. */
+bool kt_board_service_at(const kt_board *board, uint32_t lane_index, uint32_t index, kt_text *out_service);
 
 #endif

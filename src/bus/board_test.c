@@ -25,11 +25,22 @@ static void lanes_and_actions_are_found_by_name(void **state)
     assert_int_equal(atomic_load(&kt_board_page_of(&board, 1)->action_count), 1);
     assert_int_equal(kt_board_find_action(&board, KT_TEXT("store.read")), 1);
     assert_int_equal(kt_board_find_action(&board, KT_TEXT("store.write")), -1);
+    kt_text service;
+    assert_int_equal(kt_board_add_service(&board, 1, KT_TEXT("record"), NULL), KT_OK);
+    assert_int_equal(kt_board_add_service(&board, 1, KT_TEXT("record"), NULL), KT_OK);
+    assert_true(kt_board_service_at(&board, 1, 0, &service));
+    assert_true(kt_text_equal(service, KT_TEXT("record")));
+    assert_false(kt_board_service_at(&board, 1, 1, &service));
     /* A page that another lane has spoilt: no end of a name, an impossible count. */
     kt_board_page *page = kt_board_page_of(&board, 0);
     memset(page->name, 'x', sizeof page->name);
     memset(page->actions, 'y', sizeof page->actions);
     atomic_store(&page->action_count, UINT32_MAX);
+    atomic_store(&page->service_count, UINT32_MAX);
+    memset(page->services, 'z', sizeof page->services);
+    assert_true(kt_board_service_at(&board, 0, KT_BOARD_SERVICE_MAX - 1, &service));
+    assert_int_equal(service.n, KT_BOARD_NAME_SIZE);
+    assert_false(kt_board_service_at(&board, 0, KT_BOARD_SERVICE_MAX, &service));
     assert_int_equal(kt_board_find(&board, KT_TEXT("market")), -1);
     assert_int_equal(kt_board_find_action(&board, KT_TEXT("store.read")), 1);
     kt_board_close(&board);
@@ -43,6 +54,17 @@ static void too_many_and_too_long_are_refused(void **state)
 
     assert_int_equal(kt_board_open(&board, names, KT_BOARD_LANE_MAX + 1, &err), KT_LIMIT);
     assert_int_equal(kt_board_open(&board, long_name, 1, &err), KT_LIMIT);
+    kt_board_close(&board);
+
+    char name[KT_BOARD_NAME_SIZE + 1];
+    assert_int_equal(kt_board_open(&board, names, 2, NULL), KT_OK);
+    memset(name, 'a', sizeof name);
+    assert_int_equal(kt_board_add_service(&board, 0, (kt_text){ name, KT_BOARD_NAME_SIZE }, &err), KT_LIMIT);
+    for (int i = 0; i < KT_BOARD_SERVICE_MAX; i++) {
+        name[0] = (char)('b' + i);
+        assert_int_equal(kt_board_add_service(&board, 0, (kt_text){ name, 2 }, &err), KT_OK);
+    }
+    assert_int_equal(kt_board_add_service(&board, 0, KT_TEXT("z"), &err), KT_LIMIT);
     kt_board_close(&board);
 }
 

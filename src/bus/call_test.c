@@ -55,6 +55,14 @@ static void on_call(void *ctx, const kt_bus_call *call)
     self->token = call->token;
 }
 
+static void answer_now(void *ctx, const kt_bus_call *call)
+{
+    world *self = ctx;
+
+    self->calls++;
+    assert_int_equal(kt_bus_answer(self->bus, call->token, KT_OK, KT_TEXT("{}")), KT_OK);
+}
+
 static void on_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
 {
     world *self = ctx;
@@ -179,11 +187,14 @@ static void a_new_generation_ends_the_calls_of_that_lane_and_no_others(void **st
     call(self, "three", 0);
     kt_bus_frame_head two = sent(self, TWO), three = sent(self, THREE);
     ask(self, TWO, 5);
+    assert_false(kt_bus_pending(self->bus));
     relink(self, TWO);
-    assert_int_equal(self->ends, 0);      /* told by the next poll, not from within */
+    assert_int_equal(self->ends, 0); /* told by the next poll, not from within */
+    assert_true(kt_bus_pending(self->bus));
     answer(self, TWO, two.token, two.id); /* of a generation that has ended */
     assert_int_equal(self->ends, 1);
     assert_int_equal(self->code, KT_UNKNOWN);
+    assert_false(kt_bus_pending(self->bus));
     assert_int_equal(kt_bus_answer(self->bus, self->token, KT_OK, KT_TEXT("{}")), KT_NOENT);
     answer(self, THREE, three.token, three.id);
     assert_int_equal(self->ends, 2);
@@ -217,6 +228,102 @@ static void more_calls_than_fit_are_answered_busy(void **state)
     kt_bus_poll(self->bus);
     ask(self, TWO, 10000);
     assert_int_equal(self->calls, KT_BUS_CALL_MAX + 1);
+}
+
+static void a_question_to_the_own_lane_is_answered_in_the_same_poll(void **state)
+{
+    world *self = *state;
+    kt_bus_call_spec spec = { .action = KT_TEXT("do.now"), .on_answer = on_answer, .ctx = self };
+
+    assert_int_equal(kt_bus_serve(self->bus, KT_TEXT("do.now"), answer_now, self, NULL), KT_OK);
+    assert_int_equal(kt_bus_call_start(self->bus, &spec, NULL, NULL), KT_OK);
+    assert_int_equal(self->calls, 0);
+    kt_bus_poll(self->bus);
+    assert_int_equal(self->calls, 1);
+    assert_int_equal(self->ends, 1);
+    assert_int_equal(self->code, KT_OK);
+    assert_false(kt_bus_pending(self->bus));
+}
+
+/* A call of this lane to itself, as the test remembers it. */
+typedef struct kept {
+    world *world;
+    uint64_t id;
+    uint64_t token; /* 0: not asked yet */
+    int64_t deadline_ns;
+    bool open;
+} kept;
+
+static kept kept_calls[KT_BUS_CALL_MAX];
+
+static void keep_token(void *ctx, const kt_bus_call *call)
+{
+    kept_calls[call->id - 1].token = call->token;
+}
+
+static void on_kept_answer(void *ctx, uint64_t id, kt_code code, kt_text body)
+{
+    kept *one = ctx;
+    bool late = one->deadline_ns <= one->world->now_ns;
+    char own[24];
+
+    snprintf(own, sizeof own, "%llu", (unsigned long long)id);
+    assert_true(one->open);
+    assert_int_equal(id, one->id);
+    assert_int_equal(code, late ? KT_TIMEOUT : KT_OK);
+    assert_true(late || kt_text_equal(body, kt_text_of(own)));
+    one->open = false;
+    one->world->ends++;
+}
+
+static void begin(world *self, uint64_t id, int64_t timeout_ns)
+{
+    kept *one = &kept_calls[id - 1];
+    kt_bus_call_spec spec = {
+        .action = KT_TEXT("do.kept"), .id = id, .timeout_ns = timeout_ns, .on_answer = on_kept_answer, .ctx = one
+    };
+
+    *one = (kept){ .world = self, .id = id, .deadline_ns = self->now_ns + timeout_ns, .open = true };
+    assert_int_equal(kt_bus_call_start(self->bus, &spec, NULL, NULL), KT_OK);
+    kt_bus_poll(self->bus);
+    assert_int_not_equal(one->token, 0);
+}
+
+static void calls_end_in_any_order_each_once_and_with_its_own_answer(void **state)
+{
+    world *self = *state;
+    uint32_t begun = 0, rounds = kt_test_cases(20000);
+    char body[24];
+    kt_rng rng;
+
+    kt_rng_init(&rng, kt_test_seed());
+    assert_int_equal(kt_bus_serve(self->bus, KT_TEXT("do.kept"), keep_token, self, NULL), KT_OK);
+    for (uint32_t i = 0; i < rounds; i++) {
+        kept *one = &kept_calls[kt_rng_below(&rng, 200)];
+        int64_t first_ns = INT64_MAX;
+
+        if (!one->open) {
+            begin(self, (uint64_t)(one - kept_calls) + 1, 1 + (int64_t)kt_rng_below(&rng, 2000));
+            begun++;
+        } else {
+            kt_text answer = { body, (size_t)snprintf(body, sizeof body, "%llu", (unsigned long long)one->id) };
+            assert_int_equal(kt_bus_answer(self->bus, one->token, KT_OK, answer), KT_OK);
+            assert_int_equal(kt_bus_answer(self->bus, one->token, KT_OK, answer), KT_NOENT);
+            kt_bus_poll(self->bus);
+            assert_false(one->open);
+        }
+        self->now_ns += (int64_t)kt_rng_below(&rng, 10);
+        kt_bus_poll(self->bus);
+        for (uint32_t k = 0; k < 200; k++)
+            if (kept_calls[k].open && kept_calls[k].deadline_ns < first_ns)
+                first_ns = kept_calls[k].deadline_ns;
+        assert_int_equal(kt_bus_next_deadline(self->bus), first_ns);
+        assert_true(first_ns > self->now_ns);
+    }
+    self->now_ns += 3000;
+    kt_bus_poll(self->bus);
+    assert_int_equal(self->ends, begun);
+    assert_int_equal(kt_bus_next_deadline(self->bus), INT64_MAX);
 }
 
 static void an_answer_too_long_for_a_ring_is_told_as_such(void **state)
@@ -257,6 +364,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_generation_ends_the_calls_of_that_lane_and_no_others, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_open_when_the_bus_closes_is_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(more_calls_than_fit_are_answered_busy, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_question_to_the_own_lane_is_answered_in_the_same_poll, setup, teardown),
+        cmocka_unit_test_setup_teardown(calls_end_in_any_order_each_once_and_with_its_own_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_too_long_for_a_ring_is_told_as_such, setup, teardown),
         cmocka_unit_test_setup_teardown(a_ring_that_the_other_side_broke_is_no_way_to_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_ring_to_no_lane_is_refused_and_closed, setup, teardown),

@@ -285,6 +285,8 @@ static kt_code read_open(kt_bus *base, const kt_bus_read_spec *spec, kt_bus_read
     reader->board_index =
         bus->options.local.board != NULL ? kt_board_find(bus->options.local.board, kt_text_of(reader->log)) : -1;
     bus->readers[place] = reader;
+    if (bus->reader_bound <= place)
+        bus->reader_bound = place + 1;
     if (out_reader != NULL)
         *out_reader = &reader->base;
     reader_start(reader);
@@ -417,6 +419,7 @@ static kt_code open_bus(const kt_bus_options *options, kt_bus **out_bus, kt_err 
         free(bus);
         return kt_fail(err, KT_SYS, "no memory for the bus");
     }
+    kt_local_calls_open(bus);
     *out_bus = &bus->base;
     return KT_OK;
 }
@@ -463,7 +466,7 @@ static uint32_t poll_bus(kt_bus *base)
     kt_local *bus = (kt_local *)base;
     uint32_t count = kt_local_poll_calls(bus) + poll_acks(bus);
 
-    for (uint32_t i = 0; i < KT_BUS_READER_MAX; i++)
+    for (uint32_t i = 0; i < bus->reader_bound; i++)
         if (bus->readers[i] != NULL)
             count += poll_reader(bus->readers[i]);
     return count;
@@ -477,7 +480,7 @@ static bool pending(kt_bus *base)
         return true;
     if (bus->ack_count > 0 && bus->acks[0].seq <= acknowledged(bus))
         return true;
-    for (uint32_t i = 0; i < KT_BUS_READER_MAX; i++) {
+    for (uint32_t i = 0; i < bus->reader_bound; i++) {
         const kt_local_reader *reader = bus->readers[i];
         if (reader == NULL)
             continue;
@@ -501,7 +504,7 @@ static void wants(kt_bus *base, kt_sleeper *sleeper)
 {
     const kt_local *bus = (const kt_local *)base;
 
-    for (uint32_t i = 0; i < KT_BUS_READER_MAX; i++) {
+    for (uint32_t i = 0; i < bus->reader_bound; i++) {
         const kt_local_reader *reader = bus->readers[i];
         if (reader != NULL && reader->board_index >= 0 && !reader->stopped)
             want(bus, sleeper, (uint32_t)reader->board_index, reader->position, reader->spec.durable_only);

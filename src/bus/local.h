@@ -42,7 +42,8 @@ typedef struct kt_local_reader {
 /* Calls that we made, and calls that we serve. A token is the place in the table and how often that place was used. */
 typedef struct kt_local_call {
     bool open;
-    bool ended; /* to be told at the next poll, with `code` */
+    bool ended;  /* to be told at the next poll, with `code` */
+    uint16_t at; /* its place in `order`, while it is open */
     uint32_t uses;
     uint32_t peer; /* KT_BOARD_LANE_MAX: ourselves */
     uint64_t id;
@@ -52,6 +53,14 @@ typedef struct kt_local_call {
     void (*on_answer)(void *ctx, uint64_t id, kt_code code, kt_text body);
     void *ctx;
 } kt_local_call;
+
+/* The places of the open calls come first in `order`, free ones behind them, so that the table is never searched. */
+typedef struct kt_local_calls {
+    kt_local_call items[KT_BUS_CALL_MAX];
+    uint16_t order[KT_BUS_CALL_MAX];
+    uint32_t open;
+    uint32_t ended; /* of the open ones */
+} kt_local_calls;
 
 typedef struct kt_local_action {
     char name[KT_BOARD_ACTION_SIZE];
@@ -103,14 +112,14 @@ struct kt_local {
     kt_bus_options options;
     char log_name[KT_BOARD_NAME_SIZE];
     kt_local_reader *readers[KT_BUS_READER_MAX];
-    kt_local_call calls[KT_BUS_CALL_MAX];
-    kt_local_call served[KT_BUS_CALL_MAX];
-    uint32_t calls_open;
-    uint32_t served_open;
+    uint32_t reader_bound; /* behind the last place that was ever used */
+    kt_local_calls calls;  /* that we made */
+    kt_local_calls served; /* that we answer */
     uint64_t last_id;
     kt_local_action actions[KT_BUS_SERVE_MAX];
     uint32_t action_count;
     kt_local_peer peers[KT_BOARD_LANE_MAX];
+    uint32_t peer_bound; /* behind the last peer that ever had a ring */
     kt_local_loop *loop_first, *loop_last;
     uint32_t loop_count;
     uint8_t *frame; /* KT_PEER_RING_FRAME_MAX bytes */
@@ -131,6 +140,7 @@ kt_code kt_local_append(kt_local *bus, uint16_t kind, kt_text subject, uint64_t 
 kt_code kt_local_last(kt_reader *live, kt_reader *reader, kt_text subject, const kt_rec **out_rec);
 
 /* local_call.c */
+void kt_local_calls_open(kt_local *bus);
 kt_code kt_local_call_start(kt_bus *base, const kt_bus_call_spec *spec, uint64_t *out_id, kt_err *err);
 kt_code kt_local_serve(kt_bus *base, kt_text action, kt_bus_on_call on_call, void *ctx, kt_err *err);
 kt_code kt_local_answer(kt_bus *base, uint64_t token, kt_code code, kt_text body);

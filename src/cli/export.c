@@ -201,7 +201,7 @@ static kt_code export_to(const kt_config *config, kt_export_spec *spec, const ch
     kt_query *query = NULL;
     uint64_t rows = 0;
     output out;
-    kt_code code = kt_query_open(config->store_file, &query, err);
+    kt_code code = kt_query_open(config->store_file, (kt_query_clock){ 0 }, &query, err);
 
     if (code != KT_OK)
         return code;

@@ -53,7 +53,7 @@ const kt_cli_command kt_cli_commands[] = {
         true, kt_cli_call },
     { "nodes", "[--json]", "show the nodes of the running house, and its lanes",
         "  --json         the answer of action node.list, as it came\n" KT_CLI_CLIENT_FLAGS, true, kt_cli_nodes },
-    { "services", "[--json]", "show what answers actions in the running house, and where",
+    { "services", "[--json]", "show the services of the running house, and what they answer",
         "  --json         the answer of action node.services, as it came\n" KT_CLI_CLIENT_FLAGS, true,
         kt_cli_services },
     { "actions", "[PREFIX] [--json]", "show every action of the running house, and how its calls go",

@@ -77,6 +77,19 @@ static uint64_t retention_of(const kt_config *config, const char *log)
     return share > ahead ? share - ahead : segment_of(config, log);
 }
 
+static void tell_service(const kt_lane_links *links, const char *name)
+{
+    (void)kt_board_add_service(links->board, links->lane_index, kt_text_of(name), NULL); /* it is for people only */
+}
+
+static void tell_services(const kt_lane_links *links, const lane_plan *plan)
+{
+    for (uint32_t i = 0; plan->services[i] != NULL; i++)
+        tell_service(links, plan->services[i]->name);
+    for (uint32_t i = 0; plan->feeds[i] != NULL; i++)
+        tell_service(links, plan->feeds[i]->name);
+}
+
 /* In the lane's own process. */
 static int host(const kt_lane_links *links, void *ctx)
 {
@@ -101,6 +114,7 @@ static int host(const kt_lane_links *links, void *ctx)
         .diag_ctx = (void *)hosted->plan->name,
     };
 
+    tell_services(links, hosted->plan);
     return kt_lane_main(&options);
 }
 

@@ -1,4 +1,4 @@
-/* cli/services.c - `kontor services`: what answers actions, and in which lane. */
+/* cli/services.c - `kontor services`: what runs in which lane, and what it answers. */
 #include "cli/client.h"
 
 int kt_cli_services(int argc, char **argv)
@@ -6,7 +6,7 @@ int kt_cli_services(int argc, char **argv)
     static const kt_cli_column columns[] = {
         { "service", "SERVICE", KT_CLI_PLAIN },
         { "lane", "LANE", KT_CLI_PLAIN },
-        { "available", "ANSWERS", KT_CLI_YES },
+        { "available", "THERE", KT_CLI_YES },
         { "actions", "ACTIONS", KT_CLI_PLAIN },
     };
     kt_cli_client client;

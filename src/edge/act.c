@@ -128,4 +128,5 @@ const kt_act kt_acts[KT_ACTION_COUNT] = {
     [KT_ACTION_node_actions] = { .own = kt_act_node_actions },
     [KT_ACTION_node_lanes] = { .own = kt_act_node_lanes },
     [KT_ACTION_node_logs] = { .own = kt_act_node_logs },
+    [KT_ACTION_node_clients] = { .own = kt_act_node_clients },
 };

@@ -77,5 +77,7 @@ kt_code kt_act_node_lanes(
     const kt_act_house *house, const void *params, kt_json_writer *writer, kt_refusal *out_refusal);
 kt_code kt_act_node_logs(
     const kt_act_house *house, const void *params, kt_json_writer *writer, kt_refusal *out_refusal);
+kt_code kt_act_node_clients(
+    const kt_act_house *house, const void *params, kt_json_writer *writer, kt_refusal *out_refusal);
 
 #endif

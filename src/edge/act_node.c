@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 enum {
-    READER_MAX = 64,   /* of one log that are told */
-    SEGMENT_MAX = 4096 /* of one log that are looked at */
+    READER_MAX = 64,    /* of one log that are told */
+    SEGMENT_MAX = 4096, /* of one log that are looked at */
+    SERVICE_MAX = 64,   /* that are told, those that answer something first */
+    CLIENT_MAX = 1000   /* that are told */
 };
 
 /* ---- processes ---- */
@@ -133,11 +135,9 @@ static bool same_service(const kt_action *a, const kt_action *b)
     return kt_text_equal(service_of(a), service_of(b)) && strcmp(a->lane, b->lane) == 0;
 }
 
-kt_code kt_act_node_services(
-    const kt_act_house *house, const void *params, kt_json_writer *writer, kt_refusal *out_refusal)
+/* Those that answer something, each name of a lane once. Returns their number. */
+static uint32_t put_answering(const kt_act_house *house, kt_row_service *rows, kt_text names[KT_ACTION_COUNT])
 {
-    static kt_text names[KT_ACTION_COUNT];
-    kt_row_service rows[KT_ACTION_COUNT];
     uint32_t row_count = 0, name_count = 0;
 
     for (uint32_t i = 0; i < KT_ACTION_COUNT; i++) {
@@ -158,7 +158,43 @@ kt_code kt_act_node_services(
             .actions = KT_TEXTS_OF(&names[first], name_count - first),
         };
     }
-    kt_response_node_services response = { .services = KT_ROWS_OF(rows, row_count) };
+    return row_count;
+}
+
+static bool is_told(const kt_row_service *rows, uint32_t count, kt_text service, kt_text lane)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (kt_text_equal(rows[i].service, service) && kt_text_equal(rows[i].lane, lane))
+            return true;
+    return false;
+}
+
+/* Those that lanes host and that answer nothing under their own name. Returns the number of all. */
+static uint32_t put_hosted(const kt_act_house *house, kt_row_service *rows, uint32_t count)
+{
+    const kt_board *board = board_of(house);
+    kt_text service;
+
+    for (uint32_t i = 0; board != NULL && i < board->lane_count; i++) {
+        const kt_board_page *page = kt_board_page_of(board, i);
+
+        for (uint32_t j = 0; count < SERVICE_MAX && kt_board_service_at(board, i, j, &service); j++)
+            if (!is_told(rows, count, service, page_name(page)))
+                rows[count++] = (kt_row_service){
+                    .service = service, .lane = page_name(page), .available = atomic_load(&page->state) == KT_BOARD_LIVE
+                };
+    }
+    return count;
+}
+
+kt_code kt_act_node_services(
+    const kt_act_house *house, const void *params, kt_json_writer *writer, kt_refusal *out_refusal)
+{
+    kt_text names[KT_ACTION_COUNT];
+    kt_row_service rows[SERVICE_MAX];
+    uint32_t count = put_hosted(house, rows, put_answering(house, rows, names));
+    kt_response_node_services response = { .services = KT_ROWS_OF(rows, count) };
+
     kt_table_write_json(&kt_actions[KT_ACTION_node_services].response, &response, writer);
     return KT_OK;
 }
@@ -192,6 +228,7 @@ kt_code kt_act_node_actions(
             .open = counts.open,
             .p50 = counts.p50_ns,
             .p99 = counts.p99_ns,
+            .refused = counts.refused,
         };
     }
     kt_table_write_json(&kt_actions[KT_ACTION_node_actions].response, &response, writer);
@@ -287,6 +324,7 @@ static uint32_t find_segments(const char *dir, segment *segments)
 }
 
 typedef struct log_readers {
+    const kt_board *board; /* NULL: none */
     kt_row_log_reader rows[READER_MAX];
     char names[READER_MAX][65];
     uint32_t count;
@@ -306,6 +344,27 @@ static kt_row_log_reader *add_reader(log_readers *readers, kt_text name, uint64_
     return row;
 }
 
+/* The lane that hosts a service of this name; -1: none. */
+static int hosting_lane(const kt_board *board, kt_text name)
+{
+    kt_text service;
+
+    for (uint32_t i = 0; board != NULL && i < board->lane_count; i++)
+        for (uint32_t j = 0; kt_board_service_at(board, i, j, &service); j++)
+            if (kt_text_equal(service, name))
+                return (int)i;
+    return -1;
+}
+
+/* A lane is asleep while its episode is odd. */
+static bool is_awake(const kt_board *board, int lane_index)
+{
+    const kt_board_page *page = lane_index >= 0 ? kt_board_page_of(board, (uint32_t)lane_index) : NULL;
+
+    return page != NULL && atomic_load(&page->state) == KT_BOARD_LIVE && atomic_load(&page->episode) % 2 == 0;
+}
+
+/* A cursor has the name of the service that keeps it. */
 static void add_cursor(void *ctx, const char *name, kt_cursor_position position)
 {
     log_readers *readers = ctx;
@@ -314,13 +373,14 @@ static void add_cursor(void *ctx, const char *name, kt_cursor_position position)
         return;
     kt_row_log_reader *row = add_reader(readers, kt_text_of(name), position.seq);
     row->cursor = true;
+    row->awake = is_awake(readers->board, hosting_lane(readers->board, kt_text_of(name)));
     /* a segment is kept as long as it may hold a record that is not safe */
     for (uint32_t i = 0; i < readers->segment_count; i++)
         if (i + 1 == readers->segment_count || readers->segments[i + 1].first > position.safe + 1)
             row->held += readers->segments[i].size;
 }
 
-/* Lanes that have got somewhere in it. A lane is asleep while its episode is odd. */
+/* Lanes that have got somewhere in it. */
 static void add_lanes(const kt_act_house *house, kt_text log, log_readers *readers)
 {
     const kt_board *board = board_of(house);
@@ -332,8 +392,7 @@ static void add_lanes(const kt_act_house *house, kt_text log, log_readers *reade
 
         if ((int)i == log_index || !kt_act_is_lane(page) || position == 0)
             continue;
-        add_reader(readers, page_name(page), position)->awake =
-            atomic_load(&page->state) == KT_BOARD_LIVE && atomic_load(&page->episode) % 2 == 0;
+        add_reader(readers, page_name(page), position)->awake = is_awake(board, (int)i);
     }
 }
 
@@ -351,9 +410,10 @@ static void put_log(const kt_act_house *house, const kt_hub_log *log, kt_json_wr
     row.first = kt_reader_first(log->reader);
     row.written = kt_reader_written(log->reader);
     row.durable = kt_reader_durable(log->reader);
-    readers = (log_readers){
-        .written = row.written, .segments = segments, .segment_count = find_segments(log->dir, segments)
-    };
+    readers = (log_readers){ .board = board_of(house),
+        .written = row.written,
+        .segments = segments,
+        .segment_count = find_segments(log->dir, segments) };
     for (uint32_t i = 0; i < readers.segment_count; i++)
         row.size += segments[i].size;
     add_lanes(house, row.log, &readers);
@@ -373,6 +433,55 @@ kt_code kt_act_node_logs(const kt_act_house *house, const void *params, kt_json_
         if (log.reader != NULL)
             put_log(house, &log, writer);
     kt_json_close_array(writer);
+    kt_json_close_object(writer);
+    return KT_OK;
+}
+
+/* ---- node.clients ---- */
+
+typedef struct client_list {
+    const kt_act_house *house;
+    kt_json_writer *writer;
+    bool slow;
+    uint32_t count;
+} client_list;
+
+static bool put_client(void *ctx, const kt_hub_guest *guest)
+{
+    client_list *list = ctx;
+    kt_row_client row = {
+        .address = kt_text_of(guest->address),
+        .since = kt_act_clock(list->house) - (kt_loop_now(list->house->loop) - guest->since_ns),
+        .channels = guest->channels,
+        .slow = guest->slow,
+        .slow_begun = guest->slow_begun,
+        .skipped = guest->skipped,
+        .messages = guest->messages,
+        .queued = guest->pending,
+        .compressed = guest->deflates,
+    };
+
+    if (list->slow && guest->slow == 0)
+        return true;
+    if (list->count == CLIENT_MAX)
+        return false;
+    list->count++;
+    kt_table_write_json(&kt_row_table_client, &row, list->writer);
+    return true;
+}
+
+kt_code kt_act_node_clients(
+    const kt_act_house *house, const void *params, kt_json_writer *writer, kt_refusal *out_refusal)
+{
+    client_list list = { .house = house, .writer = writer, .slow = ((const kt_params_node_clients *)params)->slow };
+    bool complete;
+
+    kt_json_open_object(writer);
+    kt_json_name(writer, "clients");
+    kt_json_open_array(writer);
+    complete = kt_hub_guests(house->hub, put_client, &list);
+    kt_json_close_array(writer);
+    kt_json_member_bool(writer, "complete", complete);
     kt_json_close_object(writer);
     return KT_OK;
 }

@@ -23,12 +23,14 @@ typedef struct open_call {
 
 typedef struct counts {
     uint64_t errors;
+    uint64_t refused;
     kt_histogram times; /* that answered calls took */
 } counts;
 
 struct kt_calls {
     kt_calls_options options;
     kt_caller *caller;
+    kt_gate *gate;
     kt_rng rng;
     kt_timer timer;
     char *answer; /* KT_CALL_ANSWER_MAX bytes: one is written at a time */
@@ -46,6 +48,7 @@ kt_call_counts kt_calls_count(const kt_calls *calls, kt_action_index action)
         .calls = own->times.count,
         .errors = own->errors,
         .retries = sent.retries,
+        .refused = own->refused,
         .open = sent.open,
         .breaker = sent.breaker,
         .p50_ns = (uint64_t)kt_histogram_quantile(&own->times, 500),
@@ -236,6 +239,16 @@ static void ask_lane(kt_calls *calls, const open_call *call, const void *params)
     set_timer(calls);
 }
 
+kt_code kt_calls_pass(kt_calls *calls, const kt_action *action, const kt_gate_client *client, kt_refusal *out_refusal)
+{
+    const kt_config *config = calls->options.house.config;
+    kt_code code = kt_gate_pass(calls->gate, client, action, kt_loop_now(calls->options.house.loop),
+        config->edge_call_rate, config->edge_call_burst, out_refusal);
+
+    calls->counts[action - kt_actions].refused += code != KT_OK;
+    return code;
+}
+
 void kt_calls_start(kt_calls *calls, const kt_call_spec *spec)
 {
     const kt_act *act = &kt_acts[spec->action - kt_actions];
@@ -307,8 +320,9 @@ kt_calls *kt_calls_new(const kt_calls_options *options)
     calls->timer = (kt_timer){ .on_due = on_due, .ctx = calls };
     kt_rng_init(&calls->rng, seed);
     calls->answer = malloc(KT_CALL_ANSWER_MAX);
+    calls->gate = kt_gate_new();
     calls->caller = kt_caller_new(&(kt_caller_options){ .send = send_try, .random = chance, .ctx = calls });
-    if (calls->answer != NULL && calls->caller != NULL)
+    if (calls->answer != NULL && calls->caller != NULL && calls->gate != NULL)
         return calls;
     kt_calls_free(calls);
     return NULL;
@@ -325,6 +339,7 @@ void kt_calls_free(kt_calls *calls)
         return;
     kt_timer_cancel(calls->options.house.loop, &calls->timer);
     kt_caller_free(calls->caller, forget);
+    kt_gate_free(calls->gate);
     free(calls->answer);
     free(calls);
 }

@@ -1,6 +1,6 @@
 /* edge/call.h - a call, through whichever door it came: REST or WebSocket.
  *
- * The door reads the parameters (params.h) and starts the call. What the edge answers itself (act.h) is answered at once;
+ * The door asks whether this client may (gate.h), reads the parameters (params.h) and starts the call. What the edge answers itself (act.h) is answered at once;
  * the rest goes to the lane that answers the action, with the time that is left, by the rules of bus/caller.h. Every call
  * is answered exactly once, and counted.
  */
@@ -10,6 +10,7 @@
 #include "base/histogram.h"
 #include "edge/act.h"
 #include "edge/edge.h"
+#include "edge/gate.h"
 #include "edge/params.h"
 #include "edge/trace.h"
 
@@ -48,6 +49,9 @@ typedef struct kt_call_spec {
     uint64_t key; /* the door's: exchange, or client and id */
 } kt_call_spec;
 
+/* May this client call it now? Takes what it costs, by edge.call_rate and edge.call_burst. KT_DENIED, KT_RATE. */
+kt_code kt_calls_pass(kt_calls *calls, const kt_action *action, const kt_gate_client *client, kt_refusal *out_refusal);
+
 /* Exactly one on_answer, perhaps from within. */
 void kt_calls_start(kt_calls *calls, const kt_call_spec *spec);
 
@@ -64,6 +68,7 @@ typedef struct kt_call_counts {
     uint64_t calls; /* answered, errors included */
     uint64_t errors;
     uint64_t retries;
+    uint64_t refused; /* at the gate */
     uint32_t open;
     kt_breaker breaker;
     uint64_t p50_ns, p99_ns; /* from the start to the answer, within 1/16; 0: no call yet */

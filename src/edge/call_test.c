@@ -14,10 +14,12 @@
 
 enum { LARGE = 200000 };
 
-static const char yaml[] = "edge: {port: 0, silence_ms: 600000}\n"
-                           "venues:\n"
-                           "  - {name: binance, format: binance, ws_url: \"ws://127.0.0.1:1/\", rest_url: "
-                           "\"http://127.0.0.1:1/\", symbols: [BTC/USDT]}\n";
+#define VENUES                                                                                                     \
+    "venues: [{name: binance, format: binance, ws_url: \"ws://127.0.0.1:1/\", rest_url: \"http://127.0.0.1:1/\", " \
+    "symbols: [BTC/USDT]}]\n"
+
+static const char yaml[] = "edge: {port: 0, silence_ms: 600000}\n" VENUES;
+static const char strict_yaml[] = "edge: {port: 0, silence_ms: 600000, call_rate: 1, call_burst: 100}\n" VENUES;
 
 /* The lanes that answer what the edge does not. */
 typedef struct lanes {
@@ -456,6 +458,114 @@ static void an_edge_that_closes_with_open_calls(void **state)
     kt_test_client_close(&client);
 }
 
+/* ---- who may, and how often ---- */
+
+static void pages_of_others_change_nothing(void **state)
+{
+    static const row rows[] = {
+        { "a program", "POST /v1/event/emit", "", "{\"topic\":\"a\",\"text\":\"b\"}", 503, "no log to write to" },
+        { "another site", "POST /v1/event/emit", "Origin: https://example.com\r\n", "{\"topic\":\"a\",\"text\":\"b\"}",
+            403, "\"error\":\"Forbidden\",\"code\":\"forbidden\"|event.emit" },
+        { "before its body is read", "POST /v1/event/emit", "Origin: https://example.com\r\n", "{", 403, "forbidden" },
+        { "it may read", "GET /v1/node/list", "Origin: https://example.com\r\n", "", 200, "\"nodes\":[" },
+    };
+
+    check(rows, KT_COUNT(rows));
+}
+
+/* The page that opened the connection is the one that asks, however often. */
+static void pages_of_others_change_nothing_over_websocket(void **state)
+{
+    static const struct {
+        const char *header, *code;
+    } rows[] = {
+        { "", "unavailable" }, /* a program is let through to the log that this edge does not have */
+        { "Origin: http://127.0.0.1\r\n", "unavailable" },
+        { "Origin: https://example.com\r\n", "forbidden" },
+        { "Origin: null\r\n", "forbidden" },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_test_client client;
+
+        kt_test_clients_header = rows[i].header;
+        kt_test_client_open(&client, &house);
+        kt_test_clients_header = "";
+        kt_test_client_say(&client, "{\"id\":1,\"op\":\"call\",\"action\":\"event.emit\","
+                                    "\"params\":{\"topic\":\"a\",\"text\":\"b\"}}");
+        kt_test_client_want(&client, "error");
+        assert_string_equal(kt_test_client_text(&client, "code"), rows[i].code);
+        kt_test_client_say(&client, "{\"id\":2,\"op\":\"call\",\"action\":\"node.list\"}");
+        kt_test_client_want(&client, "answer");
+        kt_test_client_close(&client);
+    }
+}
+
+static int open_strict(void **state)
+{
+    close_house(state);
+    kt_test_house_open(&house, strict_yaml, 0, 0);
+    kt_test_house_open_edge(&house, ask, NULL);
+    return calm(state);
+}
+
+static int open_again(void **state)
+{
+    close_house(state);
+    return open_house(state);
+}
+
+/* A hundred tokens are five queries; the two doors have one bucket. */
+static void a_client_that_asks_too_much(void **state)
+{
+    static const row query = { "one of five", "POST /v1/store/query", "", "{\"sql\":\"S\"}", 200, "" };
+    static const row rows[] = {
+        { "one too many", "POST /v1/store/query", "", "{\"sql\":\"S\"}", 429,
+            "\"code\":\"too_many_requests\"|\r\nRetry-After: |takes 20 tokens|at most 100|edge.call_rate" },
+        { "before its body is read", "POST /v1/store/query", "", "{", 429, "too_many_requests" },
+        { "what costs nothing", "GET /v1/health", "", "", 200, "OK" },
+        { "the figures", "GET /metrics", "", "", 200,
+            "kontor_action_refused_total{action=\"store.query\"} 2\n|"
+            "kontor_action_calls_total{action=\"store.query\"} 5\n" },
+    };
+    kt_test_client client;
+
+    for (int i = 0; i < 5; i++)
+        check(&query, 1);
+    check(rows, KT_COUNT(rows));
+    assert_int_equal(others.asked, 5);
+    kt_test_client_open(&client, &house);
+    kt_test_client_say(&client, "{\"id\":1,\"op\":\"call\",\"action\":\"store.query\",\"params\":{\"sql\":\"S\"}}");
+    kt_test_client_want(&client, "error");
+    assert_string_equal(kt_test_client_text(&client, "code"), "too_many_requests");
+    assert_in_range(kt_test_client_u64(&client, "retry_s"), 1, 20);
+    kt_test_client_close(&client);
+    assert_int_equal(others.asked, 5);
+}
+
+static void who_is_connected(void **state)
+{
+    static const row none = { "slow ones only", "GET /v1/node/clients?slow=true", "", "", 200,
+        "{\"clients\":[],\"complete\":true}" };
+    static const row one = { "with what it hears", "GET /v1/node/clients", "", "", 200,
+        "\"clients\":[{\"address\":\"127.0.0.1:|\"channels\":2,\"slow\":0,\"slow_begun\":0,\"skipped\":0,"
+        "\"messages\":2,\"queued\":0,\"compressed\":false}],\"complete\":true" };
+    static const row gone = { "gone", "GET /v1/node/clients", "", "", 200, "{\"clients\":[],\"complete\":true}" };
+    kt_test_client client;
+
+    kt_test_client_open(&client, &house);
+    kt_test_client_say(&client, "{\"op\":\"subscribe\",\"channel\":\"a.b\"}");
+    kt_test_client_want(&client, "answer");
+    kt_test_client_say(&client, "{\"op\":\"subscribe\",\"channel\":\"a.c\"}");
+    kt_test_client_want(&client, "answer");
+    check(&one, 1);
+    check(&none, 1);
+    kt_test_client_close(&client);
+    for (int i = 0; i < 20; i++)
+        kt_test_house_turn(&house);
+    check(&gone, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, calm)
 
 int main(void)
@@ -475,6 +585,10 @@ int main(void)
         CASE(an_answer_too_large_for_its_client),
         CASE(a_client_that_leaves_before_the_answer),
         CASE(an_edge_that_closes_with_open_calls),
+        CASE(pages_of_others_change_nothing),
+        CASE(pages_of_others_change_nothing_over_websocket),
+        CASE(who_is_connected),
+        cmocka_unit_test_setup_teardown(a_client_that_asks_too_much, open_strict, open_again),
     };
 
     return cmocka_run_group_tests(tests, open_house, close_house);

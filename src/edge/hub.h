@@ -37,6 +37,8 @@ enum {
     KT_HUB_CHANNELS_MAX = 1000,     /* listed by one answer to op channels, and half a buffer of bytes */
     KT_HUB_LIVE_MAX = 4096,         /* live records a log and turn */
     KT_HUB_PHASES = 16,             /* of an interval between flushes */
+    KT_HUB_PHASE_RUN = 16,          /* clients that came one after the other and have the same phase: the kernel's parts
+                                       of them lie side by side, and are soonest written to in that order */
     KT_HUB_RUN_BYTES = 256 << 10,   /* gathered of one channel; beyond, it leaves before its time */
     KT_HUB_SLICE_RECORDS = 4096,    /* records that one replay looks at in a turn ... */
     KT_HUB_SLICE_BYTES = 256 << 10, /* ... and bytes of them */
@@ -125,6 +127,22 @@ typedef struct kt_hub_channel {
 /* Every channel that matches, until `each` says false; then the answer is false, too. */
 bool kt_hub_channels(
     const kt_hub *hub, kt_text pattern, bool (*each)(void *ctx, const kt_hub_channel *channel), void *ctx);
+
+/* Who is connected. */
+typedef struct kt_hub_guest {
+    char address[64];
+    int64_t since_ns; /* of the loop's clock */
+    uint32_t channels;
+    uint32_t slow; /* of these, not taken yet what is theirs */
+    uint64_t slow_begun;
+    uint64_t skipped;
+    uint64_t messages; /* queued so far */
+    size_t pending;    /* bytes of them that wait */
+    bool deflates;
+} kt_hub_guest;
+
+/* Everybody, until `each` says false; then the answer is false, too. */
+bool kt_hub_guests(const kt_hub *hub, bool (*each)(void *ctx, const kt_hub_guest *guest), void *ctx);
 
 /* Why a log that is there can not be read at present; NULL: every one is read, or does not exist yet. */
 const kt_err *kt_hub_trouble(const kt_hub *hub);

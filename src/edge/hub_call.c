@@ -62,6 +62,8 @@ static void say_refusal(
     kt_json_member_text(&message.json, "code", kt_text_of(refusal->word));
     if (refusal->field[0] != '\0')
         kt_json_member_text(&message.json, "field", kt_text_of(refusal->field));
+    if (refusal->retry_s > 0)
+        kt_json_member_u64(&message.json, "retry_s", refusal->retry_s);
     kt_json_member_text(&message.json, "message", kt_text_of(refusal->message));
     kt_client_say(client, &message);
 }
@@ -111,15 +113,22 @@ static kt_code read_params(kt_hub *hub, const kt_action *action, const kt_op *op
     return kt_params_json(&action->params, doc, op->call.params, &hub->op_scratch.arena, out_params, refusal);
 }
 
-static kt_code read_call(kt_hub *hub, const kt_op *op, kt_params_any *params, kt_call_spec *spec, kt_refusal *refusal)
+static kt_code read_call(
+    kt_hub_client *client, const kt_op *op, kt_params_any *params, kt_call_spec *spec, kt_refusal *refusal)
 {
-    kt_code code = KT_OK;
+    char peer[KT_GATE_ADDRESS_SIZE + 8];
+    kt_hub *hub = client->hub;
+    kt_gate_client who;
+    kt_code code;
 
     spec->action = kt_action_by_name(op->call.action);
     if (spec->action == NULL)
         return kt_refuse(refusal, KT_NOENT, "action", "there is no action '%.*s'; node.actions lists those there are",
             (int)(op->call.action.n < 64 ? op->call.action.n : 64), op->call.action.s);
-    if (op->call.deadline.n > 0)
+    kt_ws_peer(client->conn, peer, sizeof peer);
+    kt_gate_client_init(&who, peer, client->operates);
+    code = kt_calls_pass(hub->calls, spec->action, &who, refusal);
+    if (code == KT_OK && op->call.deadline.n > 0)
         code = kt_calls_deadline(hub->calls, op->call.deadline, &spec->deadline_ns, refusal);
     return code == KT_OK ? read_params(hub, spec->action, op, params, refusal) : code;
 }
@@ -139,7 +148,7 @@ void kt_client_call(kt_hub_client *client, const kt_op *op)
     *call = (client_call){ .hub = hub, .client = client, .has_id = op->has_id, .id = op->id };
     spec.params = &params;
     kt_calls_trace(hub->calls, &spec.trace, op->call.request_id, op->call.traceparent);
-    if (read_call(hub, op, &params, &spec, &refusal) != KT_OK) {
+    if (read_call(client, op, &params, &spec, &refusal) != KT_OK) {
         say_refusal(call, spec.action, &spec.trace, &refusal);
         free(call);
         return;

@@ -3,20 +3,26 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "edge/gate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 /* ---- sending ---- */
 
+kt_code kt_client_put(kt_hub_client *client, const uint8_t *bytes, size_t size)
+{
+    return client == client->hub->sole ? kt_ws_send_now(client->conn, bytes, size)
+                                       : kt_ws_send_frame(client->conn, bytes, size);
+}
+
 /* An event, in the form that its client agreed to. KT_FULL: no room beside the reserve for answers, wait for room.
  * KT_NOENT: it is closing. */
 static kt_code put_event(kt_hub_client *client, kt_message *message, uint64_t skipped)
 {
     kt_hub *hub = client->hub;
-    const uint8_t *frame = message->frame;
+    uint8_t *frame = message->frame;
     uint32_t size = message->size, body_at = message->body_at;
-    uint8_t *copy;
 
     if (kt_ws_deflates(client->conn)) {
         kt_message_pack(message, kt_ws_server_deflater(hub->ws), hub->packed, KT_HUB_EVENT_MAX);
@@ -26,13 +32,15 @@ static kt_code put_event(kt_hub_client *client, kt_message *message, uint64_t sk
     }
     if (kt_ws_room(client->conn) < size + hub->answer_reserve)
         return KT_FULL;
-    kt_code code = kt_ws_send_frame(client->conn, frame, size, &copy);
+    kt_message_patch_seq(frame + body_at, client->seq + 1);
+    kt_message_patch_skipped(frame + body_at, skipped);
+    kt_code code = kt_client_put(client, frame, size);
     if (code != KT_OK)
         return code;
-    kt_message_patch_seq(copy + body_at, ++client->seq);
-    kt_message_patch_skipped(copy + body_at, skipped);
+    client->seq++;
     hub->counts.messages_sent++;
     hub->counts.events_skipped += skipped;
+    client->skipped += skipped;
     return KT_OK;
 }
 
@@ -101,6 +109,7 @@ void kt_sub_behind(kt_sub *sub, bool behind)
     if (behind && client->behind_count++ == 0) {
         counts->slow++;
         counts->slow_begun++;
+        client->slow_begun++;
     } else if (!behind && --client->behind_count == 0) {
         counts->slow--;
     }
@@ -545,6 +554,28 @@ static void silence_due(kt_timer *timer)
     hub->counts.silent_closed++;
 }
 
+bool kt_hub_guests(const kt_hub *hub, bool (*each)(void *ctx, const kt_hub_guest *guest), void *ctx)
+{
+    for (kt_ws_conn *conn = NULL; (conn = kt_ws_server_next(hub->ws, conn)) != NULL;) {
+        const kt_hub_client *client = kt_ws_ctx(conn);
+        kt_hub_guest guest = {
+            .since_ns = client->since_ns,
+            .channels = client->sub_count,
+            .slow = client->behind_count,
+            .slow_begun = client->slow_begun,
+            .skipped = client->skipped,
+            .messages = client->seq,
+            .pending = kt_ws_pending(conn),
+            .deflates = kt_ws_deflates(conn),
+        };
+
+        kt_ws_peer(conn, guest.address, sizeof guest.address);
+        if (!each(ctx, &guest))
+            return false;
+    }
+    return true;
+}
+
 void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
 {
     kt_hub_client *client = hub->leaving ? NULL : calloc(1, sizeof *client);
@@ -558,7 +589,9 @@ void kt_hub_accept(kt_hub *hub, kt_http_server *http, uint64_t exchange, const k
         return;
     }
     client->hub = hub;
-    client->phase = hub->phase_next++ % KT_HUB_PHASES;
+    client->since_ns = kt_loop_now(hub->loop);
+    client->operates = kt_gate_operates(request);
+    client->phase = hub->phase_next++ / KT_HUB_PHASE_RUN % KT_HUB_PHASES;
     client->silence = (kt_timer){ .on_due = silence_due, .ctx = client };
     kt_link_init(&client->subs);
     client->conn = kt_ws_accept(hub->ws, http, exchange, request, client);

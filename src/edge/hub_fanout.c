@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -55,11 +56,52 @@ static void frames_drop(kt_frames *frames, uint32_t count)
         return;
     frames->size -= from;
     frames->count -= count;
+    frames->numbered_to = 0;
     memmove(frames->bytes, frames->bytes + from, frames->size);
     for (uint32_t i = 0; i < frames->count; i++) {
         frames->spans[i].at = frames->spans[i + count].at - from;
         frames->spans[i].body_at = frames->spans[i + count].body_at - from;
     }
+}
+
+/* From `from` up to `to`, the numbers from `seq` on. Most are the one before with another last digit. */
+static void frames_number(kt_frames *frames, uint32_t from, uint32_t to, uint64_t seq)
+{
+    uint64_t high = 0, low = 0; /* digits; the last one in the top byte */
+
+    static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && KT_SEQ_DIGITS == sizeof high + sizeof low, "see above");
+    if (frames->number == seq - from && frames->numbered_from <= from && to <= frames->numbered_to)
+        return;
+    for (uint32_t i = from; i < to; i++) {
+        uint8_t *body = frames->bytes + frames->spans[i].body_at, *digits = body + KT_SEQ_AT;
+
+        if (i == from || low >> 56 == '9') {
+            kt_message_patch_seq(body, seq + (i - from));
+            memcpy(&high, digits, sizeof high);
+            memcpy(&low, digits + sizeof high, sizeof low);
+        } else {
+            low += UINT64_C(1) << 56;
+            memcpy(digits, &high, sizeof high);
+            memcpy(digits + sizeof high, &low, sizeof low);
+        }
+    }
+    frames->number = seq - from;
+    frames->numbered_from = from;
+    frames->numbered_to = to;
+}
+
+/* The newest has been sent with numbers of its own: as before. */
+static void frames_newest_used(kt_frames *frames)
+{
+    if (frames->count == 0)
+        return;
+    kt_message_patch_skipped(frames->bytes + frames->spans[frames->count - 1].body_at, 0);
+    frames->numbered_to = 0;
+}
+
+static void frames_clear(kt_frames *frames)
+{
+    frames->count = frames->size = frames->numbered_to = 0;
 }
 
 static void frames_done(kt_frames *frames)
@@ -111,7 +153,9 @@ static void run_give_back(kt_hub *hub, kt_hub_subject *subject)
         run_free(run);
         return;
     }
-    run->count = run->plain.count = run->plain.size = run->packed.count = run->packed.size = 0;
+    run->count = 0;
+    frames_clear(&run->plain);
+    frames_clear(&run->packed);
     run->next = hub->spare;
     hub->spare = run;
     hub->spare_count++;
@@ -163,7 +207,7 @@ static void message_of(const kt_run *run, uint32_t index, kt_message *out_messag
 }
 
 /* In the form that the client agreed to, each compressed once for all. NULL: no memory. */
-static const kt_frames *frames_for(kt_hub *hub, kt_run *run, const kt_hub_client *client)
+static kt_frames *frames_for(kt_hub *hub, kt_run *run, const kt_hub_client *client)
 {
     if (!kt_ws_deflates(client->conn))
         return &run->plain;
@@ -230,6 +274,7 @@ void kt_fan_newest(kt_hub *hub, kt_sub *sub)
 {
     const kt_hub_subject *subject = sub->subject;
     kt_run *run = subject->run;
+    kt_frames *frames = NULL;
     kt_message message;
     kt_code code;
 
@@ -237,51 +282,33 @@ void kt_fan_newest(kt_hub *hub, kt_sub *sub)
         kt_sub_clean(sub);
         return;
     }
-    if (!run_holds(subject, subject->last_offset) || frames_for(hub, run, sub->client) == NULL) {
+    if (!run_holds(subject, subject->last_offset) || (frames = frames_for(hub, run, sub->client)) == NULL) {
         read_back(hub, sub, true);
         return;
     }
     message_of(run, run->count - 1, &message);
     code = kt_sub_offer(sub, &message, subject->last_offset, true);
+    if (subject->run != NULL) { /* else this was the last client that was owed it */
+        frames_newest_used(frames);
+        run->events[run->count - 1].sent += code == KT_OK;
+    }
     if (code == KT_FULL)
         fall_behind(hub, sub, 0);
-    else if (subject->run != NULL) /* else this was the last client that was owed it */
-        run->events[run->count - 1].sent += code == KT_OK;
 }
 
-/* The message after this one: counting up is cheaper than writing a number anew. */
-static void number_next(uint8_t *body, const uint8_t *before)
-{
-    uint8_t *digit = body + KT_SEQ_AT + KT_SEQ_DIGITS - 1;
-
-    memcpy(body + KT_SEQ_AT, before + KT_SEQ_AT, KT_SEQ_DIGITS);
-    while (*digit == '9')
-        *digit-- = '0';
-    *digit = *digit == ' ' ? '1' : (uint8_t)(*digit + 1);
-}
-
-/* All from this one on that there is room for, in one copy; returns how many. */
-static uint32_t put_frames(kt_hub *hub, kt_hub_client *client, const kt_frames *frames, uint32_t from)
+/* All from this one on that there is room for, at once; returns how many. */
+static uint32_t put_frames(kt_hub *hub, kt_hub_client *client, kt_frames *frames, uint32_t from)
 {
     size_t room = kt_ws_room(client->conn);
     uint32_t at = frames_at(frames, from), to = frames->count;
-    uint8_t *copy, *body = NULL;
 
     if (room <= hub->answer_reserve)
         return 0;
     while (to > from && frames_at(frames, to) - at > room - hub->answer_reserve)
         to--;
-    if (to == from || kt_ws_send_frame(client->conn, frames->bytes + at, frames_at(frames, to) - at, &copy) != KT_OK)
+    frames_number(frames, from, to, client->seq + 1);
+    if (to == from || kt_client_put(client, frames->bytes + at, frames_at(frames, to) - at) != KT_OK)
         return 0;
-    for (uint32_t i = from; i < to; i++) {
-        uint8_t *next = copy + (frames->spans[i].body_at - at);
-
-        if (i == from)
-            kt_message_patch_seq(next, client->seq + 1);
-        else
-            number_next(next, body);
-        body = next;
-    }
     client->seq += to - from;
     hub->counts.messages_sent += to - from;
     return to - from;
@@ -290,7 +317,7 @@ static uint32_t put_frames(kt_hub *hub, kt_hub_client *client, const kt_frames *
 static void send_run(kt_hub *hub, kt_sub *sub)
 {
     kt_run *run = sub->subject->run;
-    const kt_frames *frames = NULL;
+    kt_frames *frames = NULL;
 
     if (!run_holds(sub->subject, sub->last_offset + 1) || (frames = frames_for(hub, run, sub->client)) == NULL) {
         read_back(hub, sub, false);
@@ -330,8 +357,9 @@ static void make_due(kt_hub *hub, kt_hub_subject *subject, uint32_t phase)
         if (sub->last_offset >= subject->last_offset)
             continue;
         if (client->due == NULL) {
-            client->next_due = hub->due;
-            hub->due = client;
+            client->next_due = NULL;
+            *(hub->due == NULL ? &hub->due : &hub->due_last->next_due) = client;
+            hub->due_last = client;
         }
         sub->next_due = NULL;
         *(client->due == NULL ? &client->due : &client->due_last->next_due) = sub;
@@ -345,13 +373,17 @@ static void make_all_due(kt_hub *hub, kt_hub_subject *subject)
         make_due(hub, subject, phase);
 }
 
-/* Each client gets all that is due for it, and is written to before the next one's turn: both use the same memory. */
+/* Each client gets all that is due for it in one write: from the run when that is all in one place, else from its queue,
+ * before the next client's turn: both use the same memory. */
 static void send_due(kt_hub *hub)
 {
     while (hub->due != NULL) {
         kt_hub_client *client = hub->due;
 
         hub->due = client->next_due;
+        if (hub->due != NULL)
+            __builtin_prefetch(hub->due->conn); /* while the kernel sends */
+        hub->sole = client->due->next_due == NULL ? client : NULL;
         while (client->due != NULL) {
             kt_sub *sub = client->due;
 
@@ -361,8 +393,10 @@ static void send_due(kt_hub *hub)
             else
                 send_run(hub, sub);
         }
-        kt_ws_write_now(client->conn);
+        if (kt_ws_pending(client->conn) > 0)
+            kt_ws_write_now(client->conn);
     }
+    hub->sole = NULL;
 }
 
 /* ---- channels ---- */

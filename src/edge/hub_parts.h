@@ -27,7 +27,8 @@ typedef struct kt_link_node {
     struct kt_link_node *next, *prev;
 } kt_link_node;
 
-/* Frames one behind the other, so that many are copied at once. */
+/* Frames one behind the other, so that many leave in one write, from here: each client's numbers are written into them
+ * before, unless they are there already, since clients have often heard as much as the one before. */
 typedef struct kt_frame_span {
     uint32_t at;      /* in `bytes`; it ends where the next one begins */
     uint32_t body_at; /* in `bytes`, where its JSON starts */
@@ -40,6 +41,8 @@ typedef struct kt_frames {
     uint32_t count;
     uint32_t span_room;
     kt_frame_span *spans;
+    uint64_t number;                     /* what the first of them would have ... */
+    uint32_t numbered_from, numbered_to; /* ... by the numbers that these have */
 } kt_frames;
 
 typedef struct kt_run_event {
@@ -108,29 +111,31 @@ struct kt_hub_source {
 typedef enum kt_sub_state { KT_SUB_WAITING, KT_SUB_LIVE, KT_SUB_REPLAY, KT_SUB_BLOCKED } kt_sub_state;
 
 struct kt_sub {
-    kt_link_node link;        /* in the list of its state */
-    kt_link_node client_link; /* in client->subs; unused without a client */
-    kt_hub_client *client;    /* NULL: the hub's own, for a watched subject */
-    kt_hub_subject *subject;  /* NULL while waiting */
-    kt_sub *next_due;         /* of its client's */
+    /* what every flush looks at, side by side */
+    kt_link_node link;       /* in the list of its state */
+    kt_hub_client *client;   /* NULL: the hub's own, for a watched subject */
+    kt_hub_subject *subject; /* NULL while waiting */
+    kt_sub *next_due;        /* of its client's */
+    uint64_t last_offset;    /* accounted for: sent, or told as lost */
     kt_sub_state state;
     bool conflate; /* the client agrees, and the class allows it */
-    bool behind;   /* its client was too slow for the live stream */
     bool dirty;    /* live: owes the newest event */
-    bool thin;     /* replay: the next event may stand for those before it */
-    bool placed;   /* replay: the reader stands where it should */
+    /* the rest */
+    bool behind; /* its client was too slow for the live stream */
+    bool thin;   /* replay: the next event may stand for those before it */
+    bool placed; /* replay: the reader stands where it should */
     bool by_time;
     bool gone;   /* by_time: the log does not go back that far */
     bool has_id; /* by_time: of the op that is answered when the first event is found */
     int64_t id;
-    uint64_t last_offset; /* accounted for: sent, or told as lost */
-    uint64_t from_offset; /* replay: events before it are passed over */
-    uint64_t epoch;       /* replay: of the subject where the reader stands */
-    uint64_t log_epoch;   /* replay: in which `seq` counts */
-    uint64_t seq;         /* replay: read from here when not placed */
-    uint64_t mark;        /* replay: live position when it was asked for; what comes later may be conflated */
-    int64_t time_ns;      /* by_time */
-    kt_reader *reader;    /* replay: NULL when it waits for one */
+    kt_link_node client_link; /* in client->subs; unused without a client */
+    uint64_t from_offset;     /* replay: events before it are passed over */
+    uint64_t epoch;           /* replay: of the subject where the reader stands */
+    uint64_t log_epoch;       /* replay: in which `seq` counts */
+    uint64_t seq;             /* replay: read from here when not placed */
+    uint64_t mark;            /* replay: live position when it was asked for; what comes later may be conflated */
+    int64_t time_ns;          /* by_time */
+    kt_reader *reader;        /* replay: NULL when it waits for one */
     uint16_t name_size;
     char name[]; /* of the channel */
 };
@@ -139,13 +144,17 @@ struct kt_hub_client {
     kt_hub *hub;
     kt_ws_conn *conn;
     uint64_t seq;
+    kt_sub *due; /* subscriptions that are to be sent to now, in order */
+    kt_sub *due_last;
+    kt_hub_client *next_due; /* of the hub's */
     kt_link_node subs;
     uint32_t sub_count;
     uint32_t behind_count;
     uint32_t phase;
-    kt_sub *due; /* subscriptions that are to be sent to now, in order */
-    kt_sub *due_last;
-    kt_hub_client *next_due; /* of the hub's */
+    int64_t since_ns; /* loop time */
+    uint64_t slow_begun;
+    uint64_t skipped;
+    bool operates; /* may call what has scope `operate` (gate.h) */
     kt_timer silence;
 };
 
@@ -158,6 +167,9 @@ struct kt_hub {
     uint8_t boot_id[KT_BOOT_ID_SIZE];
     kt_fan_class classes[KT_FLUSH_COUNT];
     kt_hub_client *due; /* clients with subscriptions that are due */
+    kt_hub_client *due_last;
+    kt_hub_client
+        *sole; /* the one whose turn it is, with one subscription that is due: what it gets may leave at once */
     uint32_t phase_next;
     kt_run *spare;
     uint32_t spare_count;
@@ -278,10 +290,14 @@ void kt_replay_turn(kt_hub *hub);  /* one slice each, in turns */
 
 kt_code kt_client_server_open(kt_hub *hub, uint32_t client_max, kt_err *err);
 
-/* One event for one subscription that is due for it: sends it and keeps last_offset right. `may_skip`: events between
- * last_offset and this one were left out on purpose; otherwise there are none (asserted). KT_FULL: no room, nothing has
- * changed. KT_LIMIT: can never fit its client's buffer, told as a gap. KT_NOENT: its client is closing. */
+/* One event for one subscription that is due for it: sends it, with its numbers written into the message, and keeps
+ * last_offset right. `may_skip`: events between last_offset and this one were left out on purpose; otherwise there are
+ * none (asserted). KT_FULL: no room, nothing has changed. KT_LIMIT: can never fit its client's buffer, told as a gap.
+ * KT_NOENT: its client is closing. */
 kt_code kt_sub_offer(kt_sub *sub, kt_message *message, uint64_t offset, bool may_skip);
+
+/* Finished frames to a client: written from where they lie when nothing else is due for it. Codes of kt_ws_send_now. */
+kt_code kt_client_put(kt_hub_client *client, const uint8_t *bytes, size_t size);
 
 /* Tell that offsets from `from` to `to` (0: not known) are lost. */
 void kt_sub_tell_gap(kt_sub *sub, uint64_t epoch, uint64_t from, uint64_t to, const char *reason);

@@ -356,6 +356,12 @@ static void conflation_counts_what_it_skips(void **state)
     kt_edge_count(house.edge, &counts);
     assert_int_equal(counts.slow, 1);
     assert_true(counts.slow_begun >= 1);
+    const char *told;
+    assert_int_equal(
+        kt_test_http(&house, "GET /v1/node/clients?slow=true HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &told),
+        200);
+    assert_non_null(strstr(told, "\"channels\":1,\"slow\":1,\"slow_begun\":1,"));
+    assert_null(strstr(told, "\"queued\":0,"));
     while (last < 20000) {
         kt_test_client_want(&client, "event");
         uint64_t offset = kt_test_client_u64(&client, "offset");
@@ -472,7 +478,7 @@ static void flush_classes(void **state)
 static void flushes_are_spread_over_the_interval(void **state)
 {
     kt_test_house house;
-    kt_test_client clients[2 * KT_HUB_PHASES];
+    static kt_test_client clients[KT_HUB_PHASE_RUN * KT_HUB_PHASES];
 
     open_gathering(&house);
     for (size_t i = 0; i < KT_COUNT(clients); i++)
@@ -482,7 +488,7 @@ static void flushes_are_spread_over_the_interval(void **state)
     assert_int_equal(sent_now(&house), before);
     for (uint64_t phase = 1; phase <= KT_HUB_PHASES; phase++) {
         clock_now += PHASE_NS;
-        assert_int_equal(sent_now(&house), before + 2 * phase);
+        assert_int_equal(sent_now(&house), before + KT_HUB_PHASE_RUN * phase);
     }
     print_message("# events that come on the way reach each client in its own time, all of them\n");
     for (uint64_t number = 2; number <= 200; number++) {

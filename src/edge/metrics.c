@@ -494,6 +494,7 @@ static void put_calls(const kt_metrics *metrics, kt_builder *out)
         { "kontor_action_calls_total", "counter", "Calls that were answered, errors included." },
         { "kontor_action_errors_total", "counter", "Calls that were answered with an error." },
         { "kontor_action_retries_total", "counter", "Calls that were sent again." },
+        { "kontor_action_refused_total", "counter", "Calls that were turned away for their rate or scope." },
         { "kontor_action_open_calls", "gauge", "Calls that wait for their answer." },
         { "kontor_action_breaker_open", "gauge", "1: the lane that answers has failed too often and is not asked." },
     };
@@ -502,7 +503,7 @@ static void put_calls(const kt_metrics *metrics, kt_builder *out)
         put_head(out, figures[f].name, figures[f].type, figures[f].help);
         for (uint32_t i = 0; i < KT_ACTION_COUNT; i++) {
             kt_call_counts counts = kt_calls_count(metrics->options.calls, i);
-            uint64_t values[] = { counts.calls, counts.errors, counts.retries, counts.open,
+            uint64_t values[] = { counts.calls, counts.errors, counts.retries, counts.refused, counts.open,
                 counts.breaker == KT_BREAKER_OPEN };
 
             put_u64(out, figures[f].name, LABELS("action", kt_actions[i].name), values[f]);

@@ -140,9 +140,18 @@ static bool describe(const kt_action *action, uint16_t status, kt_builder *out)
     return out->n > 0;
 }
 
+static void put_retry_after(kt_json_writer *writer)
+{
+    kt_json_name(writer, "headers");
+    kt_json_open_object(writer);
+    kt_json_name(writer, "Retry-After");
+    put_ref(writer, "#/components/headers/retry_after");
+    kt_json_close_object(writer);
+}
+
 static void put_answers(kt_json_writer *writer, const kt_action *action)
 {
-    static const uint16_t statuses[] = { 400, 404, 409, 410, 413, 414, 415, 431, 503 };
+    static const uint16_t statuses[] = { 400, 403, 404, 409, 410, 413, 414, 415, 429, 431, 503 };
 
     kt_json_name(writer, "responses");
     kt_json_open_object(writer);
@@ -158,6 +167,8 @@ static void put_answers(kt_json_writer *writer, const kt_action *action)
         kt_json_name(writer, name);
         kt_json_open_object(writer);
         kt_json_member_text(writer, "description", kt_builder_done(&described));
+        if (statuses[i] == 429 || statuses[i] == 503)
+            put_retry_after(writer);
         kt_json_name(writer, "content");
         kt_json_open_object(writer);
         kt_json_name(writer, "application/json");
@@ -279,7 +290,8 @@ static const char parameters[] =
 
 static const char headers[] =
     "{\"request_id\":{\"description\":\"as given, or made\",\"schema\":{\"type\":\"string\"}},"
-    "\"traceparent\":{\"description\":\"the call's own span in the caller's trace\",\"schema\":{\"type\":\"string\"}}}";
+    "\"traceparent\":{\"description\":\"the call's own span in the caller's trace\",\"schema\":{\"type\":\"string\"}},"
+    "\"retry_after\":{\"description\":\"seconds until it is good to try again\",\"schema\":{\"type\":\"integer\"}}}";
 
 void kt_openapi_write(kt_json_writer *writer)
 {

@@ -98,7 +98,8 @@ static void every_action_is_documented(void **state)
         assert_true(kt_json_text_is(&doc, want(operation, "summary"), kt_text_of(action->text)));
         want(operation, "responses/200/content/application~1json/example");
         want(operation, "responses/400/description");
-        want(operation, "responses/503/description");
+        want(operation, "responses/429/headers/Retry-After");
+        want(operation, "responses/503/headers/Retry-After");
         for (const kt_action_error *error = action->errors; error->code != KT_OK; error++) {
             char status[32];
 

@@ -12,7 +12,7 @@ kt_code kt_refuse(kt_refusal *out, kt_code code, const char *field, const char *
 {
     va_list args;
 
-    *out = (kt_refusal){ .code = code, .word = kt_code_word(code) };
+    *out = (kt_refusal){ .code = code, .word = kt_code_word(code), .retry_s = kt_code_status(code) == 503 };
     snprintf(out->field, sizeof out->field, "%s", field != NULL ? field : "");
     va_start(args, fmt);
     vsnprintf(out->message, sizeof out->message, fmt, args);

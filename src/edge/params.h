@@ -22,11 +22,13 @@ enum {
 typedef struct kt_refusal {
     kt_code code;
     const char *word;                      /* for programs: kt_code_word(), or more precise */
+    uint32_t retry_s;                      /* good to try again after; 0: nobody knows */
     char field[KT_REFUSAL_FIELD_SIZE];     /* the parameter that is wrong, or empty */
     char message[KT_REFUSAL_MESSAGE_SIZE]; /* for people: what was wrong, and what is allowed */
 } kt_refusal;
 
-/* Fill *out and return `code`. `field` NULL or "": none. The word is kt_code_word(code). */
+/* Fill *out and return `code`. `field` NULL or "": none. The word is kt_code_word(code),
+ * and what the house can not answer now is to be tried again after 1 s. */
 kt_code kt_refuse(kt_refusal *out, kt_code code, const char *field, const char *fmt, ...)
     __attribute__((cold, format(printf, 4, 5)));
 

@@ -38,7 +38,8 @@ static uint32_t put_trace(kt_http_field *fields, const kt_trace *trace)
 {
     fields[0] = (kt_http_field){ KT_TEXT("X-Request-Id"), kt_text_of(trace->request_id) };
     fields[1] = (kt_http_field){ KT_TEXT("Traceparent"), kt_text_of(trace->traceparent) };
-    fields[2] = (kt_http_field){ KT_TEXT("Access-Control-Expose-Headers"), KT_TEXT("X-Request-Id, Traceparent") };
+    fields[2] =
+        (kt_http_field){ KT_TEXT("Access-Control-Expose-Headers"), KT_TEXT("X-Request-Id, Traceparent, Retry-After") };
     return 3;
 }
 
@@ -59,7 +60,9 @@ static void respond(kt_http_server *http, uint64_t exchange, uint16_t status, kt
 static void respond_refusal(kt_http_server *http, uint64_t exchange, uint16_t status, const kt_refusal *refusal,
     const kt_http_field *more, const kt_trace *trace)
 {
-    static const kt_http_field retry = { KT_TEXT("Retry-After"), KT_TEXT("1") };
+    char seconds[16];
+    kt_http_field retry = { KT_TEXT("Retry-After"),
+        { seconds, (size_t)snprintf(seconds, sizeof seconds, "%u", refusal->retry_s) } };
     char mem[KT_REFUSAL_MESSAGE_SIZE * 6 + 512]; /* every byte of the message escaped */
     kt_json_writer writer;
     kt_text body = KT_TEXT("{}");
@@ -74,7 +77,7 @@ static void respond_refusal(kt_http_server *http, uint64_t exchange, uint16_t st
     kt_json_member_text(&writer, "message", kt_text_of(refusal->message));
     kt_json_close_object(&writer);
     (void)kt_json_writer_done(&writer, &body);
-    respond(http, exchange, status, (kt_text){ NULL, 0 }, body, status == 503 ? &retry : more, trace);
+    respond(http, exchange, status, (kt_text){ NULL, 0 }, body, refusal->retry_s > 0 ? &retry : more, trace);
 }
 
 /* ---- actions ---- */
@@ -142,19 +145,23 @@ static void call(const request_context *context, const kt_action *action)
     const kt_http_request *request = context->request;
     kt_text deadline;
     kt_call_spec spec = { .action = action, .on_answer = on_answer, .ctx = rest, .key = context->exchange };
-    char room[KT_QUERY_MAX];
+    char room[KT_QUERY_MAX], peer[KT_GATE_ADDRESS_SIZE + 8];
+    kt_gate_client client;
     kt_params_any params;
     kt_arena arena;
     kt_refusal refusal;
     uint16_t status = 200;
-    kt_code code = KT_OK;
+    kt_code code;
 
     kt_arena_init(&arena, rest->texts, sizeof rest->texts);
     kt_calls_trace(rest->options.calls, &spec.trace, header(request, KT_TEXT("X-Request-Id")),
         header(request, KT_TEXT("Traceparent")));
     spec.params = &params;
     rest->http = context->http;
-    if (kt_http_field_get(request->fields, request->field_count, KT_TEXT("X-Deadline"), &deadline))
+    kt_http_peer(context->http, context->exchange, peer, sizeof peer);
+    kt_gate_client_init(&client, peer, kt_gate_operates(request));
+    code = kt_calls_pass(rest->options.calls, action, &client, &refusal);
+    if (code == KT_OK && kt_http_field_get(request->fields, request->field_count, KT_TEXT("X-Deadline"), &deadline))
         code = kt_calls_deadline(rest->options.calls, deadline, &spec.deadline_ns, &refusal);
     if (code == KT_OK && request->method == KT_HTTP_POST)
         status = check_body(request, &refusal);

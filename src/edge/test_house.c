@@ -242,6 +242,7 @@ static void read_head(kt_test_client *client)
 }
 
 bool kt_test_clients_deflate;
+const char *kt_test_clients_header = "";
 
 void kt_test_client_open(kt_test_client *client, kt_test_house *house)
 {
@@ -254,6 +255,7 @@ void kt_test_client_open(kt_test_client *client, kt_test_house *house)
     kt_ws_decoder_init(&client->decoder, KT_WS_CLIENT, 64 << 20);
     client->decoder.deflate = kt_test_clients_deflate;
     send_all(house, client->fd, start, sizeof start - 1);
+    send_all(house, client->fd, kt_test_clients_header, strlen(kt_test_clients_header));
     if (kt_test_clients_deflate)
         send_all(house, client->fd, offer, sizeof offer - 1);
     send_all(house, client->fd, "\r\n", 2);

@@ -49,6 +49,9 @@ void kt_test_house_turn(kt_test_house *house);
 /* Do clients that are opened from now on agree to permessage-deflate? */
 extern bool kt_test_clients_deflate;
 
+/* One more header of theirs, with its CRLF; empty: none. */
+extern const char *kt_test_clients_header;
+
 /* A WebSocket client that reads only when it is told to. */
 typedef struct kt_test_client {
     kt_test_house *house;

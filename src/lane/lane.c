@@ -34,7 +34,7 @@ int64_t kt_lane_clock(const kt_lane *lane)
     return lane->options.clock_ns != NULL ? lane->options.clock_ns(lane->options.clock_ctx) : system_ns(CLOCK_REALTIME);
 }
 
-static int64_t mono(const kt_lane *lane)
+int64_t kt_lane_mono(const kt_lane *lane)
 {
     return lane->options.mono_ns != NULL ? lane->options.mono_ns(lane->options.clock_ctx) : system_ns(CLOCK_MONOTONIC);
 }
@@ -217,14 +217,14 @@ static void fire_timers(kt_lane *lane)
         event.due = next->due_ns;
         kt_code code = kt_lane_input(lane, KT_EV_TIMER, kt_builder_done(&builder), 0, &event, NULL);
         if (code == KT_FULL) {
-            kt_timer_set(lane->loop, &lane->timer, mono(lane) + INTAKE_RETRY_NS); /* intake is stopped */
+            kt_timer_set(lane->loop, &lane->timer, kt_lane_mono(lane) + INTAKE_RETRY_NS); /* intake is stopped */
             return;
         }
         if (code != KT_OK) /* or it would be due for ever */
             kt_lane_fail(lane, false, "lane '%s' can not write a timer: %s", lane->name, kt_code_text(code));
     }
     if (next != NULL) {
-        int64_t at = mono(lane) + (next->due_ns - now);
+        int64_t at = kt_lane_mono(lane) + (next->due_ns - now);
         if (!kt_timer_is_set(&lane->timer) || lane->timer.at_ns > at || lane->timer.at_ns + 1000000 < at)
             kt_timer_set(lane->loop, &lane->timer, at);
     } else {
@@ -414,7 +414,7 @@ static void look_after_intake(kt_lane *lane)
     if (!kt_log_intake_stopped(lane->log))
         return;
     kt_log_retain(lane->log);
-    kt_timer_set(lane->loop, &lane->intake_timer, mono(lane) + INTAKE_RETRY_NS);
+    kt_timer_set(lane->loop, &lane->intake_timer, kt_lane_mono(lane) + INTAKE_RETRY_NS);
 }
 
 /* ---- a turn ---- */

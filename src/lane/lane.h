@@ -158,6 +158,7 @@ const char *kt_lane_name(const kt_lane *lane);
 const char *kt_lane_data_dir(const kt_lane *lane);
 const kt_board *kt_lane_board(const kt_lane *lane); /* NULL: alone */
 int64_t kt_lane_clock(const kt_lane *lane);         /* UTC now, for feeds */
+int64_t kt_lane_mono(const kt_lane *lane);          /* a clock that never goes back, for feeds and their threads */
 uint64_t kt_lane_random(kt_lane *lane);             /* for feeds (jitter): not recorded, not for services */
 void *kt_lane_service_state(kt_lane *lane, const char *service); /* for tests; NULL: no such service */
 

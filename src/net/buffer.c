@@ -11,11 +11,7 @@ struct kt_block {
 
 static uint32_t class_of(size_t size)
 {
-    uint32_t class = 0;
-
-    while (class < KT_BLOCK_CLASS_COUNT && ((size_t)KT_BLOCK_SIZE_MIN << class) < size)
-        class ++;
-    return class;
+    return size <= KT_BLOCK_SIZE_MIN ? 0 : 64 - (uint32_t)__builtin_clzl((size - 1) / KT_BLOCK_SIZE_MIN);
 }
 
 static size_t class_size(uint32_t class)

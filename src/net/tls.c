@@ -192,6 +192,13 @@ static ssize_t stopped(tls_state *state, int result, uint8_t *wants)
     }
 }
 
+/* Others use OpenSSL, too, and what they left would be taken for this stream's. Looking is cheaper than clearing. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 /* Record by record, and another one only while it fits whole: what OpenSSL kept of it the loop would not see. */
 static ssize_t tls_read(kt_stream *stream, void *to, size_t size)
 {
@@ -200,7 +207,7 @@ static ssize_t tls_read(kt_stream *stream, void *to, size_t size)
     ssize_t end = KT_STREAM_AGAIN;
 
     do {
-        ERR_clear_error(); /* others use OpenSSL, too */
+        forget_errors();
         int result = SSL_read_ex(state->ssl, (uint8_t *)to + got, size - got, &n);
         if (result != 1) {
             end = stopped(state, result, &state->read_wants);
@@ -219,7 +226,7 @@ static ssize_t tls_write(kt_stream *stream, const void *from, size_t size)
     ssize_t end = KT_STREAM_AGAIN;
 
     while (put < size) {
-        ERR_clear_error();
+        forget_errors();
         int result = SSL_write_ex(state->ssl, (const uint8_t *)from + put, size - put, &n);
         if (result != 1) {
             end = stopped(state, result, &state->write_wants);
@@ -349,16 +356,22 @@ static int no_password(char *to, int size, int writing, void *ctx)
     return -1;
 }
 
+/* In the order of their cost: with 128 bits a long record takes a quarter less than with 256. A client that puts ChaCha20
+ * first has no instructions for AES, and gets it. */
+#define SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
 static kt_code ctx_new(const SSL_METHOD *method, SSL_CTX **out_ctx, kt_err *err)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
 
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1) {
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set_ciphersuites(ctx, SUITES) != 1) {
         SSL_CTX_free(ctx);
         return kt_fail(err, KT_SYS, "cannot start OpenSSL");
     }
     /* A connection that just ends is told by its own protocol: a close frame or a length is missing. */
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                 SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(
         ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets bring clients back and cost us no memory */

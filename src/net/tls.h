@@ -4,6 +4,7 @@
  *           that are open keep what they began with, new ones get the new certificate.
  * Client    the name that was connected to must stand in the certificate, which must lead to an authority that is
  *           trusted: the system's, or those of a file. The name is also sent (SNI).
+ * Suites    AES with 128 bits before 256: the server chooses, and gives ChaCha20 to a client that puts it first.
  * Handshake happens inside the first reads and writes; kt_stream_wants says what they wait for.
  * Memory    about 13 KiB for an idle connection, and no buffer.
  * Errors    kt_stream_fault says what was wrong in a sentence: "certificate has expired", "hostname mismatch".

@@ -4,6 +4,8 @@
 #include "net/tls.h"
 #include "net/ws_client.h"
 #include "net/ws_server.h"
+#include <fcntl.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -307,6 +309,39 @@ static void a_client_refuses_a_server_of_an_old_version(void **state)
     house_close(own);
 }
 
+static const struct {
+    const char *name;
+    const char *offered;
+    const char *agreed;
+} suite_rows[] = {
+    { "the cheapest of those for AES", "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+        "TLS_AES_128_GCM_SHA256" },
+    { "who has no instructions for AES gets ChaCha20", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+        "TLS_CHACHA20_POLY1305_SHA256" },
+    { "the only one there is", "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384" },
+};
+
+static void the_server_chooses_the_suite(void **state)
+{
+    house *own = house_open("server");
+
+    for (size_t i = 0; i < KT_COUNT(suite_rows); i++) {
+        SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+        int fd = client_connect(kt_http_server_port(own->http));
+
+        assert_int_equal(SSL_CTX_set_ciphersuites(ctx, suite_rows[i].offered), 1);
+        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        SSL *ssl = SSL_new(ctx);
+        SSL_set_fd(ssl, fd);
+        TURN_UNTIL(own->loop, SSL_connect(ssl) == 1);
+        KT_ROW(suite_rows[i].name, strcmp(SSL_get_cipher(ssl), suite_rows[i].agreed) == 0);
+        SSL_free(ssl);
+        SSL_CTX_free(ctx);
+        close(fd);
+    }
+    house_close(own);
+}
+
 static void plain_text_is_told_so(void **state)
 {
     static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -456,6 +491,7 @@ int main(void)
         cmocka_unit_test(a_client_refuses_what_it_can_not_trust),
         cmocka_unit_test(old_versions_are_refused_with_an_alert),
         cmocka_unit_test(a_client_refuses_a_server_of_an_old_version),
+        cmocka_unit_test(the_server_chooses_the_suite),
         cmocka_unit_test(plain_text_is_told_so),
         cmocka_unit_test(half_handshakes_are_given_up_in_time),
         cmocka_unit_test(certificates_change_while_connections_stay),

@@ -22,25 +22,28 @@ typedef enum conn_state {
 } conn_state;
 
 struct kt_ws_conn {
+    /* what every write looks at, side by side */
     kt_ws_setup *setup;
+    kt_stream stream;
+    kt_queue out;
+    uint8_t state;
+    bool deflates; /* as the decoder does */
+    bool early;    /* `message` holds bytes that came with the handshake */
+    bool drain_armed;
+    bool blocked; /* the kernel's buffer is full: the loop says when to go on */
+    /* the rest */
+    bool peer_closed; /* its close frame has come */
+    uint16_t close_code;
+    kt_flush flush;
     void *ctx;
     kt_ws_conn *prev, *next;
-    kt_stream stream;
     kt_watch watch;
-    kt_flush flush;
-    kt_timer timer; /* set only while closing */
-    kt_queue out;
+    kt_timer timer;   /* set only while closing */
     kt_queue message; /* pieces of a message that did not come whole; before the first flush: early input */
     int64_t heard_ns;
     kt_text reason;    /* static, or the peer's inside `decoder`, or reason_copy */
     char *reason_copy; /* of kt_ws_close */
     uint32_t drain_mark;
-    uint16_t close_code;
-    uint8_t state;
-    bool early; /* `message` holds bytes that came with the handshake */
-    bool drain_armed;
-    bool blocked;     /* the kernel's buffer is full: the loop says when to go on */
-    bool peer_closed; /* its close frame has come */
     kt_ws_decoder decoder;
 };
 
@@ -217,13 +220,13 @@ kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, s
         return KT_ARG;
     if (conn->state != CONN_OPEN)
         return KT_NOENT;
-    if (conn->decoder.deflate && size >= KT_DEFLATE_SIZE_MIN && size <= conn->setup->out_max &&
+    if (conn->deflates && size >= KT_DEFLATE_SIZE_MIN && size <= conn->setup->out_max &&
         deflated_put(conn, opcode, payload, size))
         return KT_OK;
     return frame_put(conn, opcode, payload, size, conn->setup->out_max);
 }
 
-kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8_t **out_copy)
+kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size)
 {
     kt_assert(conn->setup->role == KT_WS_SERVER);
     kt_assert(size > 0);
@@ -233,8 +236,6 @@ kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8
     if (to == NULL)
         return KT_FULL;
     memcpy(to, bytes, size);
-    if (out_copy != NULL)
-        *out_copy = to;
     flush_later(conn);
     return KT_OK;
 }
@@ -461,6 +462,40 @@ static void on_ready(kt_watch *watch, uint32_t ready)
 
 /* --- the flush phase -------------------------------------------------------------------------------------------- */
 
+kt_code kt_ws_send_now(kt_ws_conn *conn, const void *bytes, size_t size)
+{
+    kt_ws_setup *setup = conn->setup;
+    kt_code code = KT_OK;
+    ssize_t put = 0;
+
+    if (conn->blocked || kt_queue_size(&conn->out) > 0) {
+        code = kt_ws_send_frame(conn, bytes, size);
+        kt_ws_write_now(conn);
+        return code;
+    }
+    kt_assert(setup->role == KT_WS_SERVER);
+    if (conn->state != CONN_OPEN)
+        return KT_NOENT;
+    /* Room for what may be left is taken first: a frame that has begun to leave can not be refused any more. */
+    uint8_t *rest = kt_queue_extend(&conn->out, &setup->pool, size, setup->out_max);
+    if (rest == NULL)
+        return KT_FULL;
+    put = kt_stream_write(&conn->stream, bytes, size);
+    if (put == (ssize_t)size) {
+        kt_queue_clear(&conn->out, &setup->pool);
+        return KT_OK;
+    }
+    flush_later(conn);
+    if (put < 0) {
+        conn_ended(conn, put);
+        return KT_NOENT;
+    }
+    memcpy(rest + put, (const uint8_t *)bytes + put, size - (size_t)put);
+    kt_queue_take(&conn->out, &setup->pool, (size_t)put);
+    conn->blocked = true;
+    return KT_OK;
+}
+
 /* One write of all that is queued. */
 static void conn_write(kt_ws_conn *conn)
 {
@@ -481,8 +516,10 @@ void kt_ws_write_now(kt_ws_conn *conn)
     if (conn->blocked || conn->state != CONN_OPEN)
         return;
     conn_write(conn);
-    /* Nothing is left for the flush phase, unless the write says otherwise. */
-    if (!conn->blocked && !conn->early && !conn->drain_armed && conn->state == CONN_OPEN)
+    /* Nothing is left for the flush phase, unless the write says otherwise, or the loop still waits for the end of a
+     * blockade that is over. */
+    if (!conn->blocked && !conn->early && !conn->drain_armed && conn->state == CONN_OPEN &&
+        (conn->watch.events & KT_LOOP_WRITE) == 0)
         kt_loop_unflush(conn->setup->loop, &conn->flush);
 }
 
@@ -528,7 +565,7 @@ static void on_flush(kt_flush *flush)
 void kt_ws_conn_deflate(kt_ws_conn *conn)
 {
     kt_assert(conn->setup->deflater != NULL);
-    conn->decoder.deflate = true;
+    conn->deflates = conn->decoder.deflate = true;
 }
 
 kt_ws_conn *kt_ws_conn_new(kt_ws_setup *setup, const kt_stream *stream, const void *input, size_t input_size, void *ctx)
@@ -570,7 +607,7 @@ kt_ws_conn *kt_ws_conn_new(kt_ws_setup *setup, const kt_stream *stream, const vo
 
 bool kt_ws_deflates(const kt_ws_conn *conn)
 {
-    return conn->decoder.deflate;
+    return conn->deflates;
 }
 
 bool kt_ws_is_open(const kt_ws_conn *conn)

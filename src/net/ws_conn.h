@@ -45,9 +45,14 @@ typedef struct kt_ws_handlers {
 kt_code kt_ws_send(kt_ws_conn *conn, kt_ws_opcode opcode, const void *payload, size_t size);
 
 /* Server only: append finished frame bytes (`size` at least 1; kt_ws_header and payload, one or many frames) as they
- * are. `out_copy` may be NULL; else *out_copy is where the bytes lie now, to patch fields of fixed width, until the
- * next call on the connection. KT_FULL and KT_NOENT as above. */
-kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size, uint8_t **out_copy);
+ * are. KT_FULL and KT_NOENT as above. */
+kt_code kt_ws_send_frame(kt_ws_conn *conn, const void *bytes, size_t size);
+
+/* The same, leaving now: for a caller that sends the same bytes to many, one after the other. Where nothing waits before
+ * them they are written from where they lie, and only what the kernel does not take is copied. KT_FULL: they would not
+ * fit, should the kernel take nothing. KT_NOENT: closing, also when this write found the connection broken. Calls
+ * nothing back. */
+kt_code kt_ws_send_now(kt_ws_conn *conn, const void *bytes, size_t size);
 
 /* Was permessage-deflate agreed: may frames of kt_deflate_frame be sent? */
 bool kt_ws_deflates(const kt_ws_conn *conn);

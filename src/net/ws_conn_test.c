@@ -1023,14 +1023,13 @@ static void what_is_queued_in_a_turn_leaves_together(void **state)
 {
     house *own = house_open((kt_ws_server_options){ 0 });
     uint8_t bytes[64];
-    uint8_t *copy = NULL;
     size_t header = kt_ws_header(bytes, KT_WS_TEXT, true, 6, NULL);
     int fd = raw_open(own);
 
     memcpy(bytes + header, "seq=  ", 6);
     for (int i = 0; i < 10; i++) {
-        assert_int_equal(kt_ws_send_frame(own->last, bytes, header + 6, &copy), KT_OK);
-        copy[header + 4] = (uint8_t)('0' + i); /* each client's own number, in place */
+        bytes[header + 4] = (uint8_t)('0' + i);
+        assert_int_equal(kt_ws_send_frame(own->last, bytes, header + 6), KT_OK);
     }
     assert_int_equal(kt_ws_pending(own->last), 10 * (header + 6));
     assert_int_equal(recv(fd, own->buf, sizeof own->buf, MSG_DONTWAIT), -1);
@@ -1040,7 +1039,7 @@ static void what_is_queued_in_a_turn_leaves_together(void **state)
     assert_int_equal(got, 10 * (header + 6));
     assert_memory_equal(own->buf + 9 * (header + 6) + header, "seq=9 ", 6);
     /* Or at once, when the caller says so; then the flush phase has nothing left to do. */
-    assert_int_equal(kt_ws_send_frame(own->last, bytes, header + 6, NULL), KT_OK);
+    assert_int_equal(kt_ws_send_frame(own->last, bytes, header + 6), KT_OK);
     kt_ws_write_now(own->last);
     assert_int_equal(kt_ws_pending(own->last), 0);
     assert_int_equal(recv(fd, own->buf, sizeof own->buf, 0), header + 6);
@@ -1048,6 +1047,59 @@ static void what_is_queued_in_a_turn_leaves_together(void **state)
     assert_int_equal(kt_loop_turn(own->loop, 0, NULL), KT_OK);
     assert_int_equal(recv(fd, own->buf, sizeof own->buf, MSG_DONTWAIT), -1);
     close(fd);
+    house_close(own);
+}
+
+/* Byte i of frame number n is (n + i) modulo 251. */
+static void take_counted(house *own, int fd, size_t frame_size, size_t header, size_t frames)
+{
+    for (size_t number = 0; number < frames; number++) {
+        assert_int_equal(client_read(own->loop, fd, own->buf, frame_size + 1, NULL), frame_size);
+        for (size_t i = header; i < frame_size; i++)
+            if ((uint8_t)own->buf[i] != (number + i) % 251)
+                fail_msg("frame %zu, byte %zu: %u", number, i, (uint8_t)own->buf[i]);
+    }
+}
+
+static void frames_of_many_leave_from_where_they_lie(void **state)
+{
+    static uint8_t bytes[10004];
+    house *own = house_open((kt_ws_server_options){ .out_max = 100000 });
+    size_t header = kt_ws_header(bytes, KT_WS_BINARY, true, sizeof bytes - 4, NULL), sent = 0;
+    kt_code code = KT_OK;
+    int fd = raw_open(own);
+
+    assert_int_equal(header, 4);
+    assert_int_equal(kt_ws_send_now(own->last, bytes, sizeof bytes), KT_OK);
+    assert_int_equal(kt_ws_pending(own->last), 0);
+    assert_int_equal(recv(fd, own->buf, sizeof bytes, MSG_WAITALL), sizeof bytes);
+    /* What waits goes first, and with it. */
+    kt_ws_send(own->last, KT_WS_TEXT, "first", 5);
+    assert_int_equal(kt_ws_send_now(own->last, bytes, 4), KT_OK);
+    assert_int_equal(recv(fd, own->buf, sizeof own->buf, 0), 2 + 5 + 4);
+    assert_memory_equal(own->buf + 2, "first", 5);
+    assert_memory_equal(own->buf + 7, bytes, 4);
+    /* What the kernel does not take is kept, up to the bound; the caller's bytes are its own again at once. */
+    while (code == KT_OK) {
+        for (size_t i = header; i < sizeof bytes; i++)
+            bytes[i] = (uint8_t)((sent + i) % 251);
+        code = kt_ws_send_now(own->last, bytes, sizeof bytes);
+        sent += code == KT_OK;
+        assert_true(kt_ws_pending(own->last) <= 100000);
+    }
+    assert_int_equal(code, KT_FULL);
+    assert_true(kt_ws_pending(own->last) > 100000 - sizeof bytes);
+    take_counted(own, fd, sizeof bytes, header, sent);
+    /* Larger than the bound: refused, also when the kernel might take it. */
+    assert_int_equal(kt_ws_send_now(own->last, own->buf, 100001), KT_FULL);
+    /* A peer that has gone is found by the write; its end is told as ever. */
+    close(fd);
+    for (code = KT_OK; code == KT_OK;)
+        code = kt_ws_send_now(own->last, bytes, sizeof bytes);
+    assert_int_equal(code, KT_NOENT);
+    assert_int_equal(own->closed, 0);
+    TURN_UNTIL(own->loop, own->closed == 1);
+    assert_int_equal(own->close_code, KT_WS_CLOSE_ABNORMAL);
     house_close(own);
 }
 
@@ -1179,6 +1231,7 @@ int main(void)
         cmocka_unit_test(a_client_may_be_freed_anywhere),
         cmocka_unit_test(a_client_checks_the_answer),
         cmocka_unit_test(what_is_queued_in_a_turn_leaves_together),
+        cmocka_unit_test(frames_of_many_leave_from_where_they_lie),
         cmocka_unit_test(a_client_that_takes_nothing_is_bounded),
         cmocka_unit_test(a_peer_that_does_not_close_is_dropped_in_time),
         cmocka_unit_test(any_byte_is_a_sign_of_life),

@@ -1,13 +1,12 @@
 #include "quant/vwap.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/time.h"
 
-enum { CELL_START = 64, CACHE_LINE = 64 };
+enum { CELL_START = 64, /* at least */ CACHE_LINE = 64, SERIES_FETCH = 4 * CACHE_LINE };
 
 /* A cell does not hold its own sums but those of all cells before it: a window is a difference of two cells, however
  * many lie between, and a trade in the newest cell changes none. Only differences mean something, so that the sums may
@@ -51,6 +50,7 @@ struct kt_vwap {
     uint32_t cell_max;
     int64_t kept_from_s;
     place high; /* where the windows of the last mark end */
+    kt_blocks *blocks;
     window windows[];
 } __attribute__((aligned(CACHE_LINE)));
 
@@ -59,21 +59,23 @@ _Static_assert(
 
 static size_t series_size(uint32_t window_max)
 {
-    return (sizeof(kt_vwap) + window_max * sizeof(window) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    return sizeof(kt_vwap) + window_max * sizeof(window);
 }
 
-kt_code kt_vwap_new(uint32_t cell_max, uint32_t window_max, kt_vwap **out_vwap)
+kt_code kt_vwap_new(kt_blocks *blocks, uint32_t cell_max, uint32_t window_max, kt_vwap **out_vwap)
 {
     kt_vwap *vwap;
 
     if (cell_max < 2 || cell_max > UINT32_MAX / 2 || window_max < 1 || window_max > KT_VWAP_WINDOW_MAX)
         return KT_ARG;
-    vwap = aligned_alloc(CACHE_LINE, series_size(window_max));
+    vwap = kt_blocks_take(blocks, series_size(window_max));
     if (vwap == NULL)
         return KT_SYS;
-    *vwap = (kt_vwap){
-        .cell_max = cell_max, .window_max = (uint16_t)window_max, .end.number = -1, .high.number = PLACE_UNKNOWN
-    };
+    *vwap = (kt_vwap){ .cell_max = cell_max,
+        .window_max = (uint16_t)window_max,
+        .end.number = -1,
+        .high.number = PLACE_UNKNOWN,
+        .blocks = blocks };
     *out_vwap = vwap;
     return KT_OK;
 }
@@ -82,8 +84,8 @@ void kt_vwap_free(kt_vwap *vwap)
 {
     if (vwap == NULL)
         return;
-    free(vwap->cells);
-    free(vwap);
+    kt_blocks_give(vwap->blocks, vwap->cells, vwap->capacity * sizeof(cell));
+    kt_blocks_give(vwap->blocks, vwap, series_size(vwap->window_max));
 }
 
 kt_code kt_vwap_window(kt_vwap *vwap, int64_t span_s, uint32_t *out_window)
@@ -174,7 +176,7 @@ static void last_note(kt_vwap *vwap, int64_t number)
 /* Room for one more cell behind the last. */
 static kt_code cells_reserve(kt_vwap *vwap)
 {
-    uint32_t capacity;
+    size_t size;
     cell *cells;
 
     if (vwap->at + vwap->count < vwap->capacity)
@@ -184,12 +186,16 @@ static kt_code cells_reserve(kt_vwap *vwap)
         vwap->at = 0;
         return KT_OK;
     }
-    capacity = vwap->capacity == 0 ? CELL_START : 2 * vwap->capacity;
-    cells = realloc(vwap->cells, capacity * sizeof *cells);
+    size = kt_blocks_size((vwap->capacity == 0 ? CELL_START : 2 * vwap->capacity) * sizeof *cells);
+    cells = kt_blocks_take(vwap->blocks, size);
     if (cells == NULL)
         return KT_SYS;
+    if (vwap->count > 0)
+        memcpy(cells, vwap->cells + vwap->at, vwap->count * sizeof *cells);
+    kt_blocks_give(vwap->blocks, vwap->cells, vwap->capacity * sizeof *cells);
     vwap->cells = cells;
-    vwap->capacity = capacity;
+    vwap->at = 0;
+    vwap->capacity = (uint32_t)(size / sizeof *cells);
     return KT_OK;
 }
 
@@ -309,14 +315,16 @@ kt_code kt_vwap_at(kt_vwap *vwap, uint32_t window_index, int64_t mark_s, kt_vwap
 
 static void fetch(const void *at, size_t size)
 {
-    for (size_t i = 0; i < size; i += CACHE_LINE)
-        __builtin_prefetch((const char *)at + i, 1);
+    const char *line = (const char *)((uintptr_t)at & ~(uintptr_t)(CACHE_LINE - 1));
+
+    for (; line < (const char *)at + size; line += CACHE_LINE)
+        __builtin_prefetch(line, 1);
 }
 
 void kt_vwap_fetch(const kt_vwap *vwap, kt_vwap_part part)
 {
     if (part == KT_VWAP_SERIES) {
-        fetch(vwap, sizeof *vwap + vwap->window_max * sizeof(window));
+        fetch(vwap, SERIES_FETCH); /* how large it is would have to be read, and waited for */
         return;
     }
     if (vwap->count == 0)

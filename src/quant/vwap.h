@@ -14,7 +14,8 @@
  *          What is kept of a cell is the sum of all cells before it, so that a window is a difference of two.
  *
  * Cost     push: O(1) in order; a late trade or a removal touches the cells behind it. kt_vwap_at: amortised O(1) a cell
- *          while its marks ascend, a search otherwise. Memory: 48 bytes a cell, grown by doubling up to cell_max.
+ *          while its marks ascend, a search otherwise. Memory: 48 bytes a cell, grown by doubling up to cell_max, all of
+ *          it from blocks (base/blocks.h): thousands of series should share one.
  * Bounds   KT_VWAP_WINDOW_MAX windows, cell_max cells; all sums held together fit 127 bits (KT_RANGE).
  */
 #ifndef KT_QUANT_VWAP_H
@@ -22,6 +23,7 @@
 
 #include "base/decimal.h"
 #include "base/error.h"
+#include "base/blocks.h"
 #include "base/types.h"
 
 enum {
@@ -38,9 +40,9 @@ typedef struct kt_vwap_sums {
 
 typedef struct kt_vwap kt_vwap;
 
-/* A series of at most cell_max cells (at least 2) and window_max windows (1 to KT_VWAP_WINDOW_MAX). KT_ARG, KT_SYS: no
- * memory. */
-kt_code kt_vwap_new(uint32_t cell_max, uint32_t window_max, kt_vwap **out_vwap);
+/* A series of at most cell_max cells (at least 2) and window_max windows (1 to KT_VWAP_WINDOW_MAX). `blocks` is borrowed for
+ * its life. KT_ARG, KT_SYS: no memory. */
+kt_code kt_vwap_new(kt_blocks *blocks, uint32_t cell_max, uint32_t window_max, kt_vwap **out_vwap);
 void kt_vwap_free(kt_vwap *vwap);
 
 /* Add a window of `span_s` whole seconds (at least 1); *out_window is its number from 0. Two windows may have the same

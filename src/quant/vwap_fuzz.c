@@ -72,11 +72,13 @@ static void step(kt_vwap *vwap, const uint32_t *windows, kt_naive *naive, int64_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     kt_naive naive = { 0 };
+    kt_blocks *blocks = kt_blocks_new();
     kt_vwap *vwap;
     uint32_t windows[3];
     int64_t kept = 0;
 
-    kt_assert(kt_vwap_new(CELL_MAX, 3, &vwap) == KT_OK);
+    kt_assert(blocks != NULL);
+    kt_assert(kt_vwap_new(blocks, CELL_MAX, 3, &vwap) == KT_OK);
     kt_assert(kt_vwap_window(vwap, 1, &windows[0]) == KT_OK);
     kt_assert(kt_vwap_window(vwap, 5, &windows[1]) == KT_OK);
     kt_assert(kt_vwap_window(vwap, 30, &windows[2]) == KT_OK);
@@ -87,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step(vwap, windows, &naive, &kept, &op);
     }
     kt_vwap_free(vwap);
+    kt_blocks_free(blocks);
     kt_naive_free(&naive);
     return 0;
 }

@@ -12,11 +12,13 @@
 #define PRICE(x) ((kt_price){ (x) })
 #define QTY(x) ((kt_qty){ (x) })
 
+static kt_blocks *blocks;
+
 static kt_vwap *vwap_make(int64_t span_s, uint32_t *out_window)
 {
     kt_vwap *vwap;
 
-    assert_int_equal(kt_vwap_new(1000, 1, &vwap), KT_OK);
+    assert_int_equal(kt_vwap_new(blocks, 1000, 1, &vwap), KT_OK);
     assert_int_equal(kt_vwap_window(vwap, span_s, out_window), KT_OK);
     return vwap;
 }
@@ -110,7 +112,7 @@ static void test_full(void **state)
 {
     kt_vwap *vwap;
 
-    assert_int_equal(kt_vwap_new(3, 1, &vwap), KT_OK);
+    assert_int_equal(kt_vwap_new(blocks, 3, 1, &vwap), KT_OK);
     for (int64_t s = 1; s <= 3; s++)
         assert_int_equal(kt_vwap_push(vwap, s * S, PRICE(1), QTY(1)), KT_OK);
     assert_int_equal(kt_vwap_push(vwap, 4 * S, PRICE(1), QTY(1)), KT_FULL);
@@ -164,7 +166,7 @@ static void series_against_naive(kt_rng *rng, uint32_t steps)
     int64_t marks[KT_COUNT(spans)] = { 0 };
     int64_t kept = 0;
 
-    assert_int_equal(kt_vwap_new(4000, KT_COUNT(spans), &vwap), KT_OK);
+    assert_int_equal(kt_vwap_new(blocks, 4000, KT_COUNT(spans), &vwap), KT_OK);
     for (size_t i = 0; i < KT_COUNT(spans); i++)
         assert_int_equal(kt_vwap_window(vwap, spans[i], &windows[i]), KT_OK);
     for (uint32_t step = 0; step < steps; step++) {
@@ -221,7 +223,7 @@ static void series_against_naive(kt_rng *rng, uint32_t steps)
             kt_vwap *again;
             kt_vwap_cell cell;
 
-            assert_int_equal(kt_vwap_new(4000, KT_COUNT(spans), &again), KT_OK);
+            assert_int_equal(kt_vwap_new(blocks, 4000, KT_COUNT(spans), &again), KT_OK);
             for (size_t i = 0; i < KT_COUNT(spans); i++)
                 assert_int_equal(kt_vwap_window(again, spans[i], &windows[i]), KT_OK);
             kt_vwap_forget(again, kept);
@@ -263,6 +265,18 @@ static void test_rescale(void **state)
     kt_vwap_free(vwap);
 }
 
+static int setup(void **state)
+{
+    blocks = kt_blocks_new();
+    return blocks != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    kt_blocks_free(blocks);
+    return 0;
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -275,5 +289,5 @@ int main(void)
         cmocka_unit_test(test_naive),
     };
 
-    return cmocka_run_group_tests_name("vwap", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("vwap", tests, setup, teardown);
 }

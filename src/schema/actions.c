@@ -106,6 +106,8 @@ static const code_meaning meanings[KT_CODE_COUNT] = {
     [KT_EMPTY] = { 404, "not_found" },
     [KT_SEQ] = { 409, "conflict" },
     [KT_GONE] = { 410, "gone" },
+    [KT_DENIED] = { 403, "forbidden" },
+    [KT_RATE] = { 429, "too_many_requests" },
     [KT_TIMEOUT] = { 503, "timeout" },
     [KT_UNKNOWN] = { 503, "outcome_unknown" },
 };

@@ -9,8 +9,8 @@
  * Params    of GET in the query, of POST a JSON object. A parameter whose default is not among the allowed values must be
  *           given.
  * Lane      that answers. What the edge answers itself never leaves its process.
- * Scope     what the caller must be allowed: `read`, or `operate` for what changes something.
- * Cost      tokens of the rate limit that one call takes.
+ * Scope     what the caller must be allowed: `read`, or `operate` for what changes something (edge/gate.h).
+ * Cost      tokens of the rate limit that one call takes (edge/gate.h), at most KT_CONFIG_BURST_MIN.
  * Time      how long a caller waits who does not say.
  * Repeats   the same call twice is the same as once: it may be sent again when its outcome is not known.
  * Errors    those of the action itself; KT_COMMON_ERROR_MAP has those that every action has. The code is what travels
@@ -44,9 +44,13 @@
     C(TWICE, "a parameter is given twice")                                                                             \
     C(ARG, "there is no such parameter; the message lists those there are")                                            \
     C(LIMIT, "parameters or answer are larger than what is carried; ask for less")                                     \
+    C(RATE, "the client has called too much; see Retry-After")                                                         \
     C(TIMEOUT, "the deadline has passed; whether it was done is not known")                                            \
     C(BUSY, "the lane that answers is not running, has failed too often or has too much to do; try again in a second") \
     C(UNKNOWN, "the lane that answers was started anew meanwhile; whether it was done is not known")
+
+/* What those of scope `operate` have beside these. */
+#define KT_OPERATE_ERROR(E) E(DENIED, "a web page that is not the house's own asks")
 
 /* ---- prices ---- */
 
@@ -97,7 +101,9 @@
 #define KT_RESPONSE_vwap_history(F, T)                                                                                \
     F(T, 1, I64, none, step, "ns", 1, INT64_MAX, 1, "marks that one row stands for, in whole seconds of market time") \
     F(T, 2, TIME, none, oldest, "ns", 0, INT64_MAX, 0, "first mark that is stored of this window; 0: none")           \
-    F(T, 3, ROWS, vwap_point, rows, "", 0, 4000, 0, "in order of their marks; steps without a value are left out")
+    F(T, 3, ROWS, vwap_point, rows, "", 0, 4000, 0, "in order of their marks; steps without a value are left out")    \
+    F(T, 4, BOOL, none, sampled, "", 0, 1, 0,                                                                         \
+        "the range is longer than a week: each row is the last mark of its step alone")
 
 #define KT_ERRORS_vwap_history(E)                                                           \
     E(NOENT, "there is no such venue, symbol or window; the message lists those there are") \
@@ -193,7 +199,9 @@
     F(T, 1, TEXT, none, channel, "", 1, 255, 0, "channel that it stands in") \
     F(T, 2, U64, none, seq, "", 1, UINT64_MAX, 1, "of its record in log edge")
 
-#define KT_ERRORS_event_emit(E) E(FULL, "log edge takes nothing in at present: its disk is full")
+#define KT_ERRORS_event_emit(E) \
+    KT_OPERATE_ERROR(E)         \
+    E(FULL, "log edge takes nothing in at present: its disk is full")
 
 /* ---- the house itself ---- */
 
@@ -213,15 +221,16 @@
 
 #define KT_ERRORS_node_list(E)
 
-#define KT_ROW_service(F, T)                                                       \
-    F(T, 1, TEXT, none, service, "", 1, 64, 0, "first part of its actions' names") \
-    F(T, 2, TEXT, none, lane, "", 0, 64, 0, "lane that answers")                   \
-    F(T, 3, BOOL, none, available, "", 0, 1, 0, "somebody answers now")            \
-    F(T, 4, TEXTS, none, actions, "", 0, 64, 0, "its actions in that lane")
+#define KT_ROW_service(F, T)                                                                                         \
+    F(T, 1, TEXT, none, service, "", 1, 64, 0, "first part of its actions' names, or its own where it answers none") \
+    F(T, 2, TEXT, none, lane, "", 0, 64, 0, "lane that hosts it")                                                    \
+    F(T, 3, BOOL, none, available, "", 0, 1, 0, "it is there now")                                                   \
+    F(T, 4, TEXTS, none, actions, "", 0, 64, 0, "what it answers in that lane")
 
 #define KT_PARAMS_node_services(F, T)
 
-#define KT_RESPONSE_node_services(F, T) F(T, 1, ROWS, service, services, "", 0, 64, 0, "by name")
+#define KT_RESPONSE_node_services(F, T) \
+    F(T, 1, ROWS, service, services, "", 0, 64, 0, "those that answer actions first")
 
 #define KT_ERRORS_node_services(E)
 
@@ -241,7 +250,8 @@
     F(T, 13, U64, none, retries, "calls", 0, UINT64_MAX, 0, "sent again")                                       \
     F(T, 14, U32, none, open, "calls", 0, UINT32_MAX, 0, "under way or waiting now")                            \
     F(T, 15, U64, none, p50, "ns", 0, UINT64_MAX, 0, "median time from the call to its answer; 0: no call yet") \
-    F(T, 16, U64, none, p99, "ns", 0, UINT64_MAX, 0, "99 of 100 calls were answered within it")
+    F(T, 16, U64, none, p99, "ns", 0, UINT64_MAX, 0, "99 of 100 calls were answered within it")                 \
+    F(T, 17, U64, none, refused, "calls", 0, UINT64_MAX, 0, "turned away for their rate or scope, not among `calls`")
 
 #define KT_PARAMS_node_actions(F, T)
 
@@ -289,6 +299,25 @@
 #define KT_RESPONSE_node_logs(F, T) F(T, 1, ROWS, log, logs, "", 0, 64, 0, "each log of this node")
 
 #define KT_ERRORS_node_logs(E)
+
+#define KT_ROW_client(F, T)                                                                             \
+    F(T, 1, TEXT, none, address, "", 0, 64, 0, "of its connection, with the port")                      \
+    F(T, 2, TIME, none, since, "ns", 0, INT64_MAX, 0, "connected since")                                \
+    F(T, 3, U32, none, channels, "channels", 0, UINT32_MAX, 0, "that it hears")                         \
+    F(T, 4, U32, none, slow, "channels", 0, UINT32_MAX, 0, "of these, not taken yet what is theirs")    \
+    F(T, 5, U64, none, slow_begun, "", 0, UINT64_MAX, 0, "how often it became slow")                    \
+    F(T, 6, U64, none, skipped, "events", 0, UINT64_MAX, 0, "that newer ones stood for")                \
+    F(T, 7, U64, none, messages, "messages", 0, UINT64_MAX, 0, "queued to it so far, answers included") \
+    F(T, 8, U64, none, queued, "bytes", 0, UINT64_MAX, 0, "wait for it, of edge.client_buffer_bytes")   \
+    F(T, 9, BOOL, none, compressed, "", 0, 1, 0, "permessage-deflate is agreed")
+
+#define KT_PARAMS_node_clients(F, T) F(T, 1, BOOL, none, slow, "", 0, 1, 0, "only those that are slow now")
+
+#define KT_RESPONSE_node_clients(F, T)                                          \
+    F(T, 1, ROWS, client, clients, "", 0, 1000, 0, "of WebSocket, in no order") \
+    F(T, 2, BOOL, none, complete, "", 0, 1, 0, "false: there are more")
+
+#define KT_ERRORS_node_clients(E)
 
 /* ---- store ---- */
 
@@ -373,6 +402,7 @@
     F(T, 2, TEXTS, none, changed, "", 0, 256, 0, "keys that have another value now")
 
 #define KT_ERRORS_config_put(E)                                                                   \
+    KT_OPERATE_ERROR(E)                                                                           \
     E(NOENT, "there is no such section or key; the message lists those there are")                \
     E(ARG, "the change would strand a running service, or needs a restart; the message says why") \
     E(SEQ, "the section has another revision than expected: read it again")
@@ -388,6 +418,7 @@
     R(lane, "a lane")                                  \
     R(log_reader, "who reads a log")                   \
     R(log, "a log")                                    \
+    R(client, "who is connected")                      \
     R(column, "a column")                              \
     R(store_table, "a table of the store")             \
     R(migration, "a migration of the store")           \
@@ -409,11 +440,14 @@
     A(channels, "channels", "edge", "GET", "", READ, 1, 2000, true, "the channels that can be subscribed to")          \
     A(event_emit, "event.emit", "edge", "POST", "", OPERATE, 5, 2000, false, "say something to everybody who listens") \
     A(node_list, "node.list", "edge", "GET", "", READ, 1, 2000, true, "the nodes of this house")                       \
-    A(node_services, "node.services", "edge", "GET", "", READ, 1, 2000, true, "what answers actions, and where")       \
+    A(node_services, "node.services", "edge", "GET", "", READ, 1, 2000, true,                                          \
+        "the services of this house, and what they answer")                                                            \
     A(node_actions, "node.actions", "edge", "GET", "", READ, 1, 2000, true, "every action, and how its calls go")      \
     A(node_lanes, "node.lanes", "edge", "GET", "", READ, 1, 2000, true,                                                \
         "the processes of this node, and how they are")                                                                \
     A(node_logs, "node.logs", "edge", "GET", "", READ, 1, 2000, true, "how far each log is, and who reads it")         \
+    A(node_clients, "node.clients", "edge", "GET", "", READ, 5, 2000, true,                                            \
+        "who is connected over WebSocket, and how slow they are")                                                      \
     A(store_tables, "store.tables", "keep", "GET", "", READ, 5, 4000, true, "what is in the store")                    \
     A(store_query, "store.query", "keep", "POST", "", READ, 20, 4000, true,                                            \
         "read the store with SQL: at most 2 s and 1,000 rows")                                                         \
@@ -503,7 +537,8 @@ const kt_action *kt_action_by_path(kt_text path);
 /* "/v1/vwap/latest". Returns its length. */
 size_t kt_action_path(const kt_action *action, char out[KT_ACTION_PATH_MAX]);
 
-/* HTTP status of an answer: 200, 400 (the question can not be answered as it is), 404, 409, 410, 503 (not now). */
+/* HTTP status of an answer: 200, 400 (the question can not be answered as it is), 403, 404, 409, 410, 429, 503 (not
+ * now). */
 uint16_t kt_code_status(kt_code code);
 
 /* The same for programs: "not_found". */

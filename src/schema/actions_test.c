@@ -1,6 +1,7 @@
 #include "schema/actions.h"
 
 #include "base/test_util.h"
+#include "schema/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,6 +52,14 @@ static void check_example(const kt_table *table, const char *example)
         fail_msg("%s: %s is written as %.*s", table->name, example, KT_TEXT_ARG(text));
 }
 
+static bool has_error(const kt_action *action, kt_code code)
+{
+    for (const kt_action_error *error = action->errors; error->code != KT_OK; error++)
+        if (error->code == code)
+            return true;
+    return false;
+}
+
 static void every_action_is_said_whole(void **state)
 {
     for (uint32_t i = 0; i < KT_ACTION_COUNT; i++) {
@@ -62,6 +71,8 @@ static void every_action_is_said_whole(void **state)
         assert_true(action->scope == KT_SCOPE_READ || action->scope == KT_SCOPE_OPERATE);
         assert_true(action->time_ms > 0 && action->time_ms <= 60000);
         assert_true(action->scope == KT_SCOPE_READ ? action->repeats : !action->repeats);
+        assert_int_equal(has_error(action, KT_DENIED), action->scope == KT_SCOPE_OPERATE);
+        assert_true(action->cost <= KT_CONFIG_BURST_MIN);
         assert_true(action->params.size <= KT_VALUE_SIZE_MAX && action->response.size <= KT_VALUE_SIZE_MAX);
         for (const kt_action_error *error = action->errors; error->code != KT_OK; error++)
             assert_true(error->text[0] != '\0');

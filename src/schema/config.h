@@ -46,7 +46,8 @@ enum {
     KT_CONFIG_VALUE_MAX = 1024,   /* bytes of one value */
     KT_CONFIG_FILE_MAX = 1 << 20, /* bytes of the YAML file */
     KT_CONFIG_REST_MAX = 16,      /* words of the command line that are no flags */
-    KT_CONFIG_TEXT_MAX = 60000    /* canonical form; leaves room in an event */
+    KT_CONFIG_TEXT_MAX = 60000,   /* canonical form; leaves room in an event */
+    KT_CONFIG_BURST_MIN = 100     /* edge.call_burst: any action can be called */
 };
 
 /* K(TYPE, member, key, flag, variable, min, max, default, text, stays). TYPE: TEXT (const char *), U32, U64, BOOL, WORDS
@@ -74,6 +75,10 @@ enum {
     K(U32, edge_flush_ticker_ms, "edge.flush_ticker_ms", "", "", 0, 1000, "50",                                        \
         "ms from which a client hears the newest best prices only; 0: all of them", "")                                \
     K(U32, edge_client_max, "edge.client_max", "", "", 1, 100000, "10000", "clients at a time", "")                    \
+    K(U32, edge_call_rate, "edge.call_rate", "", "", 0, 1000000, "1000",                                               \
+        "tokens that a client gets a second for its calls, which cost what /docs says; 0: no limit", "")               \
+    K(U32, edge_call_burst, "edge.call_burst", "", "", KT_CONFIG_BURST_MIN, 1000000, "2000",                           \
+        "tokens that a client has at most", "")                                                                        \
     K(TEXT, edge_tls_certificate, "edge.tls_certificate", "", "", 0, 1000, "",                                         \
         "PEM file, the certificate and those up to its authority, read anew when it changes; empty: plain text",       \
         "the port speaks TLS or plain text")                                                                           \
@@ -143,6 +148,7 @@ typedef struct kt_config_venue {
     uint32_t requests_per_s; /* to REST, at most */
     uint32_t renew_s;        /* until a connection is replaced by a new one; 0: ahead of the end that the venue sets */
     bool books;              /* gather books and best prices too, where the format has them */
+    bool compression;        /* offer permessage-deflate to its stream */
 } kt_config_venue;
 
 typedef struct kt_config_member {

@@ -38,6 +38,8 @@ const kt_value_spec kt_config_venue_parts[KT_CONFIG_VENUE_PART_COUNT] = {
     PART(U32, kt_config_venue, renew_s, 0, 31536000, "0",
         "s until a connection is replaced by a new one; 0: ahead of the end that the venue sets"),
     PART(BOOL, kt_config_venue, books, 0, 1, "false", "gather books and best prices too (binance; needs rest_url)"),
+    PART(BOOL, kt_config_venue, compression, 0, 1, "false",
+        "offer permessage-deflate: fewer bytes on the way, more work at both ends"),
 };
 const kt_value_spec kt_config_member_parts[KT_CONFIG_MEMBER_PART_COUNT] = {
     PART(TEXT, kt_config_member, venue, 1, 32, NULL, "name of a venue"),

@@ -1166,11 +1166,11 @@ static kt_code read_field(const kt_field *field, const kt_json_doc *doc, uint32_
 static kt_code read_member(const kt_table *table, const kt_field *field, const kt_json_doc *doc, uint32_t node,
     kt_arena *arena, void *value, kt_err *err)
 {
-    kt_err inner = { 0 };
     kt_text raw = kt_json_raw(doc, node);
     kt_code code;
 
     if (field->type == KT_FIELD_ROWS) {
+        kt_err inner = { 0 };
         code = read_rows(field->rows, doc, node, arena, (kt_rows *)((uint8_t *)value + field->at), &inner);
         if (inner.code != KT_OK) {
             if (err != NULL)

@@ -64,21 +64,6 @@ typedef struct books {
     char *answer;                        /* of a call */
 } books;
 
-static bool subject_of(char *out, const char *first, kt_text second, kt_text third)
-{
-    kt_builder b;
-
-    kt_builder_init(&b, out, SUBJECT_SIZE);
-    kt_builder_str(&b, first);
-    kt_builder_char(&b, '.');
-    kt_subject_token(&b, second);
-    if (third.n != 0) {
-        kt_builder_char(&b, '.');
-        kt_subject_token(&b, third);
-    }
-    return b.code == KT_OK;
-}
-
 /* Books -------------------------------------------------------------------------------------------------------------
  */
 
@@ -102,8 +87,9 @@ static book *book_new(book_venue *venue, kt_text symbol)
     b->venue = venue;
     memcpy(b->symbol, symbol.s, symbol.n);
     kt_event_init(KT_EV_TICKER, &b->ticker);
-    if (!subject_of(b->feed_subject, "feed", name, symbol) || !subject_of(b->book_subject, "book", name, symbol) ||
-        !subject_of(b->ticker_subject, "ticker", name, symbol)) {
+    if (!kt_subject_make(b->feed_subject, "feed", name, symbol) ||
+        !kt_subject_make(b->book_subject, "book", name, symbol) ||
+        !kt_subject_make(b->ticker_subject, "ticker", name, symbol)) {
         book_free(b);
         return NULL;
     }
@@ -510,7 +496,7 @@ static book *called(books *s, kt_env *env, const kt_call *call, kt_text venue, k
     char subject[SUBJECT_SIZE];
     char text[512];
     kt_builder says;
-    book *b = subject_of(subject, "feed", venue, symbol) ? book_of(s, kt_text_of(subject)) : NULL;
+    book *b = kt_subject_make(subject, "feed", venue, symbol) ? book_of(s, kt_text_of(subject)) : NULL;
 
     if (b != NULL)
         return b;
@@ -640,7 +626,7 @@ static kt_code books_start(kt_env *env, const kt_config *config, void **out_stat
             continue;
         venue->config = from;
         venue->asks = from->rest_url[0] != 0;
-        kt_assert(subject_of(venue->request_subject, "request", kt_text_of(from->name), (kt_text){ 0 }));
+        kt_assert(kt_subject_make(venue->request_subject, "request", kt_text_of(from->name), (kt_text){ 0 }));
         s->venue_count++;
     }
     *out_state = s;

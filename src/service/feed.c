@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "net/fetch.h"
@@ -19,6 +20,7 @@ enum {
     URL_SIZE = 64 << 10,  /* a stream of a thousand symbols names them all */
     TEXTS_SIZE = 4 << 20, /* of the rows of one answer */
     SYMBOL_SIZE = 129,
+    KNOWN_MAX = 64,
     RETRY_AFTER_S = 10, /* when a venue says "too many" but not until when */
     RETRY_AFTER_MAX_S = 3600,
     DOUBLINGS_MAX = 20,
@@ -88,6 +90,12 @@ struct venue_feed {
     line *decoding; /* whose message it is */
     int64_t pace;   /* of kt_venue_connect_wait_ns */
     bool here;      /* the venue is on this machine, and bans nobody */
+    /* of the trades of the symbol that came last in its place: mostly the same few come again */
+    struct {
+        char symbol[SYMBOL_SIZE];
+        char subject[SUBJECT_SIZE];
+        uint32_t symbol_size, subject_size; /* 0: none yet */
+    } known[KNOWN_MAX];
     char link_subject[SUBJECT_SIZE];
     char invalid_subject[SUBJECT_SIZE];
     char answer_subject[SUBJECT_SIZE];
@@ -143,18 +151,37 @@ static void stream_put(venue_feed *venue, uint16_t kind, kt_text subject, const 
     }
 }
 
-static void symbol_put(venue_feed *venue, uint16_t kind, kt_text symbol, const void *event)
+/* "feed.{venue}.{symbol}". Empty: too long. */
+static kt_text symbol_subject(venue_feed *venue, kt_text symbol)
 {
-    char subject[SUBJECT_SIZE];
+    uint32_t place = (uint32_t)kt_hash64(symbol.s, symbol.n, 0) % KNOWN_MAX;
+    kt_text known = { venue->known[place].symbol, venue->known[place].symbol_size };
     kt_builder b;
 
-    kt_builder_init(&b, subject, sizeof subject);
+    if (kt_text_equal(known, symbol) && symbol.n > 0)
+        return (kt_text){ venue->known[place].subject, venue->known[place].subject_size };
+    venue->known[place].symbol_size = 0;
+    kt_builder_init(&b, venue->known[place].subject, SUBJECT_SIZE);
     kt_builder_str(&b, "feed.");
     kt_subject_token(&b, kt_text_of(venue->config->name));
     kt_builder_char(&b, '.');
     kt_subject_token(&b, symbol);
-    if (b.code == KT_OK)
-        stream_put(venue, kind, kt_builder_done(&b), event);
+    if (b.code != KT_OK)
+        return (kt_text){ 0 };
+    if (symbol.n > 0 && symbol.n < SYMBOL_SIZE) {
+        memcpy(venue->known[place].symbol, symbol.s, symbol.n);
+        venue->known[place].symbol_size = (uint32_t)symbol.n;
+        venue->known[place].subject_size = (uint32_t)kt_builder_done(&b).n;
+    }
+    return kt_builder_done(&b);
+}
+
+static void symbol_put(venue_feed *venue, uint16_t kind, kt_text symbol, const void *event)
+{
+    kt_text subject = symbol_subject(venue, symbol);
+
+    if (subject.n > 0)
+        stream_put(venue, kind, subject, event);
 }
 
 static void on_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
@@ -347,6 +374,7 @@ static kt_code line_connect(line *own, kt_timer *timer, kt_err *err)
     const kt_ws_client_options options = {
         .url = state->url,
         .tls = state->tls,
+        .deflate = venue->config->compression,
         .message_max = KT_WS_MESSAGE_MAX_DEFAULT,
         .on_open = on_open,
         .on_message = on_message,

@@ -17,6 +17,7 @@
 #include "log/record.h"
 #include "net/fetch.h"
 #include "net/test_tls.h"
+#include "net/ws_server.h"
 #include "schema/config.h"
 #include "service/feed.h"
 #include "service/market.h"
@@ -52,6 +53,8 @@ static const kt_feed_spec watcher = {
     .name = "watcher", .start = watcher_start, .outputs = watcher_outputs, .on_output = watcher_output
 };
 
+static const kt_service_spec *const market_alone[] = { &kt_market_service, NULL };
+
 /* How a sim is played. */
 typedef struct game {
     const char *format, *symbols, *faults;
@@ -59,6 +62,7 @@ typedef struct game {
     const char *tls_dir; /* of certificates; NULL: plain text */
     const char *speed, *rate;
     uint32_t renew_s;
+    bool compression;
 } game;
 
 #define FAULTS                                                                                                \
@@ -149,9 +153,9 @@ static bool settled(kt_lane *lane, kt_fetcher *fetcher, const char *url)
            stats.validated_until == stats.market_time;
 }
 
-static void play(const game *how)
+/* A lane of its own that lives by this configuration. */
+static kt_lane *open_lane(const char *text, const kt_service_spec *const *services, kt_config **out_config)
 {
-    static const kt_service_spec *const services[] = { &kt_market_service, NULL };
     static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
     kt_lane_options options = { .name = "market",
         .data_dir = kt_test_dir(),
@@ -161,6 +165,22 @@ static void play(const game *how)
         .inline_sync = true,
         .logic = 1,
         .version = "test" };
+    kt_lane *lane;
+    kt_err err;
+    bool park;
+
+    stats = (kt_ev_feed_stats){ 0 };
+    live_count = sure_count = 0;
+    if (kt_config_parse("test", text, strlen(text), out_config, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    options.config = *out_config;
+    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    return lane;
+}
+
+static void play(const game *how)
+{
     char text[2048], url[128], authority[600] = "";
     bool broken = strcmp(how->faults, NO_FAULTS) != 0;
     const char *s = how->tls_dir != NULL ? "s" : "";
@@ -169,25 +189,18 @@ static void play(const game *how)
     kt_lane *lane;
     uint32_t port = 0;
     kt_err err;
-    bool park;
     pid_t sim = sim_start(how, &port);
 
     if (how->tls_dir != NULL)
         snprintf(authority, sizeof authority, "%s/authority.crt", how->tls_dir);
-    stats = (kt_ev_feed_stats){ 0 };
-    live_count = sure_count = 0;
     snprintf(text, sizeof text,
         "vwap: {windows: [5s, 1m], interval_ms: 60000}\nrepair: {interval_ms: 20}\n"
         "net: {ca_file: \"%s\"}\n"
         "venues: [{name: market, format: %s, ws_url: \"ws%s://127.0.0.1:%u%s\", rest_url: \"http%s://127.0.0.1:%u%s\", "
-        "symbols: [%s], requests_per_s: 1000, renew_s: %u}]\n",
+        "symbols: [%s], requests_per_s: 1000, renew_s: %u, compression: %s}]\n",
         authority, how->format, s, port, how->stream_path ? "/stream" : "", s, port, how->stream_path ? "/trades" : "",
-        how->symbols, how->renew_s);
-    if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    options.config = config;
-    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
-        fail_msg("%s", err.msg);
+        how->symbols, how->renew_s, how->compression ? "true" : "false");
+    lane = open_lane(text, market_alone, &config);
     assert_int_equal(
         kt_fetcher_new(kt_lane_loop(lane), &(kt_fetcher_options){ .ca_file = authority }, &fetcher, &err), KT_OK);
     snprintf(url, sizeof url, "http%s://127.0.0.1:%u/sim/truth", s, port);
@@ -231,10 +244,151 @@ static void test_over_tls(void **state)
     play(&(game){ "binance", "BTC/USDT", FAULTS, false, dir, "max", "20", 0 });
 }
 
+static void test_compressed(void **state)
+{
+    play(&(game){ "binance", "BTC/USDT", FAULTS, false, NULL, "max", "20", 0, true });
+}
+
 /* A connection near the end of its life is replaced, and no trade is missing for it. */
 static void test_connections_are_renewed(void **state)
 {
     play(&(game){ "binance", "BTC/USDT", NO_FAULTS, false, NULL, "1", "800", 1 });
+}
+
+/* ---- a venue of our own, whose every word is the test's ---- */
+
+enum { GUEST_MAX = 4 };
+
+typedef struct own_venue {
+    kt_loop *loop;
+    kt_http_server *http;
+    kt_ws_server *ws;
+    kt_ws_conn *guests[GUEST_MAX]; /* in the order of coming; NULL: gone */
+    uint32_t come, gone;
+    uint16_t gone_code;
+} own_venue;
+
+static void venue_request(void *ctx, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
+{
+    own_venue *venue = ctx;
+
+    if (!kt_text_equal(request->path, KT_TEXT("/stream"))) {
+        kt_http_fail(http, exchange, 404, "this venue has a stream only");
+        return;
+    }
+    assert_true(venue->come < GUEST_MAX);
+    venue->guests[venue->come] = kt_ws_accept(venue->ws, http, exchange, request, venue);
+    assert_non_null(venue->guests[venue->come++]);
+}
+
+static void venue_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
+{
+}
+
+static void venue_close(void *ctx, kt_ws_conn *conn, uint16_t code, kt_text reason)
+{
+    own_venue *venue = ctx;
+
+    for (uint32_t i = 0; i < GUEST_MAX; i++)
+        if (venue->guests[i] == conn)
+            venue->guests[i] = NULL;
+    venue->gone++;
+    venue->gone_code = code;
+}
+
+static void venue_open(own_venue *venue)
+{
+    kt_ws_server_options ws = { .handlers = { .on_message = venue_message, .on_close = venue_close }, .deflate = true };
+    kt_http_server_options http = { .host = "127.0.0.1", .on_request = venue_request, .ctx = venue };
+
+    *venue = (own_venue){ 0 };
+    assert_int_equal(kt_loop_new(NULL, &venue->loop, NULL), KT_OK);
+    assert_int_equal(kt_ws_server_new(venue->loop, &ws, &venue->ws, NULL), KT_OK);
+    assert_int_equal(kt_http_server_open(venue->loop, &http, &venue->http, NULL), KT_OK);
+}
+
+static void venue_end(own_venue *venue)
+{
+    kt_http_server_close(venue->http);
+    kt_ws_server_free(venue->ws);
+    kt_loop_free(venue->loop);
+}
+
+static void venue_trade(own_venue *venue, uint32_t guest, uint32_t number)
+{
+    char text[256];
+    int n = snprintf(text, sizeof text,
+        "{\"e\":\"trade\",\"E\":1684083600000,\"s\":\"BTCUSDT\",\"t\":%u,\"p\":\"27000.10\",\"q\":\"0.5\","
+        "\"T\":%llu,\"m\":true,\"M\":true}",
+        number, 1684083600000ULL + number);
+
+    assert_int_equal(kt_ws_send(venue->guests[guest], KT_WS_TEXT, text, (size_t)n), KT_OK);
+}
+
+/* A lane that gathers BTC/USDT from it. */
+static kt_lane *guest_open(own_venue *venue, bool compression, kt_config **out_config)
+{
+    char text[512];
+
+    snprintf(text, sizeof text,
+        "repair: {enabled: false}\n"
+        "venues: [{name: market, format: binance, ws_url: \"ws://127.0.0.1:%u\", symbols: [BTC/USDT], compression: %s}]\n",
+        kt_http_server_port(venue->http), compression ? "true" : "false");
+    return open_lane(text, market_alone, out_config);
+}
+
+static bool turn_both(kt_lane *lane, own_venue *venue)
+{
+    assert_int_equal(kt_loop_turn(venue->loop, 0, NULL), KT_OK);
+    return turn(lane);
+}
+
+/* Compression is offered where it is configured, and nowhere else. */
+static void test_compression_is_as_configured(void **state)
+{
+    for (int compression = 0; compression < 2; compression++) {
+        kt_config *config;
+        own_venue venue;
+
+        venue_open(&venue);
+        kt_lane *lane = guest_open(&venue, compression, &config);
+        assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, WAIT_S));
+        assert_int_equal(kt_ws_deflates(venue.guests[0]), compression);
+        kt_lane_close(lane, true);
+        kt_config_free(config);
+        venue_end(&venue);
+    }
+}
+
+/* The venue says that it will end the connection: another one is there before it does, and no trade falls between. */
+static void test_an_end_that_is_announced(void **state)
+{
+    static const char ends[] = "{\"e\":\"serverShutdown\",\"E\":1770123456789}";
+    kt_config *config;
+    own_venue venue;
+
+    venue_open(&venue);
+    kt_lane *lane = guest_open(&venue, false, &config);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, WAIT_S));
+    venue_trade(&venue, 0, 1);
+    for (int i = 0; i < 2; i++) /* said twice, done once */
+        assert_int_equal(kt_ws_send(venue.guests[0], KT_WS_TEXT, ends, sizeof ends - 1), KT_OK);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 2, WAIT_S));
+    venue_trade(&venue, 0, 2); /* the old one delivers until the new one does */
+    for (int i = 0; i < 10; i++)
+        turn_both(lane, &venue);
+    assert_int_equal(venue.gone, 0);
+    venue_trade(&venue, 1, 3);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.gone == 1, WAIT_S));
+    assert_null(venue.guests[0]);
+    assert_int_equal(venue.gone_code, KT_WS_CLOSE_NORMAL);
+    venue_trade(&venue, 1, 4);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && stats.received == 4, WAIT_S));
+    assert_int_equal(stats.missing, 0);
+    assert_int_equal(venue.come, 2);
+    kt_lane_close(lane, true);
+    kt_config_free(config);
+    venue_end(&venue);
 }
 
 /* Nobody listens: the lane lives, tells each attempt, and waits longer between them. */
@@ -271,26 +425,11 @@ static void test_nobody_listens(void **state)
         "venues: [{name: market, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
         "\"http://127.0.0.1:1/trades\", symbols: [BTC]}]\ngather: {backoff_min_ms: 1}\n";
     static const kt_service_spec *const services[] = { &kt_market_service, &link_service, NULL };
-    static const kt_feed_spec *const feeds[] = { &kt_venue_feed, NULL };
-    kt_lane_options options = { .name = "market",
-        .data_dir = kt_test_dir(),
-        .services = services,
-        .feeds = feeds,
-        .segment_size = 1 << 20,
-        .inline_sync = true,
-        .logic = 1,
-        .version = "test" };
     kt_config *config;
     kt_lane *lane;
-    kt_err err;
-    bool park;
 
     connected_count = 0;
-    if (kt_config_parse("test", text, strlen(text), &config, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    options.config = config;
-    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
-        fail_msg("%s", err.msg);
+    lane = open_lane(text, services, &config);
     assert_true(KT_TEST_WAIT(turn(lane) && connected_count >= 4, WAIT_S));
     kt_lane_close(lane, true);
     kt_config_free(config);
@@ -303,6 +442,9 @@ int main(void)
         cmocka_unit_test(test_binance),
         cmocka_unit_test(test_generic),
         cmocka_unit_test(test_over_tls),
+        cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_compression_is_as_configured),
+        cmocka_unit_test(test_an_end_that_is_announced),
         cmocka_unit_test(test_connections_are_renewed),
     };
 

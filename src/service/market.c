@@ -89,21 +89,6 @@ typedef struct market {
     kt_row_trade *rows; /* KT_ROW_COUNT_MAX: those of the answer being applied */
 } market;
 
-static bool subject_of(char *out, const char *first, kt_text second, kt_text third)
-{
-    kt_builder b;
-
-    kt_builder_init(&b, out, SUBJECT_SIZE);
-    kt_builder_str(&b, first);
-    kt_builder_char(&b, '.');
-    kt_subject_token(&b, second);
-    if (third.n != 0) {
-        kt_builder_char(&b, '.');
-        kt_subject_token(&b, third);
-    }
-    return b.code == KT_OK;
-}
-
 static void name_copy(char out[NAME_SIZE], kt_text name)
 {
     size_t n = name.n < NAME_SIZE - 1 ? name.n : NAME_SIZE - 1;
@@ -163,11 +148,11 @@ static market_feed *feed_new(market *m, market_venue *venue, kt_text symbol)
     feed->instrument.version = 0;
     kt_repair_init(&feed->repair, &repair);
     if (kt_gather_init(&feed->gather, &gather, m->hash_seed) != KT_OK ||
-        !subject_of(feed->feed_subject, "feed", name, symbol) ||
-        !subject_of(feed->trades_subject, "trades", name, symbol) ||
-        !subject_of(feed->watermark_subject, "watermark", name, symbol) ||
-        !subject_of(feed->stats_subject, "stats", name, symbol) ||
-        !subject_of(feed->instrument_subject, "instrument", name, symbol) ||
+        !kt_subject_make(feed->feed_subject, "feed", name, symbol) ||
+        !kt_subject_make(feed->trades_subject, "trades", name, symbol) ||
+        !kt_subject_make(feed->watermark_subject, "watermark", name, symbol) ||
+        !kt_subject_make(feed->stats_subject, "stats", name, symbol) ||
+        !kt_subject_make(feed->instrument_subject, "instrument", name, symbol) ||
         kt_average_feed_new(m->averages, name, symbol, &feed->gather, &feed->average) != KT_OK) {
         feed_free(feed);
         return NULL;
@@ -574,7 +559,7 @@ static void learn_instrument(market *m, kt_env *env, market_venue *venue, const 
     market_feed *feed;
     kt_ev_instrument now;
 
-    if (!subject_of(subject, "feed", kt_text_of(venue->config->name), row->symbol))
+    if (!kt_subject_make(subject, "feed", kt_text_of(venue->config->name), row->symbol))
         return;
     feed = feed_of(m, env, kt_text_of(subject));
     if (feed == NULL)
@@ -906,8 +891,8 @@ static kt_code venue_init(market *m, const kt_config_venue *config, kt_err *err)
     venue->format = kt_venue_format_of(kt_text_of(formats[config->format]));
     kt_assert(venue->format != NULL);
     venue->repairs = repairs(m, venue);
-    if (!subject_of(venue->request_subject, "request", kt_text_of(config->name), (kt_text){ 0 }) ||
-        !subject_of(venue->stats_subject, "stats", kt_text_of(config->name), (kt_text){ 0 }))
+    if (!kt_subject_make(venue->request_subject, "request", kt_text_of(config->name), (kt_text){ 0 }) ||
+        !kt_subject_make(venue->stats_subject, "stats", kt_text_of(config->name), (kt_text){ 0 }))
         return kt_fail(err, KT_LIMIT, "venues: '%s' is too long for a subject", config->name);
     m->venue_count++;
     return KT_OK;

@@ -194,6 +194,11 @@ static bool has_answers(const record_feed *record)
     return any && !kt_timer_is_set(&record->again);
 }
 
+static int64_t clock_now(void *ctx)
+{
+    return kt_lane_mono(ctx);
+}
+
 static kt_code open_desks(record_feed *record, kt_err *err)
 {
     kt_code code = KT_OK;
@@ -203,7 +208,9 @@ static kt_code open_desks(record_feed *record, kt_err *err)
 
         seat->record = record;
         code = kt_desk_open(
-            &(kt_desk_options){ .config = record->config, .on_done = on_answered, .ctx = seat }, &seat->desk, err);
+            &(kt_desk_options){
+                .config = record->config, .clock = { clock_now, record->lane }, .on_done = on_answered, .ctx = seat },
+            &seat->desk, err);
     }
     for (uint32_t i = 0; i < KT_ACTION_COUNT && code == KT_OK; i++)
         if (kt_desk_answers((kt_action_index)i))

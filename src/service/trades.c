@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 
-enum { TRADES_START = 64, BYTES_START = 1024, ID_MAX = 255, NUMBERED = 0x8000 };
+enum { TRADES_START = 64, BYTES_START = 1024, ID_MAX = 255, NUMBERED = 0x8000, NEIGHBOURS = 8 };
 
 struct kt_trades {
     kt_trade *slots; /* a ring: position & (capacity - 1) */
@@ -84,9 +84,13 @@ uint64_t kt_trades_number(const kt_trade *trade)
     return (trade->flags & NUMBERED) != 0 ? trade->key : 0;
 }
 
+/* Numbers that follow each other have homes side by side: a trade finds its line of the index in the cache, where the
+ * trade before it was. */
 static uint32_t home_of(const kt_trades *trades, uint64_t key)
 {
-    return (uint32_t)kt_hash_u64(key, trades->seed) & (2 * trades->capacity - 1);
+    uint64_t group = kt_hash_u64(key / NEIGHBOURS, trades->seed);
+
+    return (uint32_t)(group * NEIGHBOURS + key % NEIGHBOURS) & (2 * trades->capacity - 1);
 }
 
 static void index_put(kt_trades *trades, uint64_t position)

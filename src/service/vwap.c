@@ -102,6 +102,7 @@ struct kt_averages {
     uint64_t stamp; /* counts changes, so that a value knows which ones it holds */
     line *composites;
     uint32_t composite_count;
+    kt_blocks *blocks; /* of all series */
 };
 
 /* Arrays in order --------------------------------------------------------------------------------------------------- */
@@ -912,7 +913,8 @@ kt_code kt_averages_new(const kt_config *config, kt_averages **out_averages, kt_
         averages->longest_s = averages->window_s[w] > averages->longest_s ? averages->window_s[w] : averages->longest_s;
     }
     averages->composites = calloc(config->composite_count + 1, sizeof *averages->composites);
-    if (averages->composites == NULL)
+    averages->blocks = kt_blocks_new();
+    if (averages->composites == NULL || averages->blocks == NULL)
         goto no_memory;
     for (uint32_t c = 0; c < config->composite_count; c++) {
         const kt_config_composite *from = &config->composites[c];
@@ -944,6 +946,7 @@ void kt_averages_free(kt_averages *averages)
     for (uint32_t c = 0; c < averages->composite_count; c++)
         line_done(&averages->composites[c]);
     free(averages->composites);
+    kt_blocks_free(averages->blocks);
     free(averages);
 }
 
@@ -976,8 +979,8 @@ kt_code kt_average_feed_new(
     feed->averages = averages;
     feed->gather = gather;
     feed->from_ns = INT64_MAX;
-    if (kt_vwap_new(KT_AVERAGE_CELL_MAX, window_max, &feed->live) != KT_OK ||
-        kt_vwap_new(KT_AVERAGE_CELL_MAX, window_max, &feed->sure) != KT_OK)
+    if (kt_vwap_new(averages->blocks, KT_AVERAGE_CELL_MAX, window_max, &feed->live) != KT_OK ||
+        kt_vwap_new(averages->blocks, KT_AVERAGE_CELL_MAX, window_max, &feed->sure) != KT_OK)
         goto out;
     code = line_init(&feed->own, averages, (kt_text){ 0 }, 1);
     if (code == KT_OK)

@@ -3,13 +3,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/json.h"
-#include "base/time.h"
 #include "store/history.h"
-#include "store/query.h"
 
 enum { NODE_MAX = 64, PARAMS_ARENA_SIZE = 16384 };
 
@@ -122,14 +119,6 @@ struct kt_desk {
     char *mem;       /* KT_DESK_ANSWER_MAX bytes, the thread's */
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * KT_NS_PER_S + now.tv_nsec;
-}
-
 static desk_slip *slip_at(kt_desk *desk, uint64_t number)
 {
     return &desk->slips[number % KT_DESK_WAIT_MAX];
@@ -138,14 +127,14 @@ static desk_slip *slip_at(kt_desk *desk, uint64_t number)
 static kt_code make_answer(kt_desk *desk, const desk_slip *slip, kt_text *out_body, kt_err *err)
 {
     sources from = { .config = desk->options.config, .durable = slip->durable };
-    int64_t left_ns = slip->deadline_ns - now_ns();
+    int64_t left_ns = slip->deadline_ns - kt_query_clock_now(&desk->options.clock);
     kt_json_writer writer;
     kt_code code = KT_OK;
 
     if (left_ns <= 0)
         return kt_fail(err, KT_TIMEOUT, "the store had too many questions before this one; nothing was done");
     if (desk->query == NULL)
-        code = kt_query_open(desk->options.config->store_file, &desk->query, err);
+        code = kt_query_open(desk->options.config->store_file, desk->options.clock, &desk->query, err);
     if (code != KT_OK)
         return code == KT_NOENT ? kt_fail(err, KT_BUSY, "the store is not made yet; try again in a second") : code;
     from.query = desk->query;
@@ -207,7 +196,7 @@ kt_code kt_desk_ask(kt_desk *desk, const kt_desk_question *question, kt_err *err
         .params = params,
         .params_size = question->params.n,
         .token = question->token,
-        .deadline_ns = now_ns() + question->timeout_ns,
+        .deadline_ns = kt_query_clock_now(&desk->options.clock) + question->timeout_ns,
         .durable = question->durable };
     pthread_mutex_lock(&desk->lock);
     desk->asked++;

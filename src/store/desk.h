@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "schema/actions.h"
 #include "schema/config.h"
+#include "store/query.h"
 
 enum {
     KT_DESK_WAIT_MAX = 64,
@@ -26,6 +27,7 @@ typedef struct kt_desk kt_desk;
 
 typedef struct kt_desk_options {
     const kt_config *config;    /* borrowed: which store, and what windows and composites there are */
+    kt_query_clock clock;       /* of time-outs, read by both threads */
     void (*on_done)(void *ctx); /* from the desk's thread: there is an answer to take */
     void *ctx;
 } kt_desk_options;

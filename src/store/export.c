@@ -30,6 +30,8 @@ typedef struct export_job {
     const kt_config *config;
     const kt_export_spec *spec;
     int64_t window_ns;
+    char window_name[KT_WINDOW_NAME_MAX];
+    bool has_window;                          /* it is configured, or there are values of it */
     char venue[NAME_SIZE], symbol[NAME_SIZE]; /* of the series */
     int64_t time;                             /* place in it: of the last row that was written */
     char id[ID_SIZE];
@@ -119,7 +121,7 @@ static kt_code put_page(export_job *job, uint32_t *out_count, kt_err *err)
         bind_text(row, ":venue", job->venue);
         bind_text(row, ":symbol", job->symbol);
         bind_text(row, ":id", job->id);
-        bind_text(row, ":name", spec->window);
+        bind_text(row, ":name", job->window_name);
         bind_i64(row, ":window", job->window_ns);
         bind_i64(row, ":time", job->time);
         bind_i64(row, ":to", spec->to_ns);
@@ -159,17 +161,21 @@ static bool wants(kt_text wanted, const char *name)
     return wanted.n == 0 || kt_text_equal(wanted, kt_text_of(name));
 }
 
-/* The instrument behind job->venue and job->symbol. KT_EMPTY: that was the last. */
-static kt_code next_instrument(export_job *job, kt_err *err)
+/* What is stored, whatever the configuration says now. Composites have no venue. */
+static const char *const series_behind[] = {
+    "SELECT venue, symbol FROM instruments WHERE (venue, symbol) > (:venue, :symbol) ORDER BY venue, symbol LIMIT 1",
+    "SELECT venue, symbol FROM vwap WHERE venue = '' AND symbol > :symbol ORDER BY symbol LIMIT 1",
+};
+
+/* The series behind job->venue and job->symbol. KT_EMPTY: that was the last. */
+static kt_code next_series(export_job *job, bool composites, kt_err *err)
 {
     sqlite3_stmt *next = NULL;
     kt_code code;
     int rc;
 
     kt_query_begin(job->query, KT_QUERY_TIME_NS, job->spec->stop);
-    code = kt_query_prepare(job->query,
-        "SELECT venue, symbol FROM instruments WHERE (venue, symbol) > (:venue, :symbol) ORDER BY venue, symbol LIMIT 1",
-        &next, err);
+    code = kt_query_prepare(job->query, series_behind[composites], &next, err);
     if (code != KT_OK)
         return code;
     bind_text(next, ":venue", job->venue);
@@ -184,73 +190,104 @@ static kt_code next_instrument(export_job *job, kt_err *err)
     return code;
 }
 
-static kt_code put_instruments(export_job *job, uint32_t *series, kt_builder *known, kt_err *err)
-{
-    kt_code code = KT_OK;
+/* Lists of what there is, for the message when it is not what was asked for. */
+typedef struct stored_names {
+    char series_mem[96], windows_mem[96];
+    kt_builder series, windows;
+    uint32_t count; /* of the series that were asked for */
+} stored_names;
 
-    while ((code = next_instrument(job, err)) == KT_OK) {
-        kt_builder_format(known, "%s%s %s", known->n > 0 ? ", " : "", job->venue, job->symbol);
-        if (!wants(job->spec->venue, job->venue) || !wants(job->spec->symbol, job->symbol))
+/* Is there a value of the window in this series? Notes those that there are. */
+static kt_code look_for_window(export_job *job, stored_names *names, kt_err *err)
+{
+    sqlite3_stmt *next = NULL;
+    kt_code code;
+    int64_t window_ns = 0;
+    char name[KT_WINDOW_NAME_MAX];
+    int rc = SQLITE_ROW;
+
+    kt_query_begin(job->query, KT_QUERY_TIME_NS, job->spec->stop);
+    code = kt_query_prepare(job->query,
+        "SELECT \"window\" FROM vwap WHERE venue = :venue AND symbol = :symbol AND \"window\" > :window "
+        "ORDER BY \"window\" LIMIT 1",
+        &next, err);
+    kt_builder_init(&names->windows, names->windows_mem, sizeof names->windows_mem);
+    while (code == KT_OK && rc == SQLITE_ROW && !job->has_window) {
+        bind_text(next, ":venue", job->venue);
+        bind_text(next, ":symbol", job->symbol);
+        bind_i64(next, ":window", window_ns);
+        rc = sqlite3_step(next);
+        if (rc == SQLITE_ROW) {
+            window_ns = sqlite3_column_int64(next, 0);
+            kt_window_format(window_ns, name);
+            kt_builder_format(&names->windows, "%s%s", names->windows.n > 0 ? ", " : "", name);
+            job->has_window = window_ns == job->window_ns;
+        } else {
+            code = kt_query_fail(job->query, rc, err);
+        }
+        sqlite3_reset(next);
+    }
+    sqlite3_finalize(next);
+    return code;
+}
+
+static kt_code put_all(export_job *job, bool composites, stored_names *names, kt_err *err)
+{
+    const kt_export_spec *spec = job->spec;
+    kt_code code;
+
+    job->venue[0] = job->symbol[0] = '\0';
+    while ((code = next_series(job, composites, err)) == KT_OK) {
+        kt_builder_format(
+            &names->series, "%s%s %s", names->series.n > 0 ? ", " : "", composites ? "-" : job->venue, job->symbol);
+        if ((!composites && !wants(spec->venue, job->venue)) || !wants(spec->symbol, job->symbol))
             continue;
-        ++*series;
-        code = put_series(job, err);
+        names->count++;
+        if (!job->has_window)
+            code = look_for_window(job, names, err);
+        if (code == KT_OK)
+            code = put_series(job, err);
         if (code != KT_OK)
             return code;
     }
     return code == KT_EMPTY ? KT_OK : code;
 }
 
-static kt_code put_composites(export_job *job, uint32_t *series, kt_builder *known, kt_err *err)
-{
-    kt_code code = KT_OK;
-
-    job->venue[0] = '\0';
-    for (uint32_t i = 0; i < job->config->composite_count && code == KT_OK; i++) {
-        snprintf(job->symbol, sizeof job->symbol, "%s", job->config->composites[i].ticker);
-        kt_builder_format(known, "%s- %s", known->n > 0 ? ", " : "", job->symbol);
-        if (!wants(job->spec->symbol, job->symbol))
-            continue;
-        ++*series;
-        code = put_series(job, err);
-    }
-    return code;
-}
-
+/* A window that is configured needs no value yet. */
 static kt_code find_window(export_job *job, kt_err *err)
 {
-    char known[96];
-    kt_builder list;
+    kt_code code = kt_window_parse(kt_text_of(job->spec->window), &job->window_ns);
 
-    kt_builder_init(&list, known, sizeof known);
-    for (uint32_t i = 0; i < job->config->window_count; i++) {
-        kt_builder_format(&list, "%s%s", i > 0 ? ", " : "", job->config->window_names[i]);
-        if (strcmp(job->config->window_names[i], job->spec->window) == 0)
-            job->window_ns = job->config->windows_ns[i];
-    }
-    return job->window_ns != 0
-               ? KT_OK
-               : kt_fail(err, KT_NOENT, "there is no window '%.16s'; configured: %s", job->spec->window, known);
+    if (code != KT_OK)
+        return kt_fail(err, KT_NOENT, "'%.16s' is no window: write it as 30s, 5m or 1h", job->spec->window);
+    kt_window_format(job->window_ns, job->window_name);
+    job->has_window = false;
+    for (uint32_t i = 0; i < job->config->window_count; i++)
+        job->has_window = job->has_window || job->config->windows_ns[i] == job->window_ns;
+    return KT_OK;
 }
 
 kt_code kt_export_csv(
     kt_query *query, const kt_config *config, const kt_export_spec *spec, uint64_t *out_rows, kt_err *err)
 {
-    export_job job = { .query = query, .config = config, .spec = spec };
-    char known[96];
-    kt_builder list;
-    uint32_t series = 0;
+    export_job job = { .query = query, .config = config, .spec = spec, .has_window = true };
+    stored_names names = { .count = 0 };
     kt_code code = spec->values ? find_window(&job, err) : KT_OK;
 
-    kt_builder_init(&list, known, sizeof known);
+    kt_builder_init(&names.series, names.series_mem, sizeof names.series_mem);
+    kt_builder_init(&names.windows, names.windows_mem, sizeof names.windows_mem);
     if (code == KT_OK)
         code = spec->write(spec->ctx, kt_text_of(heads[spec->values]), err);
     if (code == KT_OK && !spec->composites)
-        code = put_instruments(&job, &series, &list, err);
+        code = put_all(&job, false, &names, err);
     if (code == KT_OK && spec->values && (spec->composites || spec->venue.n == 0))
-        code = put_composites(&job, &series, &list, err);
-    if (code == KT_OK && series == 0 && spec->venue.n + spec->symbol.n > 0)
+        code = put_all(&job, true, &names, err);
+    if (code == KT_OK && names.count == 0 && spec->venue.n + spec->symbol.n > 0)
         code = kt_fail(err, KT_NOENT, "nothing is stored of that venue and symbol; there is: %s%s",
-            list.n > 0 ? known : "nothing yet", list.code != KT_OK ? " ..." : "");
+            names.series.n > 0 ? names.series_mem : "nothing yet", names.series.code != KT_OK ? " ..." : "");
+    if (code == KT_OK && !job.has_window)
+        code = kt_fail(err, KT_NOENT, "nothing is stored of window '%.16s'; there is: %s", spec->window,
+            names.windows.n > 0 ? names.windows_mem : "nothing yet");
     if (code == KT_OK)
         *out_rows = job.rows;
     return code;

@@ -29,7 +29,7 @@ typedef struct kt_export_spec {
     bool values;             /* else trades */
     kt_text venue, symbol;   /* empty: all */
     bool composites;         /* values of composites only; `venue` is then not looked at */
-    const char *window;      /* of values, one of the configuration's */
+    const char *window;      /* of values, such as 5m */
     int64_t from_ns, to_ns;  /* from <= time < to: days follow each other without a repeat */
     const atomic_bool *stop; /* NULL: none */
     kt_code (*write)(void *ctx, kt_text csv, kt_err *err);
@@ -37,7 +37,8 @@ typedef struct kt_export_spec {
     void *ctx;
 } kt_export_spec;
 
-/* The head line and every row. KT_NOENT: no such window, or no such series; the message says what there is. KT_LIMIT: `stop`
+/* The head line and every row. KT_NOENT: no such series, or a window that is neither configured nor stored; the message
+ * says what there is. KT_LIMIT: `stop`
  * was set. Others: what `write` gave, and as store/query.h. */
 kt_code kt_export_csv(
     kt_query *query, const kt_config *config, const kt_export_spec *spec, uint64_t *out_rows, kt_err *err);

@@ -170,6 +170,10 @@ static kt_code add_value(kt_query *query, sqlite3_stmt *value, bool is_first, kt
     return KT_OK;
 }
 
+#define VALUES_WHERE "FROM vwap WHERE venue = :venue AND symbol = :symbol AND \"window\" = :window "
+#define VALUES \
+    "SELECT mark, price, trades, validated, complete, revision " VALUES_WHERE "AND mark BETWEEN :from AND :to "
+
 static kt_code gather_values(kt_query *query, const place *at, const kt_params_vwap_history *params, int64_t step,
     kt_rows *out_rows, kt_err *err)
 {
@@ -178,10 +182,7 @@ static kt_code gather_values(kt_query *query, const place *at, const kt_params_v
     int64_t last = -1;
     uint32_t count = 0;
     int rc = SQLITE_DONE;
-    kt_code code = prepare(query,
-        "SELECT mark, price, trades, validated, complete, revision FROM vwap WHERE venue = :venue AND symbol = :symbol "
-        "AND \"window\" = :window AND mark BETWEEN :from AND :to ORDER BY mark",
-        at, &value, err);
+    kt_code code = prepare(query, VALUES "ORDER BY mark", at, &value, err);
 
     if (code == KT_OK) {
         bind_i64(value, ":from", params->from);
@@ -201,11 +202,36 @@ static kt_code gather_values(kt_query *query, const place *at, const kt_params_v
     return code;
 }
 
+/* The last value of each step that touches [first, last]. */
+static kt_code sample_values(kt_query *query, const place *at, const kt_params_vwap_history *params, int64_t step,
+    int64_t first, int64_t last, kt_rows *out_rows, kt_err *err)
+{
+    kt_row_vwap_point *rows = kt_arena_take_zero(&query->arena, params->points, sizeof *rows, 16);
+    sqlite3_stmt *value = NULL;
+    uint32_t count = 0;
+    kt_code code = prepare(query, VALUES "ORDER BY mark DESC LIMIT 1", at, &value, err);
+
+    for (int64_t now = first / step; code == KT_OK && now <= last / step; now++) {
+        int64_t end = now * step + step - 1;
+        int rc;
+
+        bind_i64(value, ":from", now * step > first ? now * step : first);
+        bind_i64(value, ":to", end < last ? end : last);
+        rc = sqlite3_step(value);
+        code = rc == SQLITE_ROW ? add_value(query, value, true, &rows[count++], err) : kt_query_fail(query, rc, err);
+        sqlite3_reset(value);
+    }
+    sqlite3_finalize(value);
+    *out_rows = KT_ROWS_OF(rows, count);
+    return code;
+}
+
 kt_code kt_history_vwap(kt_query *query, const kt_config *config, const kt_params_vwap_history *params,
     kt_response_vwap_history *out_response, kt_err *err)
 {
     place at = { .venue = params->venue, .symbol = params->symbol };
     kt_response_vwap_history response = { 0 };
+    int64_t newest = 0;
     kt_code code = check_range(params->from, params->to, err);
 
     if (code == KT_OK)
@@ -217,10 +243,15 @@ kt_code kt_history_vwap(kt_query *query, const kt_config *config, const kt_param
     response.step = step_of(params->from, params->to, params->points, KT_NS_PER_S);
     code = check_known(query, config, &at, err);
     if (code == KT_OK)
-        code = ask(query,
-            "SELECT mark FROM vwap WHERE venue = :venue AND symbol = :symbol AND \"window\" = :window ORDER BY mark LIMIT 1",
-            &at, &response.oldest, err);
+        code = ask(query, "SELECT mark " VALUES_WHERE "ORDER BY mark LIMIT 1", &at, &response.oldest, err);
     if (code == KT_OK)
+        code = ask(query, "SELECT mark " VALUES_WHERE "ORDER BY mark DESC LIMIT 1", &at, &newest, err);
+    int64_t first = params->from > response.oldest ? params->from : response.oldest;
+    int64_t last = params->to < newest ? params->to : newest;
+    response.sampled = last - first > KT_HISTORY_READ_NS;
+    if (code == KT_OK && response.sampled)
+        code = sample_values(query, &at, params, response.step, first, last, &response.rows, err);
+    else if (code == KT_OK)
         code = gather_values(query, &at, params, response.step, &response.rows, err);
     end(query);
     if (code == KT_OK)

@@ -5,20 +5,24 @@
  *          without anything are left out: a gap in the data stays a gap between rows.
  * Values   the newest revision of each mark. A row has the price, number of trades and mark of its last mark, the least and
  *          greatest price of all its marks, and is validated (complete) only if all of them are. The step is the least
- *          whole number of seconds that fits.
+ *          whole number of seconds that fits. Of more than KT_HISTORY_READ_NS that are stored, each step's last mark is
+ *          looked up and no other one is read; the answer says so (`sampled`).
  * Trades   price of the first, the last, the least and the greatest; sum of quantities, exact. Trades of the same time are
  *          in order of their ids as text. What is suspect and was not confirmed is left out. If the range holds few enough,
  *          each row is one trade and the step is 0; else it is the least whole number of ms that fits.
- * Cost     reads the range by its index, nothing else: about 1 M marks or 0.5 M trades a second. KT_LIMIT as of
- *          store/query.h ends what takes too long.
+ * Cost     reads the range by its index, nothing else: about 1 M marks or 0.5 M trades a second; a sampled one 4,000
+ *          marks, whatever its length. KT_LIMIT as of store/query.h ends what takes too long.
  * Errors   KT_ARG: `to` lies before `from`. KT_NOENT: nothing is stored of this venue and symbol, or there is no such
  *          window; the message lists what there is. Others as store/query.h.
  */
 #ifndef KT_STORE_HISTORY_H
 #define KT_STORE_HISTORY_H
 
+#include "base/time.h"
 #include "schema/config.h"
 #include "store/query.h"
+
+#define KT_HISTORY_READ_NS (7 * 86400 * KT_NS_PER_S) /* of values: at most 604,800 marks */
 
 /* The window's name and composites are looked up in `config`. */
 kt_code kt_history_vwap(kt_query *query, const kt_config *config, const kt_params_vwap_history *params,

@@ -130,7 +130,7 @@ static int set_up(void **state)
     OK(kt_config_parse("test", yaml, strlen(yaml), &house.config, &last));
     OK(kt_store_open_file(path, house.config, &house.store, &last));
     fill();
-    OK(kt_query_open(path, &house.query, &last));
+    OK(kt_query_open(path, (kt_query_clock){ 0 }, &house.query, &last));
     return 0;
 }
 
@@ -226,6 +226,89 @@ static void test_values_equal_a_slow_reading(void **state)
 
         compare_values(
             from, from + (int64_t)kt_rng_below(&house.rng, MARKS) * S, 1 + (uint32_t)kt_rng_below(&house.rng, 300));
+    }
+}
+
+enum { HOURS = 20 * 24, HOUR = 3600 };
+
+static int64_t hourly_price(int64_t hour)
+{
+    return 600000000 + hour * 7919 % 100003;
+}
+
+/* One value an hour, for weeks. */
+static void fill_weeks(void)
+{
+    OK(kt_store_begin(house.store, &last));
+    for (int64_t hour = 0; hour < HOURS; hour++) {
+        kt_ev_vwap vwap;
+
+        if (hour / 24 == 11) /* a day without any */
+            continue;
+        kt_event_init(KT_EV_VWAP, &vwap);
+        vwap.mark = hour * HOUR * S;
+        vwap.window = 300 * S;
+        vwap.price = (kt_decimal){ .m = hourly_price(hour), .scale = 4 };
+        vwap.sum_pq = vwap.sum_q = kt_sum_of(1, 0);
+        vwap.trades = (uint64_t)hour + 1;
+        vwap.validated = vwap.complete = hour % 2 == 0;
+        vwap.revision = 1;
+        OK(kt_store_vwap(house.store, KT_TEXT("market"), KT_TEXT("ETH"), &vwap, &last));
+    }
+    OK(kt_store_commit(house.store, "market", (kt_store_cursor){ .epoch = 1, .seq = 2 }, &last));
+}
+
+static void ask_weeks(int64_t from, int64_t to, uint32_t points, kt_response_vwap_history *out)
+{
+    kt_params_vwap_history params = { .venue = KT_TEXT("market"),
+        .symbol = KT_TEXT("ETH"),
+        .window = KT_TEXT("5m"),
+        .from = from,
+        .to = to,
+        .points = points };
+
+    kt_query_begin(house.query, KT_QUERY_TIME_NS, NULL);
+    OK(kt_history_vwap(house.query, house.config, &params, out, &last));
+}
+
+/* More than a week of values: the last one of each step alone, and it is said. */
+static void test_a_long_range_is_sampled(void **state)
+{
+    int64_t to = (HOURS - 1) * HOUR * S;
+    kt_response_vwap_history response;
+    uint32_t at = 0;
+
+    fill_weeks();
+    ask_weeks(0, 7 * 24 * HOUR * S, 4000, &response);
+    assert_false(response.sampled);
+    assert_int_equal(response.rows.count, 7 * 24 + 1);
+    for (int64_t from = 0; from < 3 * HOUR * S; from += HOUR * S) {
+        ask_weeks(from, INT64_MAX, 4000, &response); /* nothing is looked for behind the newest */
+        assert_true(response.sampled);
+        assert_int_equal(response.rows.count, 1);
+        ask_weeks(from, to, 100, &response);
+        assert_true(response.sampled);
+        at = 0;
+        for (int64_t number = from / response.step; number <= to / response.step; number++) {
+            int64_t end = (number + 1) * response.step - 1 < to ? (number + 1) * response.step - 1 : to;
+            int64_t hour = end / S / HOUR;
+            kt_row_vwap_point row;
+
+            while (hour / 24 == 11) /* back to the last one there is */
+                hour--;
+            if (hour * HOUR * S < number * response.step || hour * HOUR * S < from)
+                continue;
+            assert_true(at < response.rows.count);
+            kt_rows_get(&kt_row_table_vwap_point, &response.rows, at++, &row);
+            assert_int_equal(row.mark, hour * HOUR * S);
+            assert_int_equal(kt_decimal_compare(row.price, (kt_decimal){ .m = hourly_price(hour), .scale = 4 }), 0);
+            assert_true(kt_decimal_compare(row.low, row.price) == 0 && kt_decimal_compare(row.high, row.price) == 0);
+            assert_int_equal(row.trades, hour + 1);
+            assert_int_equal(row.validated, hour % 2 == 0);
+            assert_int_equal(row.complete, hour % 2 == 0);
+        }
+        assert_int_equal(at, response.rows.count);
+        assert_true(at > 80 && at < 100);
     }
 }
 
@@ -355,7 +438,7 @@ static void test_bad_questions_are_answered_with_what_there_is(void **state)
 /* ---- plans ---- */
 
 typedef struct statement_list {
-    char *sql[16];
+    char *sql[32];
     uint32_t count;
 } statement_list;
 
@@ -378,6 +461,7 @@ static void test_ranges_are_read_by_their_index(void **state)
 
     sqlite3_trace_v2(house.query->db, SQLITE_TRACE_STMT, on_statement, &list);
     OK(ask_values("BTC", 0, 100 * S, 10, &value_rows));
+    ask_weeks(0, HOURS * HOUR * S, 1, &value_rows);
     OK(ask_trades("BTC", 0, 100 * S, 10, &trade_rows));
     sqlite3_trace_v2(house.query->db, 0, NULL, NULL);
     for (uint32_t i = 0; i < list.count; i++) {
@@ -398,13 +482,14 @@ static void test_ranges_are_read_by_their_index(void **state)
         sqlite3_free(plan);
         sqlite3_free(list.sql[i]);
     }
-    assert_int_equal(searches, 7);
+    assert_int_equal(searches, 12);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_equal_a_slow_reading),
+        cmocka_unit_test(test_a_long_range_is_sampled),
         cmocka_unit_test(test_trades_equal_a_slow_reading),
         cmocka_unit_test(test_composites_and_newcomers),
         cmocka_unit_test(test_a_correction_shows_its_newest_revision),

@@ -36,10 +36,12 @@ static const struct {
     { SQLITE_LIMIT_TRIGGER_DEPTH, 1 },
 };
 
-static int64_t now_ns(void)
+int64_t kt_query_clock_now(const kt_query_clock *clock)
 {
     struct timespec now;
 
+    if (clock->now_ns != NULL)
+        return clock->now_ns(clock->ctx);
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * KT_NS_PER_S + now.tv_nsec;
 }
@@ -110,7 +112,7 @@ static int on_progress(void *ctx)
 
     if (query->stop != NULL && atomic_load_explicit(query->stop, memory_order_relaxed))
         query->stopped = "it was told to";
-    else if (now_ns() > query->deadline_ns)
+    else if (kt_query_clock_now(&query->clock) > query->deadline_ns)
         query->stopped = "it took longer than 2 s, or than its caller waits; add a limit or a range of time";
     else if (sqlite3_memory_used() - query->memory > KT_QUERY_MEMORY_MAX)
         query->stopped = "what it sorts or gathers takes more than 64 MB; ask for less";
@@ -149,7 +151,7 @@ static int on_access(
 
 void kt_query_begin(kt_query *query, int64_t timeout_ns, const atomic_bool *stop)
 {
-    query->began_ns = now_ns();
+    query->began_ns = kt_query_clock_now(&query->clock);
     query->deadline_ns = query->began_ns + (timeout_ns < KT_QUERY_TIME_NS ? timeout_ns : KT_QUERY_TIME_NS);
     query->stop = stop;
     query->memory = sqlite3_memory_used();
@@ -183,7 +185,7 @@ static int set_up(kt_query *query)
     return SQLITE_OK;
 }
 
-kt_code kt_query_open(const char *path, kt_query **out_query, kt_err *err)
+kt_code kt_query_open(const char *path, kt_query_clock clock, kt_query **out_query, kt_err *err)
 {
     kt_query *query = calloc(1, sizeof *query);
     void *mem = malloc(KT_QUERY_ARENA_SIZE);
@@ -197,6 +199,7 @@ kt_code kt_query_open(const char *path, kt_query **out_query, kt_err *err)
         kt_query_close(query);
         return kt_fail(err, KT_SYS, "no memory to read store '%s'", path);
     }
+    query->clock = clock;
     kt_arena_init(&query->arena, mem, KT_QUERY_ARENA_SIZE);
     query->deadline_ns = INT64_MAX;
     if (stat(path, &file) != 0 && errno == ENOENT)
@@ -399,7 +402,7 @@ kt_code kt_query_sql(
     sqlite3_set_authorizer(query->db, NULL, NULL);
     if (code != KT_OK)
         return code;
-    response.time = (uint64_t)(now_ns() - query->began_ns);
+    response.time = (uint64_t)(kt_query_clock_now(&query->clock) - query->began_ns);
     *out_response = response;
     return KT_OK;
 }
@@ -423,7 +426,7 @@ static kt_code list_columns(kt_query *query, kt_row_store_table *table, kt_err *
 static kt_code count_rows(kt_query *query, kt_row_store_table *table, kt_err *err)
 {
     char *sql = sqlite3_mprintf("SELECT 1 FROM \"%w\"", table->name.s);
-    int64_t until_ns = now_ns() + KT_QUERY_COUNT_TIME_NS;
+    int64_t until_ns = kt_query_clock_now(&query->clock) + KT_QUERY_COUNT_TIME_NS;
     sqlite3_stmt *statement = NULL;
     kt_code code =
         sql != NULL ? kt_query_prepare(query, sql, &statement, err) : kt_query_fail(query, SQLITE_NOMEM, err);
@@ -431,7 +434,7 @@ static kt_code count_rows(kt_query *query, kt_row_store_table *table, kt_err *er
 
     while (code == KT_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
         table->row_count++;
-        if (table->row_count % CLOCK_ROWS == 0 && now_ns() > until_ns)
+        if (table->row_count % CLOCK_ROWS == 0 && kt_query_clock_now(&query->clock) > until_ns)
             break;
     }
     if (code == KT_OK)

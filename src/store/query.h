@@ -32,8 +32,15 @@ enum {
 
 typedef struct kt_query kt_query;
 
+/* ns of a clock that never goes back, read by the connection's thread. `now_ns` NULL: the machine's. */
+typedef struct kt_query_clock {
+    int64_t (*now_ns)(void *ctx);
+    void *ctx;
+} kt_query_clock;
+int64_t kt_query_clock_now(const kt_query_clock *clock);
+
 /* KT_NOENT: there is no such file. */
-kt_code kt_query_open(const char *path, kt_query **out_query, kt_err *err);
+kt_code kt_query_open(const char *path, kt_query_clock clock, kt_query **out_query, kt_err *err);
 void kt_query_close(kt_query *query); /* NULL is fine */
 
 /* A new question, to be answered within timeout_ns, at most KT_QUERY_TIME_NS. `stop` is looked at from now on; NULL: none. */

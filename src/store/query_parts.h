@@ -13,6 +13,7 @@ struct kt_query {
     sqlite3 *db;
     char *path;
     kt_arena arena; /* of the answer */
+    kt_query_clock clock;
     int64_t began_ns, deadline_ns;
     const atomic_bool *stop;
     int64_t memory;      /* of SQLite when the question began */

@@ -59,7 +59,7 @@ static void open_desk(test_desk *desk, uint32_t trades)
     OK(kt_config_parse("test", yaml, strlen(yaml), &desk->config, &last));
     OK(kt_store_open_file(desk->path, desk->config, &desk->store, &last));
     put_trades(desk, 0, trades);
-    OK(kt_query_open(desk->path, &desk->query, &last));
+    OK(kt_query_open(desk->path, (kt_query_clock){ 0 }, &desk->query, &last));
 }
 
 static void close_desk(test_desk *desk)
@@ -255,7 +255,26 @@ static void test_nothing_can_be_changed_or_left(void **state)
     close_desk(&desk);
 }
 
-/* In time, in memory, in the length of a value. */
+/* A clock that goes on by `step` each time somebody looks. */
+typedef struct test_clock {
+    int64_t now, step;
+} test_clock;
+
+static int64_t look(void *ctx)
+{
+    test_clock *clock = ctx;
+
+    return clock->now += clock->step;
+}
+
+static void open_desk_by(test_desk *desk, uint32_t trades, test_clock *clock)
+{
+    open_desk(desk, trades);
+    kt_query_close(desk->query);
+    OK(kt_query_open(desk->path, (kt_query_clock){ look, clock }, &desk->query, &last));
+}
+
+/* In time, in memory, in the length of a value. What is not about time has all of it, however slow the machine is. */
 static void test_what_does_not_end_is_stopped(void **state)
 {
     static const struct {
@@ -281,16 +300,40 @@ static void test_what_does_not_end_is_stopped(void **state)
         { "a gigabyte of zeros", "SELECT length(hex(zeroblob(1000000000)))", "stopped: a value or a row grew" },
     };
     kt_response_store_query response;
+    test_clock clock = { 0 };
     test_desk desk;
 
-    open_desk(&desk, 1000);
+    open_desk_by(&desk, 1000, &clock);
     for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
-        kt_code code = ask_within(
-            &desk, rows[i].sql, 1000, strstr(rows[i].message, "longer") != NULL ? S / 20 : 60 * S, &response);
+        clock.step = strstr(rows[i].message, "longer") != NULL ? S / 100 : 0;
+        kt_code code = ask(&desk, rows[i].sql, &response);
 
         if (code != KT_LIMIT || strstr(last.msg, rows[i].message) == NULL)
             fail_msg("%s: %s, %s", rows[i].name, kt_code_name(code), last.msg);
         OK(ask(&desk, "SELECT 1", &response));
+    }
+    close_desk(&desk);
+}
+
+/* Time is that of the clock that was given: 2 s are 200 looks at this one, however fast the machine is. */
+static void test_time_is_the_clock_s(void **state)
+{
+    kt_params_store_query params = {
+        .sql = KT_TEXT("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"),
+        .limit = 1
+    };
+    kt_response_store_query response;
+    test_clock clock = { .step = S / 100 };
+    test_desk desk;
+
+    open_desk_by(&desk, 1, &clock);
+    for (int i = 0; i < 3; i++) {
+        int64_t began = clock.now;
+
+        kt_query_begin(desk.query, i < 2 ? 60 * S : S, NULL); /* at most KT_QUERY_TIME_NS */
+        assert_int_equal(kt_query_sql(desk.query, &params, &response, &last), KT_LIMIT);
+        assert_non_null(strstr(last.msg, "stopped: it took longer"));
+        assert_in_range(clock.now - began, i < 2 ? 2 * S : S, (i < 2 ? 2 * S : S) + S / 50);
     }
     close_desk(&desk);
 }
@@ -396,12 +439,12 @@ static void test_bad_files_are_named(void **state)
     FILE *file;
 
     snprintf(path, sizeof path, "%s/none.db", kt_test_dir());
-    assert_int_equal(kt_query_open(path, &query, &last), KT_NOENT);
+    assert_int_equal(kt_query_open(path, (kt_query_clock){ 0 }, &query, &last), KT_NOENT);
     assert_non_null(strstr(last.msg, "none.db' does not exist"));
     file = fopen(path, "w");
     fputs("no database at all, and long enough to have a head", file);
     fclose(file);
-    OK(kt_query_open(path, &query, &last));
+    OK(kt_query_open(path, (kt_query_clock){ 0 }, &query, &last));
     kt_query_begin(query, KT_QUERY_TIME_NS, NULL);
     assert_int_equal(kt_query_sql(query, &params, &response, &last), KT_CORRUPT);
     assert_non_null(strstr(last.msg, "none.db' is damaged"));
@@ -417,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_answers_are_cut_at_rows_and_at_bytes),
         cmocka_unit_test(test_nothing_can_be_changed_or_left),
         cmocka_unit_test(test_what_does_not_end_is_stopped),
+        cmocka_unit_test(test_time_is_the_clock_s),
         cmocka_unit_test(test_whoever_stops_ends_a_question),
         cmocka_unit_test(test_reading_holds_up_no_writer),
         cmocka_unit_test(test_tables_are_listed_and_counted),

@@ -14,8 +14,8 @@
 #define KT_RECORDER_LOG "market" /* the log whose events are kept */
 
 enum {
-    KT_RECORDER_BATCH_MAX = 4096,
-    KT_RECORDER_ROWS_MAX = 16384, /* rows changed by a batch, without those of the record that reaches it */
+    KT_RECORDER_BATCH_MAX = 16384, /* records; of a stream every other one is a row */
+    KT_RECORDER_ROWS_MAX = 16384,  /* rows changed by a batch, without those of the record that reaches it */
     KT_RECORDER_PATH_SIZE = 4096
 };
 

@@ -1,77 +1,40 @@
 // The page in Chromium, before a scripted house and before a real one. Usage: node page_test.mjs URL-OF-A-REAL-HOUSE. Prints TAP.
 //
 // Nothing here depends on how long something took: waiting is for a condition, with a bound far beyond what it needs.
-import { readFileSync } from 'node:fs';
-import { book, correction, iso, market, ScriptedHouse, stats, trade, vwap } from './house.mjs';
-import { boundMs, check, equal, finish, launch } from './tap.mjs';
+import { WebSocket } from 'ws';
+import { audit, browser, hasPrice, noShift, shown, state, troubles, until, visit as visitAt } from './browser.mjs';
+import { answers, book, correction, iso, market, past, ScriptedHouse, stats, trade, vwap } from './house.mjs';
+import { boundMs, check, equal, finish } from './tap.mjs';
 
-const axe = readFileSync(new URL('./node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const real = process.argv[2];
 
 const digits = (shown) => shown.replace(/[\s\u00a0\u2009]/g, '').replace('\u2212', '-');
-const browser = await launch();
 const house = new ScriptedHouse(real);
 const origin = await house.open();
-const troubles = [];
 
-// A page that watches itself from its first moment: every shift that no input caused, every error.
-async function visit(path, { width = 1440, height = 900, dark = true, base = origin } = {}) {
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce' });
-    const page = await context.newPage();
-    page.setDefaultTimeout(boundMs);
-    page.on('console', (message) => message.type() === 'error' && !/WebSocket|ERR_|Failed to load/.test(message.text()) && troubles.push(message.text()));
-    page.on('pageerror', (error) => troubles.push(error.message));
-    await page.addInitScript(() => {
-        window.shifts = [];
-        new PerformanceObserver((list) => list.getEntries().filter((entry) => !entry.hadRecentInput).forEach((entry) => window.shifts.push({
-            figures: entry.sources.every((source) => source.node?.nodeType === 3 && source.node.parentElement?.closest('td.r')), // one more digit, to the left
-            value: entry.value, where: entry.sources.slice(0, 2).map((source) => [source.previousRect, source.currentRect].map(({ x, y, width, height }) => [x, y, width, height].map(Math.round).join(' ')).join(' to ')), of: entry.sources.map((source) => source.node?.nodeType === 1 ? `${source.node.tagName}.${source.node.className}` : source.node?.parentElement?.outerHTML.slice(0, 120)),
-        }))).observe({ type: 'layout-shift', buffered: true });
+const visit = (path, options) => visitAt(options?.base ?? origin, path, options);
+
+// Events of a channel between two offsets, as a client of our own is told them.
+function countInLog(channel, epoch, from, to) {
+    return new Promise((resolve, reject) => {
+        const socket = new WebSocket(new URL('/ws', real.replace('http', 'ws')), 'kontor.v1.json');
+        let seen = 0;
+        socket.on('error', reject);
+        socket.on('open', () => socket.send(JSON.stringify({ id: 1, op: 'subscribe', channel, from: { epoch, offset: from }, conflate: false })));
+        socket.on('message', (bytes) => {
+            const { type, offset, skipped } = JSON.parse(bytes);
+            seen += type === 'event' && offset <= to ? 1 + skipped : 0;
+            if (type === 'event' && offset >= to) {
+                socket.close();
+                resolve(seen);
+            }
+        });
     });
-    await page.goto(new URL(path, base).href);
-    return page;
-}
-
-const shown = (page, selector) => page.locator(selector).first().innerText();
-const until = (page, test, argument) => page.waitForFunction(test, argument, { timeout: boundMs });
-const hasPrice = (page, price) => until(page, (wanted) => document.querySelector('.price .value .num')?.textContent.replace(/\s/g, '') === wanted, price);
-const state = (page, wanted) => until(page, (one) => document.querySelector('#state').dataset.state === one, wanted);
-
-async function noShift(page) {
-    const shifts = (await page.evaluate(() => window.shifts)).filter(({ figures }) => !figures);
-    if (shifts.length > 0)
-        throw new Error(`something moved: ${JSON.stringify(shifts.slice(0, 3))}`);
-}
-
-async function audit(page, what) {
-    await page.evaluate(axe);
-    const found = await page.evaluate(() => window.axe.run(document, {
-        runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }, rules: { 'target-size': { enabled: true } },
-    }).then(({ violations }) => violations.map((one) => `${one.id}: ${one.nodes.slice(0, 2).map((node) => `${node.target} ${node.failureSummary.split('\n')[1] ?? ''}`).join(' | ')}`)));
-    if (found.length > 0)
-        throw new Error(`${what}: ${found.join('\n')}`);
 }
 
 // ---- the scripted house ----
 
-const lane = (name, state_ = 'live', rest = {}) => ({ lane: name, state: state_, pid: 4711, generation: 1, restarts: 0, reason: '', since: iso(Date.now() - 5000), cpu: 1e9, rss: 4e7, inputs: 12, ...rest });
-const action = (name, rest = {}) => ({ action: name, text: `about ${name}`, method: 'GET', path: `/v1/${name.replace('.', '/')}`, lane: 'edge', scope: 'read', cost: 1, repeats: true,
-                                       available: true, breaker: 'closed', calls: 3, errors: 0, retries: 0, open: 0, p50: 2e5, p99: 4e6, ...rest });
-const rows = Array.from({ length: 1000 }, (_, i) => [i, `name ${i}`, i % 7 === 0 ? null : '<b>bold</b>']);
-
-house.actions.set('node.list', () => ({ nodes: [{ node: 'a1', version: '0.4.1', pid: 1, since: iso(Date.now()), data: '/data', lanes: 3, live: 2, restarts: 5 }] }));
-house.actions.set('node.lanes', () => ({ lanes: [lane('market'), lane('keep'), lane('exchange', 'parked', { pid: 0, restarts: 5, reason: 'no progress x5' })] }));
-house.actions.set('node.logs', () => ({ logs: [{ log: 'market', epoch: '0'.repeat(16), first: 1, written: 9812330, durable: 9812118, size: 54525952, readers: [
-    { reader: 'edge', cursor: false, position: 9812330, lag: 0, awake: true, held: 0 }, { reader: 'keep', cursor: false, position: 9764218, lag: 48112, awake: true, held: 9e6 }] }] }));
-house.actions.set('node.actions', () => ({ actions: [action('vwap.latest'), action('config.put', { scope: 'operate', method: 'POST' }), action('store.query', { available: false })] }));
-house.actions.set('vwap.latest', ({ ticker }) => (ticker === 'BTC' ? { ticker, price: '65000.25', ts: '1684083600000' }
-    : { refused: { code: 'out_of_range', field: 'ticker', message: 'there is no ticker of this name; known: BTC' } }));
-house.actions.set('store.tables', () => ({ tables: [{ name: 'trades', view: false, row_count: 4812330, exact: true, columns: [{ name: 'venue', type: 'text' }] }, { name: 'by_day', view: true, row_count: 0, exact: false, columns: [] }],
-                                           size: 1e8, seq: 12, lag: 48112 }));
-house.actions.set('store.migrations', () => ({ version: 2, migrations: [{ version: 1, applied: true, text: 'first' }, { version: 2, applied: true, text: 'second' }] }));
-house.actions.set('store.query', ({ sql }) => (/drop/.test(sql) ? { refused: { code: 'out_of_range', field: 'sql', message: 'the statement would change something' } }
-    : { columns: [{ name: 'n', type: 'integer' }, { name: 'name', type: 'text' }, { name: 'mark', type: 'text' }], rows, complete: false, time: 14e6 }));
-house.documents.set('/openapi.json', { paths: { '/v1/vwap/latest': { get: { parameters: [{ name: 'ticker', in: 'query', required: true, description: 'ticker as configured', schema: { type: 'string', minLength: 1, maxLength: 128 } }] } } } });
+answers(house);
 house.emit('house.lane.exchange', 'lane_state', { lane: 'exchange', state: 'parked', pid: 0, restarts: 5, reason: 'no progress x5', progress: 12 });
 
 const key = market(house, 'binance', 'BTC/USDT');
@@ -175,15 +138,15 @@ try {
         await noShift(page);
         await page.context().close();
     });
-    await check('the figures keep their width and place over 300 values', async () => {
+    await check('the figures keep their width and place over 1,000 values', async () => {
         const page = await visit(views.market);
         await hasPrice(page, '65002.00');
         await until(page, () => document.querySelector('.price .value .num').style.minWidth !== '');
-        const widths = () => page.evaluate(() => [...document.querySelectorAll('.band .value .num')].map((node) => node.getBoundingClientRect().width).join());
+        const widths = () => page.evaluate(() => [...document.querySelectorAll('.band .value .num, .tape th, .ladder td.num, .counters dd')].map((node) => node.getBoundingClientRect().width).join());
         const before = await widths();
-        for (let i = 0; i < 300; i++)
-            house.emit(`trades.${key}`, 'trade', trade(`${65000 + (i * 37) % 999}.${String(i % 100).padStart(2, '0')}`, { side: i % 2 ? 'buy' : 'sell' }));
-        await until(page, () => /65\s?074\.99/.test(document.querySelector('.tape').textContent));
+        for (let i = 0; i < 1000; i++)
+            house.emit(`trades.${key}`, 'trade', trade(`${65000 + i}.${String(i % 100).padStart(2, '0')}`, { side: i % 2 ? 'buy' : 'sell' }));
+        await hasPrice(page, '65999.99');
         equal(await widths(), before, 'widths');
         const nodes = await page.evaluate(() => document.querySelectorAll('*').length);
         if (nodes > 2500)
@@ -201,6 +164,21 @@ try {
         await page.fill('#param-ticker', 'BTC');
         await page.keyboard.press('Enter');
         await until(page, () => /"65000\.25"/.test(document.querySelector('.result pre')?.textContent ?? ''));
+        await page.click('button:text-is("Services")');
+        await until(page, () => /store.*does not run/.test(document.querySelector('.actions').innerText.replace(/\s+/g, ' ')));
+        await page.locator('.actions tr[data-key="vwap/edge"]').click();
+        equal(await page.inputValue('.actions input'), 'vwap.', 'filter of the service');
+        await until(page, () => document.querySelector('.need')?.innerText.startsWith('1'));
+        await page.context().close();
+    });
+    await check('channels: from an offset on, and refused where it is none', async () => {
+        for (let i = 1; i <= 5; i++)
+            house.emit('memo.b', 'trade', trade(String(i)));
+        const page = await visit('/channels?pattern=memo.b&from=offset&at=3');
+        await until(page, () => /^3 events/.test(document.querySelector('.events .note')?.innerText ?? ''));
+        equal(digits(await page.evaluate(() => [...document.querySelectorAll('.events tbody tr:not([hidden]) td:nth-child(3)')].map((cell) => cell.textContent).join())), '5,4,3', 'offsets');
+        await page.fill('#at', 'three');
+        await until(page, () => /“three” is no offset/.test(document.querySelector('#where-error').textContent));
         await page.context().close();
     });
     await check('channels: a filter says what it lets pass, and what is wrong with it', async () => {
@@ -233,11 +211,13 @@ try {
     });
     await check('keys: palette, pages, drawer; the focus comes back', async () => {
         const page = await visit(views.market);
-        await hasPrice(page, '65074.99');
+        await hasPrice(page, '65999.99');
         await page.keyboard.press('Control+k');
         await page.keyboard.type('#stats');
         await until(page, () => document.querySelector('[role=option][aria-selected=true]')?.textContent.startsWith('stats.'));
         await audit(page, 'palette');
+        await page.fill('.palette input', 'trades');
+        await until(page, () => document.querySelector('[role=option][aria-selected=true]')?.textContent === 'tradestable of the store');
         await page.keyboard.press('Escape');
         await until(page, () => !document.querySelector('dialog'));
         await page.focus('#help');
@@ -300,6 +280,25 @@ try {
                 throw new Error(said);
         }
         await page.context().close();
+    });
+    await check('real house: what came back after a cut is what the log has of it, offset by offset', async () => {
+        const channel = 'trades.binance.BTC/USDT';
+        const page = await visit(`/channels?pattern=${channel}`, { base: real });
+        await until(page, () => document.querySelectorAll('.events tbody tr:not([hidden])').length > 20);
+        await page.click('text=Cut my connection');
+        await until(page, () => document.querySelector('.resume button:last-of-type')?.disabled === false);
+        await page.waitForTimeout(500);
+        await page.click('.resume button:text-is("Resume")');
+        await until(page, () => /recovered/.test(document.querySelector('#resume-counts').textContent));
+        const [, epoch, from, to] = /behind (\w+)\/(\d+) and is live at (\d+)/.exec((await shown(page, '.resume p')).replace(/[\u00a0\u2009]/g, ''));
+        const [, received] = /received(\d+)/.exec(digits(await shown(page, '#resume-counts')));
+        equal(await countInLog(channel, epoch, Number(from), Number(to)), Number(received), 'events');
+        await page.context().close();
+    });
+    await check('real house: nothing of another origin, no frame and no inline script is allowed on any page', async () => {
+        for (const path of ['/', '/m/binance/BTC/USDT', '/docs', '/shell.js'])
+            for (const rule of ["default-src 'self'", "frame-ancestors 'none'", "object-src 'none'"])
+                equal((await fetch(new URL(path, real))).headers.get('content-security-policy').includes(rule), true, `${path}: ${rule}`);
     });
     await check('real house: no error was said on any page', async () => equal(troubles.join('; '), '', 'errors'));
 } finally {

@@ -1,5 +1,5 @@
 // Channels: what is being said right now, and does resume really work.
-import { attribute, el, put, text } from '../dom';
+import { attribute, el, hide, put, text } from '../dom';
 import { showEvent } from '../evidence';
 import { everyFrame, rank } from '../frame';
 import { cut, house, leave, listen, resume, settle, sift, type Listener } from '../house';
@@ -7,7 +7,7 @@ import type { OpenPage, Page } from '../page';
 import { remember, type Route } from '../route';
 import { walkRows } from '../rows';
 import { clockOf, count, raw, several, span, zoneName } from '../text';
-import type { HouseEvent, Time, Want } from '../wire';
+import type { HouseEvent, Start, Want } from '../wire';
 import { compile } from '../where';
 
 const heardMax = 50; // channels that one page hears at a time
@@ -17,10 +17,14 @@ const rowsMs = 100;
 const factsMs = 250;
 const typedMs = 300;
 const firstPattern = 'trades.>';
-const starts: Record<string, () => number | Time> = {
+// Where to begin; null: what was typed is no such place.
+const starts: Record<string, (typed: string) => Start | null> = {
     live: () => 0, '10 events': () => 10, '1,000 events': () => 1000, '1 minute': () => new Date(Date.now() - 60000).toISOString(),
     '10 minutes': () => new Date(Date.now() - 600000).toISOString(),
+    offset: (typed) => (/^[1-9]\d{0,14}$/.test(typed) ? { offset: Number(typed) } : null),
+    time: (typed) => (/^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?Z?$/.test(typed) ? `${typed.replace(' ', 'T').replace('Z', '').padEnd(19, ':00')}Z` : null),
 };
+const examples: Record<string, string> = { offset: '4712', time: '2026-11-21 09:47:21' };
 
 interface Row { row: HTMLElement; channel: Text; offset: Text; time: Text; data: Text; event: HouseEvent | null }
 
@@ -55,6 +59,9 @@ class Channels implements Page {
     private stops: (() => void)[];
     private pattern: HTMLInputElement;
     private from: HTMLSelectElement;
+    private at = el('input', { type: 'text', id: 'at', spellcheck: 'false', autocomplete: 'off', 'aria-describedby': 'where-error', input: () => this.typed() });
+    private atField = el('div', { class: 'field' }, el('label', { for: 'at' }, 'At, UTC'), this.at);
+    private start: Start = 0;
     private matching: string[] = [];
     private muted = new Set<string>();
     private ring: HouseEvent[] = [];
@@ -75,6 +82,7 @@ class Channels implements Page {
         this.filter = el('input', { type: 'text', id: 'where', value: route.query.get('where') ?? '', spellcheck: 'false', autocomplete: 'off',
                                     placeholder: 'price > 65000 and side = sell', 'aria-describedby': 'where-error', input: () => this.typed() });
         this.from = el('select', { id: 'from', change: () => this.begin() }, ...Object.keys(starts).map((name) => new Option(name, name, false, name === (route.query.get('from') ?? 'live'))));
+        this.at.value = route.query.get('at') ?? '';
         this.build(box);
         this.keys = [
             { keys: 'p', text: 'pause the display; intake goes on', run: () => this.pause() },
@@ -113,7 +121,7 @@ class Channels implements Page {
             el('h1', { class: 'hidden' }, 'Channels'),
             el('section', { class: 'panel controls', 'aria-label': 'What is heard' },
                el('div', { class: 'field grow' }, el('label', { for: 'pattern' }, 'Pattern'), this.pattern),
-               el('div', { class: 'field' }, el('label', { for: 'from' }, 'From'), this.from),
+               el('div', { class: 'field' }, el('label', { for: 'from' }, 'From'), this.from), this.atField,
                el('div', { class: 'field grow' }, el('label', { for: 'where' }, 'Where'), this.filter),
                this.pauseButton,
                el('p', { class: 'note', id: 'pattern-help' }, '* is one token, a last > the rest. Where: field, one of = != > >= < <= ~, value; joined by and, or.'),
@@ -157,11 +165,19 @@ class Channels implements Page {
         } catch (error) {
             wrong = `where: ${(error as Error).message}`;
         }
-        this.whereError.textContent = wrong;
+        const start = starts[this.from.value]!(this.at.value.trim());
+        const example = examples[this.from.value];
+        hide(this.atField, example === undefined);
+        attribute(this.at, 'placeholder', example ?? null);
         attribute(this.filter, 'aria-invalid', wrong === '' ? null : 'true');
-        if (wrong !== '')
+        attribute(this.at, 'aria-invalid', start === null && this.at.value !== '' ? 'true' : null);
+        if (start === null && wrong === '')
+            wrong = this.at.value === '' ? '' : `from: “${this.at.value}” is no ${this.from.value}. As in: ${example}`;
+        this.whereError.textContent = wrong;
+        if (wrong !== '' || start === null)
             return;
-        remember({ pattern: this.patternNow() === firstPattern ? null : this.patternNow(), where, from: this.from.value === 'live' ? null : this.from.value });
+        this.start = start;
+        remember({ at: example === undefined ? null : this.at.value, pattern: this.patternNow() === firstPattern ? null : this.patternNow(), where, from: this.from.value === 'live' ? null : this.from.value });
         this.ring = [];
         this.dirty = true;
         this.matching = [];
@@ -194,10 +210,9 @@ class Channels implements Page {
     }
 
     private hear() {
-        const start = starts[this.from.value]!();
         const before = new Map(this.listener.wants.map((want) => [want.channel, want]));
         this.listener.wants = this.matching.slice(0, heardMax).filter((name) => !this.muted.has(name))
-            .map((channel): Want => before.get(channel) ?? { channel, from: start, sifted: true });
+            .map((channel): Want => before.get(channel) ?? { channel, from: this.start, sifted: true });
         settle();
     }
 

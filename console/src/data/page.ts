@@ -34,6 +34,7 @@ class Data implements Page {
     private drawn = '';
     private trouble = '';
     private running = false;
+    private asked: string | null; // table whose first rows are to be shown
 
     constructor(box: HTMLElement, route: Route) {
         this.filter = el('textarea', { id: 'sql', rows: 4, spellcheck: 'false', autocomplete: 'off', 'aria-describedby': 'query-status', keydown: (event: KeyboardEvent) => {
@@ -42,6 +43,7 @@ class Data implements Page {
                 void this.query();
             }
         } }, route.query.get('sql') ?? '');
+        this.asked = route.query.get('table');
         this.build(box);
         this.fillPast();
         this.keys = [{ keys: 'Ctrl Enter', text: 'run the query', run: () => { void this.query(); } }];
@@ -92,6 +94,9 @@ class Data implements Page {
         if (drawn === this.drawn)
             return;
         this.drawn = drawn;
+        if (this.asked !== null && tables.some(({ name }) => name === this.asked))
+            this.showTable(this.asked);
+        this.asked = null;
         if (this.filter.value === '' && tables.some(({ name }) => name === 'trades'))
             this.filter.value = firstSql;
         const open = new Set([...this.tables.querySelectorAll('details[open]')].map((one) => (one as HTMLElement).dataset['name']));
@@ -99,9 +104,15 @@ class Data implements Page {
             const details = el('details', { 'data-name': table.name, open: open.has(table.name) },
                 el('summary', {}, el('span', { class: 'num grow' }, table.name), el('span', { class: 'num note' }, table.view ? 'view' : `${count(table.row_count)}${table.exact ? '' : '+'}`)),
                 el('ul', {}, ...table.columns.map((column) => el('li', { class: 'num' }, column.name, ' ', el('span', { class: 'note' }, column.type)))),
-                el('button', { type: 'button', class: 'small', click: () => { this.filter.value = `select * from ${/^\w+$/.test(table.name) ? table.name : `"${table.name.replace(/"/g, '""')}"`} limit 100`; void this.query(); } }, 'first 100 rows'));
+                el('button', { type: 'button', class: 'small', click: () => this.showTable(table.name) }, 'first 100 rows'));
             return details;
         }));
+    }
+
+    private showTable(name: string) {
+        remember({ table: null });
+        this.filter.value = `select * from ${/^\w+$/.test(name) ? name : `"${name.replace(/"/g, '""')}"`} limit 100`;
+        void this.query();
     }
 
     private onMigrations(answer: Answer<StoreMigrationsResponse>) {

@@ -11,7 +11,9 @@ export class Bands implements ISeriesPrimitive<Time> {
     private update: () => void = () => {};
     private bands: Band[] = [];
     color = '';
-    logical: (second: number) => number = () => 0; // place of a second on the chart's axis
+
+    // `logical`: place of a second on the chart's axis.
+    constructor(private logical: (second: number) => number, private hasLabels: boolean) {}
 
     attached({ chart, requestUpdate }: SeriesAttachedParameter<Time>) {
         this.chart = chart as IChartApi;
@@ -52,7 +54,7 @@ export class Bands implements ISeriesPrimitive<Time> {
                 context.globalAlpha = 1;
                 context.fillStyle = this.color;
                 context.font = `${11 * ratio}px system-ui, sans-serif`;
-                if (right - left > labelPx * ratio)
+                if (this.hasLabels && right - left > labelPx * ratio)
                     context.fillText(band.label, left + 4 * ratio, 16 * ratio);
                 context.restore();
             }

@@ -1,29 +1,41 @@
-// The chart: one price line and one line a VWAP window, on a grid of steps of market time.
+// The chart: one price line and one line a VWAP window, on a grid of steps of market time, and under them what was traded.
 //
-// Live values are kept by the second and drawn by the step, the last of a step standing for it; what lies before them comes from
-// history, at the resolution that was asked for. A step without a value is whitespace, so a gap is seen as a gap. Provisional
-// points are pale. Corrections are squares over their marks, on one line: a trade that comes late changes the marks of all windows; seconds with suspect trades are circles at their prices.
+// Live values are kept by the second and drawn by the step, the last of a step standing for it; what lies before them is history,
+// which the chart asks for at the resolution of its steps, and of which it draws a stretch of at most `pointsMax` around what is
+// looked at. A step without a value is whitespace, so a gap is seen as a gap. Provisional points are pale. Corrections are squares
+// over their marks, on one line: a trade that comes late changes the marks of all windows; seconds with suspect trades are circles
+// at their prices.
 import {
-    createChart, createSeriesMarkers, LineSeries, LineStyle, type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi,
-    type LineData, type MouseEventParams, type SeriesMarker, type Time, type UTCTimestamp, type WhitespaceData,
+    createChart, createSeriesMarkers, HistogramSeries, LineSeries, LineStyle, type HistogramData, type IChartApi, type ISeriesApi,
+    type ISeriesMarkersPluginApi, type LineData, type MouseEventParams, type SeriesMarker, type Time, type UTCTimestamp, type WhitespaceData,
 } from 'lightweight-charts';
 import { clock, day, decimal, several, zoneName } from '../text';
 import { Bands, type Band } from './bands';
+import { steps } from './steps';
+import { Volume } from './volume';
 
-const keptSeconds = 3600;
+const keptSeconds = 1800;
+const markedSeconds = 3600; // of corrections and suspect trades
 const shownSteps = 600;
 const leastSteps = 60;
 const pointsMax = 4000;
 const carryMax = 5; // the last price stands for so many seconds without a trade
 const markersMax = 200;
 const markerPx = 40; // corrections that lie closer are one square with their number
-const olderAt = 40; // steps from the oldest at which older ones are asked for
+const askPoints = 2000; // steps of history that are asked for at once
+const askAt = 40; // steps from the end of what is known at which more is asked for
+const aheadSteps = 1000; // drawn to the right of what is looked at, when that is not now
+const widestSteps = 1500; // more than that in view: a coarser step shows the same
+const finerSteps = 600; // that many of a finer step would fit into the view: it is taken
 const rightSpace = 4;
+const volumeShare = 0.22; // of the height of the prices
 const wholeMs = 1000; // a line whose older points change is given whole, at most so often
 
 export interface Point { value: number; text: string; full: boolean; order: number }
 export interface Reading { second: number; values: { name: string; text: string; full: boolean }[] }
 export interface OlderRow { second: number; text: string; full: boolean }
+export interface TradedRow { second: number; quantity: string }
+export interface Stretch { from: number; to: number } // seconds, without the last
 
 interface Line {
     name: string;
@@ -42,11 +54,15 @@ interface Line {
 export interface ChartListener {
     onScroll(atNow: boolean): void;
     onReading(reading: Reading | null): void;
-    onOldest(second: number): void; // what lies before it is about to be looked at
+    onStep(step: number): void; // zooming chose another
 }
 
 function token(name: string): string {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function formatOf(precision: number) {
+    return { type: 'price', precision, minMove: Number((10 ** -precision).toFixed(precision)) } as const;
 }
 
 const styles = [LineStyle.Solid, LineStyle.Dashed, LineStyle.Dotted, LineStyle.LargeDashed];
@@ -55,21 +71,28 @@ export class PriceChart {
     private chart: IChartApi;
     private price: Line;
     private lines: Line[] = [];
-    private bands = new Bands();
+    private bands: Bands[] = [];
+    private volume: ISeriesApi<'Histogram'> | null;
+    private traded = new Volume();
+    private tradedDirty: Line['dirty'] = 'all';
+    private tradedScale = -1;
     private suspects = new Map<number, number>(); // second to price
     private step = 1;
     private last = 0; // newest second of market time
     private first = Infinity; // oldest live second
-    private olderFirst = Infinity; // oldest step of history
+    private loaded: Stretch | null = null; // of history
+    private start = -Infinity; // before it there is nothing
+    private aim: Stretch | null = null; // to be looked at once it is drawn
     private drawnFrom = 0; // first step of what the chart was given
     private drawnTo = 0;
-    private placed = false; // there was enough to fill the usual width once: from then on the width is the user's
+    private width: number | null = null; // steps that are shown while following: null, until there are as many as usual
     private follows = true; // the newest step stays in view, until somebody scrolls away from it
     private markersDirty = false;
     private wholeAt = 0;
     private cursor: number | null = null;
 
-    constructor(private box: HTMLElement, private listener: ChartListener) {
+    // `until`: the chart ends with this second, and nothing live comes. `hasTrades`: there is something traded to be drawn.
+    constructor(private box: HTMLElement, private listener: ChartListener, private until: number | null, hasTrades: boolean) {
         this.chart = createChart(box, {
             autoSize: true,
             layout: { attributionLogo: false }, // it would write a style element, which the page's policy forbids; the link is below
@@ -80,19 +103,22 @@ export class PriceChart {
             crosshair: { mode: 0 },
         });
         this.price = this.addLine('price', LineStyle.Solid, 1);
-        this.price.series.attachPrimitive(this.bands);
-        this.bands.logical = (second) => (second - this.drawnFrom) / this.step;
-        this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
-            this.markersDirty = true;
-            if (range && range.from < olderAt && this.last !== 0)
-                this.listener.onOldest(this.drawnFrom);
-        });
+        this.volume = hasTrades ? this.chart.addSeries(HistogramSeries, { priceLineVisible: false, lastValueVisible: false }, 1) : null;
+        this.volume?.priceScale().applyOptions({ scaleMargins: { top: 0.2, bottom: 0 } });
+        this.chart.panes()[1]?.setStretchFactor(volumeShare);
+        for (const series of [this.price.series, this.volume]) {
+            const bands = new Bands((second) => (second - this.drawnFrom) / this.step, series === this.price.series);
+            series?.attachPrimitive(bands);
+            this.bands.push(bands);
+        }
+        this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => { this.markersDirty = true; });
         this.chart.subscribeCrosshairMove((event) => this.moved(event));
         for (const name of ['wheel', 'pointermove', 'pointerup'])
             box.addEventListener(name, (event) => {
                 if (name !== 'pointermove' || (event as PointerEvent).buttons !== 0)
-                    requestAnimationFrame(() => this.scrolled());
+                    requestAnimationFrame(() => this.scrolled(name === 'wheel'));
             }, { passive: true });
+        this.last = until ?? 0;
         this.theme();
     }
 
@@ -133,13 +159,16 @@ export class PriceChart {
         this.theme();
     }
 
-    precision(price: number, average: number) {
+    precision(price: number, average: number, quantity: number) {
+        if (this.tradedScale !== quantity)
+            this.volume?.applyOptions({ priceFormat: formatOf(quantity) });
+        this.tradedScale = quantity;
         for (const line of this.all()) {
             const precision = line === this.price ? price : average;
             if (line.scale === precision)
                 continue;
             line.scale = precision;
-            line.series.applyOptions({ priceFormat: { type: 'price', precision, minMove: Number((10 ** -precision).toFixed(precision)) } });
+            line.series.applyOptions({ priceFormat: formatOf(precision) });
         }
     }
 
@@ -150,10 +179,12 @@ export class PriceChart {
             line.series.applyOptions({ color: line.color });
             line.dirty = 'all';
         });
-        this.bands.color = token('--text3');
+        this.bands.forEach((bands) => { bands.color = token('--text3'); });
+        this.volume?.applyOptions({ color: token('--edge') });
+        this.tradedDirty = 'all';
         this.chart.applyOptions({
             layout: { background: { color: token('--panel') }, textColor: token('--text2'), attributionLogo: false, fontSize: 11,
-                      fontFamily: 'ui-monospace, "DejaVu Sans Mono", monospace' },
+                      fontFamily: 'ui-monospace, "DejaVu Sans Mono", monospace', panes: { separatorColor: token('--line'), enableResize: false } },
             grid: { vertLines: { color: token('--raised') }, horzLines: { color: token('--raised') } },
             rightPriceScale: { borderColor: token('--line') },
             timeScale: { borderColor: token('--line') },
@@ -171,14 +202,24 @@ export class PriceChart {
         this.markersDirty = true;
     }
 
-    // Another length of a step: history is to be asked for again.
-    resolution(step: number) {
+    // Another length of a step: history is asked for again. `keep`: what is looked at stays, otherwise it is the newest steps.
+    resolution(step: number, keep = false) {
+        const span = this.span();
+        const isCoarse = step >= 60;
         this.step = step;
-        this.olderFirst = Infinity;
-        this.placed = false;
-        this.follows = true;
+        this.aim = keep && span && !this.follows ? span : null;
+        this.follows = this.aim === null;
+        this.width = keep && span ? (span.to - span.from) / step : null;
+        this.forgetHistory();
+        this.chart.timeScale().applyOptions({ secondsVisible: !isCoarse });
+    }
+
+    private forgetHistory() {
+        this.loaded = null;
+        this.start = -Infinity;
         this.wholeAt = 0;
-        this.chart.timeScale().applyOptions({ secondsVisible: step < 60 });
+        this.traded.forgetHistory();
+        this.tradedDirty = 'all';
         for (const line of this.all()) {
             line.older.clear();
             line.dirty = 'all';
@@ -200,6 +241,12 @@ export class PriceChart {
             line.dirty = 'newest';
         }
         this.last = Math.max(this.last, second);
+    }
+
+    // How often a trade is told does not change what was traded: its newest quantity counts, once.
+    quantity(atMs: number, id: string | number, quantity: string) {
+        if (this.traded.add(Math.floor(atMs / 1000), id, quantity) && this.tradedDirty === 'no')
+            this.tradedDirty = Math.floor(atMs / 1000) >= this.drawnTo ? 'newest' : 'all';
     }
 
     // The last trade of a second stands for it. They come in any order: REST tells older ones later.
@@ -232,30 +279,71 @@ export class PriceChart {
     }
 
     gaps(bands: Band[]) {
-        this.bands.set(bands);
+        this.bands.forEach((one) => one.set(bands));
     }
 
-    // Steps of history, from before what is live.
-    older(name: string, rows: OlderRow[]) {
-        const line = this.line(name);
-        if (!line)
-            return;
-        for (const { second, text, full } of rows) {
-            const at = second - (second % this.step);
-            line.older.set(at, { value: Number(text), text, full, order: -1 });
-            this.olderFirst = Math.min(this.olderFirst, at);
-            this.last = Math.max(this.last, second);
+    // ---- history ----
+
+    // The second from which everything live is known. History ends there, so that nothing is counted twice.
+    private liveFrom(): number {
+        return Math.max(this.traded.since(), this.first === Infinity ? 0 : this.last - keptSeconds + 1);
+    }
+
+    // What of history is about to be looked at and not there yet. `second`: now, for a market that has said nothing yet.
+    lacks(second: number): Stretch | null {
+        const much = askPoints * this.step;
+        const near = askAt * this.step;
+        const span = this.span();
+        const floor = (at: number) => at - (at % this.step);
+        this.traded.begin(second);
+        const end = this.until === null ? this.liveFrom() : this.until + 1;
+        if (this.loaded && span && !this.follows && (span.to < this.loaded.from - much || span.from > this.loaded.to + much))
+            this.forgetHistory();
+        if (!this.loaded) {
+            const to = span && !this.follows ? Math.min(end, floor(span.to) + near) : end;
+            return to <= this.start ? null : { from: floor(to - much), to };
         }
-        line.dirty = 'all';
-        this.price.dirty = 'all';
+        if (span && span.from - near < this.loaded.from && this.loaded.from > this.start)
+            return { from: this.loaded.from - much, to: this.loaded.from };
+        if (span && span.to + near > this.loaded.to && this.loaded.to < end)
+            return { from: this.loaded.to, to: Math.min(end, floor(this.loaded.to) + much) };
+        return null;
+    }
+
+    // Everything that the store has of a stretch that was lacking. `start`: the first second of all that it has; null: it has nothing.
+    history(stretch: Stretch, lines: { name: string; rows: OlderRow[] }[], traded: TradedRow[], start: number | null) {
+        for (const { name, rows } of lines) {
+            const line = this.line(name);
+            for (const { second, text, full } of rows) {
+                const at = second - (second % this.step);
+                if ((line?.older.get(at)?.order ?? -1) < 0) // else it was live
+                    line?.older.set(at, { value: Number(text), text, full, order: -1 });
+                if (this.until === null)
+                    this.last = Math.max(this.last, second);
+            }
+        }
+        for (const { second, quantity } of traded)
+            this.traded.addHistory(second - (second % this.step), quantity);
+        this.loaded = { from: Math.min(stretch.from, this.loaded?.from ?? stretch.from), to: Math.max(stretch.to, this.loaded?.to ?? stretch.to) };
+        this.start = start ?? Infinity;
+        this.tradedDirty = 'all';
+        this.all().forEach((line) => { line.dirty = 'all'; });
         this.wholeAt = 0;
+    }
+
+    isLive(stretch: Stretch): boolean {
+        return this.until === null && stretch.to >= this.liveFrom();
     }
 
     // ---- where one looks ----
 
     now() {
         this.follows = true;
-        this.place();
+        this.aim = null;
+        if (this.loaded && this.loaded.to < this.liveFrom())
+            this.forgetHistory();
+        this.wholeAt = 0;
+        this.price.dirty = 'all';
         this.listener.onScroll(true);
     }
 
@@ -263,32 +351,52 @@ export class PriceChart {
         return this.follows;
     }
 
-    span(): { from: number; to: number } | null {
+    span(): Stretch | null {
         const range = this.chart.timeScale().getVisibleLogicalRange();
-        return range && this.last !== 0 ? { from: Math.floor(this.drawnFrom + range.from * this.step), to: Math.ceil(this.drawnFrom + range.to * this.step) } : null;
+        if (this.aim)
+            return this.aim;
+        return range && this.drawnTo !== 0 ? { from: Math.floor(this.drawnFrom + range.from * this.step), to: Math.ceil(this.drawnFrom + range.to * this.step) } : null;
     }
 
-    look(from: number, to: number) {
+    look(span: Stretch) {
         this.follows = false;
-        this.placed = true;
-        this.chart.timeScale().setVisibleLogicalRange({ from: (from - this.drawnFrom) / this.step, to: (to - this.drawnFrom) / this.step });
+        this.aim = span;
+        this.price.dirty = 'all';
+        this.wholeAt = 0;
     }
 
     oldest() {
-        const range = this.chart.timeScale().getVisibleLogicalRange();
-        if (!range)
+        const span = this.span();
+        if (!span)
             return;
-        this.follows = false;
-        this.chart.timeScale().setVisibleLogicalRange({ from: 0, to: range.to - range.from });
+        const from = Number.isFinite(this.start) ? this.start : this.loaded?.from ?? this.drawnFrom;
+        this.look({ from, to: from + span.to - span.from });
         this.listener.onScroll(false);
     }
 
     zoom(factor: number) {
         const scale = this.chart.timeScale();
         const range = scale.getVisibleLogicalRange();
-        if (range)
-            scale.setVisibleLogicalRange({ from: range.to - (range.to - range.from) * factor, to: range.to });
-        this.placed = true;
+        if (!range)
+            return;
+        scale.setVisibleLogicalRange({ from: range.to - (range.to - range.from) * factor, to: range.to });
+        this.width = (range.to - range.from) * factor;
+        this.refine();
+    }
+
+    // The step whose points fill the view: the house is asked for no more than can be seen.
+    private refine() {
+        const span = this.span();
+        if (!span || this.aim)
+            return;
+        const seconds = span.to - span.from;
+        const at = steps.findIndex(({ step }) => step === this.step);
+        const coarser = steps[at + 1];
+        const finer = steps[at - 1];
+        if (coarser && seconds / this.step > widestSteps)
+            this.listener.onStep(coarser.step);
+        else if (finer && seconds / finer.step <= finerSteps)
+            this.listener.onStep(finer.step);
     }
 
     moveCursor(steps: number) {
@@ -301,7 +409,7 @@ export class PriceChart {
         if (index < range.from || index > range.to) {
             const by = index < range.from ? index - range.from - 5 : index - range.to + 5;
             this.chart.timeScale().setVisibleLogicalRange({ from: range.from + by, to: range.to + by });
-            this.scrolled();
+            this.scrolled(false);
         }
         this.cursor = at;
         if (found)
@@ -324,17 +432,25 @@ export class PriceChart {
         this.read(this.cursor);
     }
 
-    private read(at: number) {
-        const values = this.all().filter((line) => line.shown).flatMap((line) => {
+    private valuesAt(at: number): Reading['values'] {
+        const values = this.all().filter((line) => line.shown).map((line) => {
             const point = this.pointOf(line, at);
-            return point ? [{ name: line.name, text: decimal(point.text, line.scale), full: point.full }] : [];
+            return { name: line.name, text: point ? decimal(point.text, line.scale) : '', full: point?.full ?? true };
         });
-        this.listener.onReading({ second: at, values });
+        return [...values, { name: 'volume', text: this.traded.text(at, this.step), full: true }];
+    }
+
+    private read(at: number) {
+        this.listener.onReading({ second: at, values: this.valuesAt(at).filter(({ text }) => text !== '') });
     }
 
     // The point of a step: the last live one within it, else that of history.
     private pointOf(line: Line, step: number): Point | undefined {
-        for (let second = step + this.step - 1; second >= step && this.step <= keptSeconds; second--) {
+        if (this.step > line.live.size) {
+            const seconds = [...line.live.keys()].filter((second) => second >= step && second < step + this.step);
+            return seconds.length > 0 ? line.live.get(Math.max(...seconds)) : line.older.get(step);
+        }
+        for (let second = step + this.step - 1; second >= step; second--) {
             const point = line.live.get(second);
             if (point)
                 return point;
@@ -342,18 +458,24 @@ export class PriceChart {
         return line.older.get(step);
     }
 
-    private scrolled() {
-        this.follows = this.chart.timeScale().scrollPosition() > -5;
+    private scrolled(isZoom: boolean) {
+        const range = this.chart.timeScale().getVisibleLogicalRange();
+        const isNewest = this.drawnTo >= this.last - (this.last % this.step);
+        this.follows = isNewest && this.chart.timeScale().scrollPosition() > -5;
+        this.aim = null;
+        if (isZoom && range) {
+            this.width = range.to - range.from;
+            this.refine();
+        }
         this.listener.onScroll(this.follows);
     }
 
     private place() {
-        const scale = this.chart.timeScale();
-        const range = scale.getVisibleLogicalRange();
-        const steps = (this.drawnTo - this.drawnFrom) / this.step + 1;
-        const width = this.placed && range ? range.to - range.from : Math.min(shownSteps, Math.max(steps, leastSteps)) + rightSpace;
-        this.placed = this.placed || steps >= shownSteps;
-        scale.setVisibleLogicalRange({ from: steps + rightSpace - width, to: steps + rightSpace });
+        const count = (this.drawnTo - this.drawnFrom) / this.step + 1;
+        const usual = Math.min(shownSteps, Math.max(count, leastSteps)) + rightSpace;
+        if (this.width === null && count >= shownSteps)
+            this.width = usual;
+        this.chart.timeScale().setVisibleLogicalRange({ from: count + rightSpace - (this.width ?? usual), to: count + rightSpace });
     }
 
     // Rows of the table twin: newest first, as many as are looked at.
@@ -362,13 +484,8 @@ export class PriceChart {
         const found: Reading[] = [];
         if (!span)
             return found;
-        for (let at = Math.min(this.drawnTo, span.to - (span.to % this.step)); at >= Math.max(this.drawnFrom, span.from) && found.length < max; at -= this.step) {
-            const values = this.all().filter((line) => line.shown).map((line) => {
-                const point = this.pointOf(line, at);
-                return { name: line.name, text: point ? decimal(point.text, line.scale) : '', full: point?.full ?? true };
-            });
-            found.push({ second: at, values });
-        }
+        for (let at = Math.min(this.drawnTo, span.to - (span.to % this.step)); at >= Math.max(this.drawnFrom, span.from) && found.length < max; at -= this.step)
+            found.push({ second: at, values: this.valuesAt(at) });
         return found;
     }
 
@@ -392,65 +509,125 @@ export class PriceChart {
 
     // Called some times a second. The newest step is one update; a line whose older points change is given whole, once a second.
     paint(now: number) {
-        const whole = now - this.wholeAt >= wholeMs && this.all().some((line) => line.dirty === 'all');
         if (this.last === 0)
             return;
         this.forget();
-        if (whole)
+        const isDirty = this.tradedDirty === 'all' || this.all().some((line) => line.dirty === 'all');
+        if (this.drawnTo === 0 || this.isAtEdge() || (isDirty && now - this.wholeAt >= wholeMs))
             this.give(now);
         for (const line of this.all())
             if (line.dirty === 'newest')
                 this.giveNewest(line);
+        if (this.tradedDirty === 'newest')
+            this.giveTraded();
         if (this.follows)
             this.place();
         if (this.markersDirty)
             this.paintMarkers();
     }
 
+    // Seconds that are no longer kept one by one become steps.
     private forget() {
         const from = this.last - keptSeconds + 1;
+        const marked = this.last - markedSeconds + 1;
+        const newest = this.last - (this.last % this.step);
         if (this.first >= from)
             return;
-        for (const line of this.all())
-            for (const kept of [line.live, line.corrections])
-                for (const second of kept.keys()) {
-                    if (second >= from)
-                        break;
-                    kept.delete(second);
+        for (const line of this.all()) {
+            for (const [second, point] of line.live)
+                if (second < from) {
+                    line.older.set(second - (second % this.step), point);
+                    line.live.delete(second);
                 }
+            for (const second of line.corrections.keys())
+                if (second < marked)
+                    line.corrections.delete(second);
+        }
         for (const second of this.suspects.keys())
-            if (second < from)
+            if (second < marked)
                 this.suspects.delete(second);
+        this.traded.forget(from, this.step);
         this.first = from;
+        if (!this.loaded)
+            return;
+        this.loaded.to = Math.max(this.loaded.to, from);
+        if (this.follows && this.loaded.from < newest - 1.5 * askPoints * this.step)
+            this.forgetSteps(newest - askPoints * this.step);
+    }
+
+    private forgetSteps(before: number) {
+        for (const { older } of this.all())
+            for (const at of older.keys())
+                if (at < before)
+                    older.delete(at);
+        this.traded.forgetSteps(before);
+        this.loaded!.from = before;
+    }
+
+    private knownFrom(): number {
+        const at = Math.min(this.first === Infinity ? this.last : this.first, this.loaded?.from ?? Infinity);
+        return at - (at % this.step);
+    }
+
+    // What is drawn ends, but what is known does not.
+    private isAtEdge(): boolean {
+        const span = this.span();
+        const near = askAt * this.step;
+        if (!span || this.aim || this.follows)
+            return this.aim !== null;
+        return (span.from - near < this.drawnFrom && this.knownFrom() < this.drawnFrom) ||
+            (span.to + near > this.drawnTo && this.drawnTo < this.last - (this.last % this.step));
     }
 
     private give(now: number) {
-        const to = this.last - (this.last % this.step);
-        const live = this.first === Infinity ? to : this.first - (this.first % this.step);
-        const from = Math.max(Math.min(live, this.olderFirst), to - (pointsMax - 1) * this.step);
+        const newest = this.last - (this.last % this.step);
+        const span = this.follows ? null : this.span();
+        const ahead = span ? span.to - (span.to % this.step) + aheadSteps * this.step : newest;
+        const to = Math.min(newest, ahead);
+        const least = span ? Math.min(this.knownFrom(), span.from - (span.from % this.step)) : this.knownFrom();
+        const from = Math.max(least, to - ((this.follows ? askPoints : pointsMax) - 1) * this.step);
         const range = this.chart.timeScale().getVisibleLogicalRange();
-        const shift = this.drawnFrom === 0 ? 0 : (this.drawnFrom - from) / this.step;
         this.wholeAt = now;
         for (const line of this.all()) {
             line.dirty = 'no';
             line.series.setData(this.data(line, from, to));
         }
+        this.tradedDirty = 'no';
+        this.volume?.setData(this.tradedData(from, to));
+        const shift = (this.drawnFrom - from) / this.step;
         this.drawnFrom = from;
         this.drawnTo = to;
-        if (!this.follows && range && shift !== 0)
+        if (this.aim)
+            this.chart.timeScale().setVisibleLogicalRange({ from: (this.aim.from - from) / this.step, to: (this.aim.to - from) / this.step });
+        else if (!this.follows && range && shift !== 0)
             this.chart.timeScale().setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
+        this.aim = null;
         this.markersDirty = true;
+    }
+
+    private tradedData(from: number, to: number): (HistogramData | WhitespaceData)[] {
+        const data: (HistogramData | WhitespaceData)[] = [];
+        const sums = this.traded.stepped(this.step);
+        for (let at = from; at <= to; at += this.step) {
+            const sum = sums.get(at);
+            data.push(sum === undefined ? { time: at as UTCTimestamp } : { time: at as UTCTimestamp, value: Number(Volume.written(sum)) });
+        }
+        return data;
+    }
+
+    private giveTraded() {
+        const at = this.last - (this.last % this.step);
+        const text = this.traded.text(at, this.step);
+        this.tradedDirty = 'no';
+        if (text !== '' && at === this.drawnTo)
+            this.volume?.update({ time: at as UTCTimestamp, value: Number(text) });
     }
 
     private giveNewest(line: Line) {
         const at = this.last - (this.last % this.step);
         const point = this.pointOf(line, at);
-        if (this.drawnTo === 0 || at > this.drawnTo + this.step) {
-            line.dirty = 'all';
-            return;
-        }
-        line.dirty = 'no';
-        if (!point)
+        line.dirty = at > this.drawnTo + this.step && this.follows ? 'all' : 'no';
+        if (!point || at > this.drawnTo + this.step)
             return;
         this.drawnTo = Math.max(this.drawnTo, at);
         line.series.update({ time: at as UTCTimestamp, value: point.value, color: point.full ? line.color : line.pale });

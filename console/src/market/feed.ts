@@ -5,7 +5,8 @@ import type { FeedStats, Link } from '../wire';
 
 const counters: [keyof FeedStats | 'skew', string][] = [
     ['received', 'received'], ['invalid', 'invalid'], ['repeated', 'repeated'], ['reordered', 'reordered'], ['missing', 'missing'],
-    ['repaired', 'repaired'], ['suspect', 'suspect'], ['corrected', 'changed by REST'], ['lost', 'lost'], ['skew', 'clock skew'],
+    ['repaired', 'repaired'], ['suspect', 'suspect'], ['lost', 'lost'], ['corrected', 'REST changed'], ['rest_invalid', 'REST invalid'],
+    ['rest_failures', 'REST failing'], ['skew', 'clock skew'],
 ];
 const rateMs = 5000;
 
@@ -78,7 +79,7 @@ export class Feed {
         for (const [key] of counters) {
             const { value, box } = this.cells.get(key)!;
             const number = key === 'skew' ? 0 : Number(stats[key]) + (key === 'invalid' ? this.venueStats?.invalid ?? 0 : 0);
-            const bad = (key === 'missing' && stats.missing > stats.repaired + stats.lost) || (key === 'lost' && number > 0);
+            const bad = (key === 'missing' && stats.missing > stats.repaired + stats.lost) || ((key === 'lost' || key === 'rest_failures') && number > 0);
             put(value, key === 'skew' ? `${span(stats.skew_min / 1e6)} … ${span(stats.skew_max / 1e6)}` : count(number));
             box.classList.toggle('bad', bad);
         }

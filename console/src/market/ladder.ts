@@ -3,7 +3,7 @@ import { className, el, put, text } from '../dom';
 import { showEvent } from '../evidence';
 import { call } from '../house';
 import { stale as staleRules } from '../schema';
-import { age, decimal, ms, several } from '../text';
+import { age, count, decimal, ms, several } from '../text';
 import type { Channel, HouseEvent, Instrument, Want } from '../wire';
 import { Book, mantissa, written, type Level } from './book';
 import type { Pick } from './symbols';
@@ -31,6 +31,10 @@ export class Ladder {
     private centred = false;
     private askedAt = -snapshotAgainMs;
     private hasSnapshots = false;
+    private heard = 0; // since countedAt
+    private written = 0;
+    private countedAt = 0;
+    private counted = { heard: 0, written: 0 };
     private step = 1n;
     private tick = 0n;
     private asks: Row[] = [];
@@ -41,7 +45,7 @@ export class Ladder {
     private texts = { spread: text('–'), head: text(''), price: text('price'), quantity: text('quantity') };
     private grouping = el('select', { 'aria-label': 'Step of the ladder', class: 'small-select', change: () => { this.step = BigInt(this.grouping.value); this.dirty = true; } });
 
-    constructor(private pick: Pick) {
+    constructor(private pick: Pick, past: boolean) {
         const { texts } = this;
         const body = el('tbody');
         this.channel = `book.${pick.key}`;
@@ -58,7 +62,7 @@ export class Ladder {
             body));
         this.scroller.addEventListener('click', () => { if (this.newest) showEvent(this.newest); });
         this.grouping.hidden = true;
-        put(this.words, pick.venue === null ? 'A composite has no book of its own.' : `This house publishes no book of ${pick.symbol}: there is no channel ${this.channel}.`);
+        put(this.words, past ? 'No book is kept of the past.' : pick.venue === null ? 'A composite has no book of its own.' : `This house publishes no book of ${pick.symbol}: there is no channel ${this.channel}.`);
         this.box = el('div', { class: 'fill' },
             el('div', { class: 'head' }, el('h2', {}, 'Ladder'), el('span', { class: 'note num grow' }, texts.head), this.grouping),
             el('p', { class: 'empty' }, this.words), this.scroller);
@@ -104,6 +108,7 @@ export class Ladder {
             return;
         }
         this.newest = event;
+        this.heard++;
         this.resyncs = event.data.resyncs;
         this.book.apply(event.data);
         this.dirty = true;
@@ -130,6 +135,11 @@ export class Ladder {
 
     paint(now: number, down: boolean) {
         const book = this.book;
+        if (now - this.countedAt >= 1000) {
+            this.counted = { heard: this.heard, written: this.written };
+            this.heard = this.written = 0;
+            this.countedAt = now;
+        }
         const stale = this.exists && book?.isKnown === true && (down || this.isStale());
         className(this.box, `fill ${stale ? 'stale' : ''}`);
         put(this.texts.head, stale ? `${age(Date.now() - this.heardAt)} old` : this.resyncs > 0 ? several(this.resyncs, 'resync') : '');
@@ -142,7 +152,13 @@ export class Ladder {
         if (!this.dirty)
             return;
         this.dirty = false;
+        this.written++;
         this.write(book);
+    }
+
+    // Of a whole second. Empty: all that came is shown.
+    pace(): string {
+        return this.counted.written >= this.counted.heard ? '' : `showing ${count(this.counted.written)} of ${several(this.counted.heard, 'book update')} a second, nothing lost.`;
     }
 
     private write(book: Book) {

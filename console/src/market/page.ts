@@ -2,21 +2,25 @@
 import { actions } from '../actions';
 import { attribute, className, el, hide, put, text } from '../dom';
 import { openDrawer } from '../drawer';
-import { curl, quoted, showEvent } from '../evidence';
+import { curl, quoted, showEvent, type Command } from '../evidence';
 import { everyFrame, rank } from '../frame';
-import { call, house, isCatchingUp, isDown, leave, listen, settle, type Listener } from '../house';
+import { house, isCatchingUp, isDown, leave, listen, settle, type Listener } from '../house';
 import type { Condition, OpenPage, Page } from '../page';
 import { goInstead, go, marketPath, remember, type Route } from '../route';
 import { copy } from '../copy';
 import { onSettings, store, stored } from '../settings';
-import { compare, decimals } from '../decimal';
-import { age, clock, count, decimal, ms, several, zoneName } from '../text';
-import type { Answer, Channel, Correction, HouseEvent, Instrument, Link, Trade, Vwap, Want } from '../wire';
+import { decimals } from '../decimal';
+import { age, clock, count, day, decimal, ms, several, zoneName } from '../text';
+import type { Channel, Correction, HouseEvent, Instrument, Link, Trade, Vwap, Want } from '../wire';
+import { asOfForm, asOfIn } from './as_of';
 import type { Band } from './bands';
+import { Change } from './change';
 import type { PriceChart, Reading } from './chart';
 import { Corrections } from './corrections';
 import { Feed } from './feed';
+import { History, type Past } from './history';
 import { Ladder } from './ladder';
+import { stepName, steps } from './steps';
 import { label, picksOf, wantsOf, type Pick } from './symbols';
 import { Tape } from './tape';
 
@@ -29,9 +33,10 @@ const quietMs = 2000;
 const staleMs = 30000; // longer than a venue is let be silent: then we can not know
 const averageLateMs = 3000; // behind market time
 const catchUpMs = 8000;
-const historyPoints = 2000;
+const linkWidest = 1500; // steps of a link's range: the finest that fit
 const tableRows = 200;
-const steps: [string, number][] = [['1s', 1], ['1m', 60], ['5m', 300], ['1h', 3600], ['1d', 86400]];
+const volumeDigits = 3; // of the axis; the reading has them all
+const choices = steps.filter(({ isChoice }) => isChoice);
 const tabs = ['Chart', 'Ladder', 'Tape', 'Feed'];
 const swatches = ['', 'dash', 'dot', 'dash'];
 
@@ -54,48 +59,56 @@ class Market implements Page {
     private corrections: Corrections;
     private instrument: Instrument | null = null;
     private price: HouseEvent | null = null;
-    private before: string | null = null; // the price before it, where it differed
     private priceScale = 0;
     private links: Link[] = [];
     private lossesDrawn = -1;
     private losses: Band[] = [];
     private outagesDrawn = '';
-    private paused = false;
+    private pausedAt = 0; // ms, 0: it is not
     private hasHistory = false;
     private hasSnapshots = false;
     private chartShown = false; // a line that is still being replayed is not drawn piece by piece
     private step = 1;
-    private asking = false;
-    private oldest: number | null = null; // first second that the store has, once it said so
     private openedAt = Date.now();
+    private asOf: number | null; // second with which the page ends; null: it is live
+    private history: History;
+    private change: Change;
 
-    private texts = { price: text('–'), unit: text(), note: text('waiting for the first trade'), arrow: text(), corrections: text('0 corrections ▸'), reading: text(), foot: text(), change: text() };
+    private texts = { price: text('–'), unit: text(), note: text('waiting for the first trade'), corrections: text('0 corrections ▸'), reading: text(), foot: text(), volume: text('Volume') };
     private priceBox = el('div', { class: 'figure price', tabindex: 0 });
-    private arrow = el('span', { class: 'arrow', 'aria-hidden': 'true' }, this.texts.arrow);
-    private arrowWord = text();
-    private nowButton = el('button', { type: 'button', class: 'small', hidden: true, click: () => this.chart?.now() }, '⟲ now');
+    private nowButton = el('button', { type: 'button', class: 'small', hidden: true, click: () => this.toNow() }, '⟲ now');
+    private pauseButton = el('button', { type: 'button', class: 'small', 'aria-pressed': 'false', 'aria-keyshortcuts': 'p', click: () => this.pause() }, 'Pause');
     private chartBox = el('div', { class: 'chart', role: 'group', tabindex: 0, 'aria-label': 'Chart, no data yet', 'aria-keyshortcuts': 'ArrowLeft ArrowRight + - Home End t' });
     private stepButtons: HTMLButtonElement[] = [];
 
     constructor(private box: HTMLElement, private pick: Pick, route: Route) {
         this.title = `${pick.symbol}`;
-        this.feed = new Feed(pick.venue ?? '');
-        this.tape = new Tape(pick.symbol);
-        this.ladder = new Ladder(pick);
+        this.feed = new Feed(pick.venue ?? 'of all venues');
+        this.asOf = asOfIn(route);
+        this.ladder = new Ladder(pick, this.asOf !== null);
+        this.tape = new Tape(pick.symbol, this.asOf !== null);
         this.corrections = new Corrections(() => this.averageScale());
-        this.step = steps.find(([name]) => name === route.query.get('bar'))?.[1] ?? 1;
+        this.step = steps.find(({ name }) => name === route.query.get('bar'))?.step ?? 1;
+        this.nowButton.hidden = this.asOf === null;
+        this.history = new History(pick, this.asOf, (words) => put(this.texts.foot, words));
+        this.change = new Change(this.history);
         this.build(route);
         this.keys = this.keyTable();
         this.listener = { wants: [], patterns: ['vwap.>', `book.${this.pick.key}`], onEvent: (event) => this.onEvent(event), onChannels: (channels) => this.onChannels(channels) };
         listen(this.listener);
         void this.begin(route);
         this.stops.push(
-            everyFrame(figureMs, rank.price, () => this.paintFigures()),
-            everyFrame(ladderMs, rank.ladder, (now) => { if (!this.paused) this.ladder.paint(now, isDown()); }, true),
-            everyFrame(tapeMs, rank.tape, (now) => { if (!this.paused) this.tape.paint(now, this.priceScale, this.instrument?.quantity_scale ?? 0); }, true),
-            everyFrame(chartMs, rank.chart, (now) => this.paintChart(now)),
+            this.everyFrame(figureMs, rank.price, () => this.paintFigures()),
+            this.everyFrame(ladderMs, rank.ladder, (now) => this.ladder.paint(now, isDown()), true),
+            this.everyFrame(tapeMs, rank.tape, (now) => this.tape.paint(now, this.priceScale, this.instrument?.quantity_scale ?? 0), true),
+            this.everyFrame(chartMs, rank.chart, (now) => this.paintChart(now)),
             everyFrame(slowMs, rank.rest, () => this.paintSlow()),
             onSettings(() => this.chart?.theme()));
+    }
+
+    // What moves stands still while the display is paused; intake goes on, and so does what the header says.
+    private everyFrame(everyMs: number, rankOf: number, paint: (now: number) => void, yields = false): () => void {
+        return everyFrame(everyMs, rankOf, (now) => { if (this.pausedAt === 0) paint(now); }, yields);
     }
 
     // What there is decides how much of the past is replayed; the chart's code comes meanwhile.
@@ -104,26 +117,33 @@ class Market implements Page {
         const list = await actions();
         this.hasHistory = list.some((one) => one.action === 'vwap.history' && one.available);
         this.hasSnapshots = list.some((one) => one.action === 'book.snapshot' && one.available);
-        this.ladder.onChannels([...house.channels.values()], this.hasSnapshots);
-        this.listener.wants = [...wantsOf(this.pick, this.hasHistory), ...this.ladder.wants];
+        if (this.asOf === null)
+            this.ladder.onChannels([...house.channels.values()], this.hasSnapshots);
+        this.listener.wants = [...wantsOf(this.pick, this.hasHistory, this.asOf !== null), ...this.ladder.wants];
         settle();
+        if (this.asOf !== null)
+            void this.history.at(this.asOf).then((past) => this.onPast(past));
         const { PriceChart: Chart } = await chartCode;
         if (!this.box.isConnected || this.stops.length === 0)
             return;
         this.chart = new Chart(this.chartBox, {
             onScroll: (atNow) => this.onScroll(atNow),
             onReading: (reading) => this.showReading(reading),
-            onOldest: (second) => { void this.askOlder(second); },
-        });
+            onStep: (step) => this.setStep(step, true),
+        }, this.asOf, this.pick.venue !== null);
         this.chart.windows(this.pick.windows);
         this.chart.resolution(this.step);
         this.applyWindows(route.query.get('windows')?.split(',') ?? null);
         this.pending.forEach((give) => give(this.chart!));
         this.pending = [];
-        await this.askRecent();
         const [from, to] = [Number(route.query.get('from')), Number(route.query.get('to'))];
-        if (from > 0 && to > from)
-            this.look(from, to);
+        if (from > 0 && to > from) {
+            const fits = steps.find(({ step }) => (to - from) / step <= linkWidest)?.step ?? 86400;
+            if (fits > this.step)
+                this.setStep(fits, false);
+            this.chart.look({ from, to });
+            this.onScroll(false);
+        }
     }
 
     private withChart(give: (chart: PriceChart) => void) {
@@ -144,6 +164,10 @@ class Market implements Page {
         return { channels: this.listener.wants.map((want) => want.channel), actions: ['node.actions', 'vwap.history', 'trades.history', ...this.ladder.actions] };
     }
 
+    pace() {
+        return this.ladder.pace();
+    }
+
     // ---- parts ----
 
     private build(route: Route) {
@@ -151,11 +175,12 @@ class Market implements Page {
         const windows = el('div', { class: 'windows' }, ...pick.windows.map((window, i) => this.windowBox(window, i)));
         this.priceBox.append(
             el('div', { class: 'pickers' }, this.symbolPicker(), this.venuePicker()),
-            el('p', { class: 'value' }, el('span', { class: 'num' }, texts.price), el('span', { class: 'unit' }, texts.unit), this.arrow, el('span', { class: 'hidden' }, this.arrowWord)),
-            el('p', { class: 'note num' }, texts.note));
+            el('p', { class: 'value' }, el('span', { class: 'num' }, texts.price), el('span', { class: 'unit' }, texts.unit)),
+            this.change.box, el('p', { class: 'note num' }, texts.note));
         this.priceBox.addEventListener('click', (event) => { if (!(event.target as Element).closest('select')) this.showPriceEvidence(); });
         this.priceBox.addEventListener('keydown', (event) => { if (event.key === 'Enter' && event.target === this.priceBox) this.showPriceEvidence(); });
-        const corrections = el('button', { type: 'button', class: 'corrections num', click: () => this.corrections.open() }, texts.corrections);
+        this.priceBox.addEventListener('pointerenter', () => attribute(this.priceBox, 'title', this.price ? timeTitle(this.price.data.venue_time) : null));
+        const corrections = el('button', { type: 'button', class: 'corrections num', hidden: this.asOf !== null, click: () => this.corrections.open() }, texts.corrections);
         const tab = tabs.find((name) => name === route.query.get('tab')) ?? 'Chart';
         this.box.dataset['tab'] = tab;
         this.box.append(
@@ -167,6 +192,7 @@ class Market implements Page {
             el('section', { class: 'panel ladder', 'data-tab': 'Ladder', 'aria-label': 'Ladder' }, this.ladder.box),
             el('section', { class: 'panel tape', 'data-tab': 'Tape', 'aria-label': 'Trades' }, this.tape.box),
             el('section', { class: 'panel feed', 'data-tab': 'Feed', 'aria-label': 'Feed' }, this.feed.box));
+        this.chartBox.append(el('p', { class: 'reading num' }, texts.reading));
         this.chartBox.addEventListener('keydown', (event) => this.chartKey(event));
         this.chartBox.addEventListener('blur', () => this.chart?.clearCursor());
     }
@@ -212,13 +238,14 @@ class Market implements Page {
             el('p', { class: 'note num' }, made.note), el('p', { class: 'note num' }, made.until));
         box.onclick = () => this.showAverageEvidence(window);
         box.onkeydown = (event) => { if (event.key === 'Enter') this.showAverageEvidence(window); };
+        box.onpointerenter = () => { const mark = (this.averages.get(window)?.newest?.data as Vwap | undefined)?.mark; attribute(box, 'title', mark ? timeTitle(mark) : null); };
         this.averages.set(window, { ...made, box });
         return box;
     }
 
     private chartHead(): HTMLElement {
-        this.stepButtons = steps.map(([name, seconds], i) => el('button', { type: 'button', class: 'small', 'aria-pressed': String(seconds === this.step), 'aria-keyshortcuts': String(i + 1),
-                                                                           click: () => this.setStep(seconds) }, name));
+        this.stepButtons = choices.map(({ name, step }, i) => el('button', { type: 'button', class: 'small', 'aria-pressed': String(step === this.step), 'aria-keyshortcuts': String(i + 1),
+                                                                            click: () => this.setStep(step, false) }, name));
         const toggles = this.pick.windows.map((window, i) => {
             const input = el('input', { type: 'checkbox', 'data-window': window, change: () => { this.chart?.show(window, input.checked); this.rememberWindows(); } });
             input.checked = true;
@@ -227,7 +254,8 @@ class Market implements Page {
         return el('div', { class: 'head chart-head' },
             el('div', { class: 'group', role: 'group', 'aria-label': 'Interval of a point' }, ...this.stepButtons),
             el('div', { class: 'group checks', role: 'group', 'aria-label': 'Windows shown' }, el('span', { class: 'note' }, 'VWAP'), ...toggles),
-            el('span', { class: 'reading num' }, this.texts.reading), this.nowButton);
+            ...(this.pick.venue === null ? [] : [el('span', { class: 'note' }, el('span', { class: 'swatch bars', 'aria-hidden': 'true' }), ' ', this.texts.volume)]),
+            el('div', { class: 'group when' }, this.nowButton, ...(this.asOf === null ? [this.pauseButton] : []), asOfForm(this.asOf)));
     }
 
     private windowInputs(): HTMLInputElement[] {
@@ -260,12 +288,12 @@ class Market implements Page {
         };
         return [
             { keys: '[', text: 'previous symbol', run: next(-1) }, { keys: ']', text: 'next symbol', run: next(1) },
-            ...steps.map(([name, seconds], i) => ({ keys: String(i + 1), text: `one point each ${name}`, run: () => this.setStep(seconds) })),
+            ...choices.map(({ name, step }, i) => ({ keys: String(i + 1), text: `one point each ${name}`, run: () => this.setStep(step, false) })),
             { keys: 'ArrowLeft', text: 'on the chart: cursor to older', run: () => this.chart?.moveCursor(-1) },
             { keys: 'ArrowRight', text: 'on the chart: cursor to newer', run: () => this.chart?.moveCursor(1) },
             { keys: '+', text: 'zoom in', run: () => this.chart?.zoom(0.7) }, { keys: '-', text: 'zoom out', run: () => this.chart?.zoom(1 / 0.7) },
-            { keys: 'Home', text: 'oldest', run: () => this.chart?.oldest() }, { keys: 'End', text: 'now', run: () => this.chart?.now() },
-            { keys: 'p', text: 'pause ladder and trades; intake goes on', run: () => { this.paused = !this.paused; this.box.classList.toggle('paused', this.paused); } },
+            { keys: 'Home', text: 'oldest', run: () => this.chart?.oldest() }, { keys: 'End', text: 'now', run: () => this.toNow() },
+            { keys: 'p', text: 'pause the display; intake goes on', run: () => this.pause() },
             { keys: 'c', text: 'ladder: price back to the middle', run: () => this.ladder.recentre() },
             { keys: 't', text: 'the chart as a table', run: () => this.showTable() },
             { keys: 'y', text: 'copy the price with unit and time', run: () => { void this.copyPrice(); } },
@@ -292,7 +320,7 @@ class Market implements Page {
         const same = picksOf(channels).find((one) => one.key === this.pick.key);
         if (same && same.windows.join() !== this.pick.windows.join())
             go(location.pathname + location.search);
-        if (this.listener.wants.length > 0 && this.ladder.onChannels(channels, this.hasSnapshots)) {
+        if (this.asOf === null && this.listener.wants.length > 0 && this.ladder.onChannels(channels, this.hasSnapshots)) {
             this.listener.wants = [...this.listener.wants, ...this.ladder.wants];
             settle();
         }
@@ -332,6 +360,7 @@ class Market implements Page {
             this.instrument = event.data as Instrument;
             this.priceScale = this.instrument.price_scale;
             this.tape.units(this.instrument.base, this.instrument.quote);
+            put(this.texts.volume, `Volume ${this.instrument.base}`);
             this.ladder.scales(this.instrument);
             break;
         default:
@@ -348,11 +377,12 @@ class Market implements Page {
             return;
         }
         this.priceScale = Math.max(this.priceScale, decimals(trade.price));
-        this.withChart((chart) => chart.trade(ms(trade.venue_time), trade.trade_number % 1e6, trade.price));
+        this.withChart((chart) => {
+            chart.trade(ms(trade.venue_time), trade.trade_number % 1e6, trade.price);
+            chart.quantity(ms(trade.venue_time), trade.trade_number || trade.trade_id, trade.quantity);
+        });
         if (newest && (trade.venue_time < newest.venue_time || (trade.venue_time === newest.venue_time && trade.trade_number < newest.trade_number)))
             return; // REST tells of an older one
-        if (newest && newest.price !== trade.price)
-            this.before = newest.price;
         this.price = event;
         if (trade.revision === 1 && !trade.validated && publishMs > this.openedAt)
             this.feed.trip = { feed: ms(trade.receive_time) - ms(trade.venue_time), house: publishMs - ms(trade.receive_time), screen: Date.now() - publishMs };
@@ -387,6 +417,8 @@ class Market implements Page {
 
     condition(): [Condition, string] {
         const trade = this.price?.data as Trade | undefined;
+        if (this.asOf !== null)
+            return ['past', `${day(this.asOf * 1000).slice(5)} ${clock(this.asOf * 1000)}`];
         if (this.pick.venue === null) {
             const newest = [...this.averages.values()].map((one) => one.newest).filter((one) => one !== null);
             const at = Math.max(...newest.map((one) => ms(one.publish_time)));
@@ -409,66 +441,45 @@ class Market implements Page {
 
     // ---- history ----
 
-    private setStep(seconds: number) {
-        this.step = seconds;
-        this.oldest = null;
-        this.stepButtons.forEach((button, i) => attribute(button, 'aria-pressed', String(steps[i]![1] === seconds)));
-        remember({ bar: seconds === 1 ? null : steps.find((one) => one[1] === seconds)![0], from: null, to: null });
-        this.chart?.resolution(seconds);
-        void this.askRecent();
+    // `keep`: what is looked at stays, in other steps.
+    private setStep(step: number, keep: boolean) {
+        this.step = step;
+        this.history.retry();
+        this.stepButtons.forEach((button, i) => attribute(button, 'aria-pressed', String(choices[i]!.step === step)));
+        remember({ bar: step === 1 ? null : stepName(step), ...(keep ? {} : { from: null, to: null }) });
+        this.chart?.resolution(step, keep);
+        if (!keep)
+            this.onScroll(true);
     }
 
-    private askRecent(): Promise<void> {
-        return this.askOlder(Math.ceil(Date.now() / 1000));
+    private toNow() {
+        if (this.asOf === null)
+            this.chart?.now();
+        else
+            go(marketPath(this.pick.venue, this.pick.symbol));
     }
 
-    // The steps before `second`, as many as are worth asking at once, of every line. The step that the house chooses may be finer.
-    private async askOlder(second: number) {
-        const step = this.step;
-        const from = second - historyPoints * step;
-        const whole = { from: new Date(from * 1000).toISOString(), to: new Date(second * 1000).toISOString(), points: historyPoints, symbol: this.pick.symbol, venue: this.pick.venue ?? '' };
-        if (!this.hasHistory || this.asking || (this.oldest !== null && second <= this.oldest))
-            return;
-        this.asking = true;
-        put(this.texts.foot, `Reading ${count(historyPoints)} marks before ${clock(second * 1000)} ${zoneName()} …`);
-        const averages = await Promise.all(this.pick.windows.map((window) => call('vwap.history', { ...whole, window })));
-        const trades = this.pick.venue === null ? null : await call('trades.history', whole);
-        this.asking = false;
-        if (step !== this.step || !this.chart)
-            return;
-        averages.forEach((answer, i) => answer.ok && this.chart!.older(this.pick.windows[i]!, answer.data.rows.map((row) => (
-            { second: Math.floor(ms(row.mark) / 1000), text: row.price, full: row.validated }))));
-        if (trades?.ok)
-            this.chart.older('price', trades.data.rows.map((row) => ({ second: Math.floor(ms(row.time) / 1000), text: row.close, full: true })));
-        this.noteHistory([...averages, ...(trades ? [trades] : [])]);
+    private pause() {
+        this.pausedAt = this.pausedAt === 0 ? Date.now() : 0;
+        attribute(this.pauseButton, 'aria-pressed', String(this.pausedAt !== 0));
+        this.pauseButton.textContent = this.pausedAt === 0 ? 'Pause' : 'Go on';
+        if (this.pausedAt !== 0)
+            put(this.texts.note, `display paused at ${clock(this.pausedAt)} ${zoneName()}; intake goes on`);
     }
 
-    private noteHistory(answers: Answer<{ oldest: string }>[]) {
-        const refused = answers.find((answer) => !answer.ok);
-        const starts = answers.flatMap((answer) => (answer.ok && ms(answer.data.oldest) > 0 ? [answer.data.oldest] : []));
-        if (refused && !refused.ok) {
-            this.oldest = Infinity; // not again by itself: another interval asks anew
-            put(this.texts.foot, `History could not be read: ${refused.message}`);
-            return;
-        }
-        const start = starts.length > 0 ? starts.reduce((a, b) => (a < b ? a : b)) : null;
-        this.oldest = start === null ? Infinity : Math.floor(ms(start) / 1000);
-        put(this.texts.foot, start === null ? 'The store has no history of this symbol yet.' : `Start of history ${start.slice(0, 10)} ${clock(ms(start))} ${zoneName()}.`);
-    }
-
-    private look(from: number, to: number) {
-        const step = steps.find(([, seconds]) => (to - from) / seconds <= historyPoints)?.[1] ?? 86400;
-        if (step !== this.step)
-            this.setStep(step);
-        this.withChart((chart) => {
-            chart.paint(performance.now());
-            chart.look(from, to);
-            this.onScroll(false);
-        });
+    // The newest of the store up to the time that the page ends with.
+    private onPast({ trades, averages }: Past) {
+        const event = (kind: HouseEvent['kind'], channel: string, at: string, data: unknown): HouseEvent => (
+            { seq: 0, skipped: 0, type: 'event', channel, epoch: '', offset: 0, publish_time: at, kind, data });
+        const tellsSides = trades.some(({ buys }) => buys > 0);
+        trades.forEach((row, i) => this.onTrade(event('trade', `trades.${this.pick.key}`, row.time, {
+            venue_time: row.time, receive_time: row.time, price: row.close, quantity: row.quantity, side: row.buys > 0 ? 'buy' : tellsSides ? 'sell' : 'unknown', trade_id: String(i), trade_number: i + 1,
+            validated: row.validated, suspect: false, source: 'rest', revision: 1 }), 0));
+        averages.forEach((row, i) => row && this.onAverage(this.pick.windows[i]!, event('vwap', `vwap.${this.pick.windows[i]}.${this.pick.key}`, row.mark, row)));
     }
 
     private onScroll(atNow: boolean) {
-        hide(this.nowButton, atNow);
+        hide(this.nowButton, atNow && this.asOf === null);
         const span = atNow ? null : this.chart?.span();
         remember({ from: span ? String(span.from) : null, to: span ? String(span.to) : null });
     }
@@ -476,8 +487,11 @@ class Market implements Page {
     // ---- evidence ----
 
     private showPriceEvidence() {
-        if (this.price)
-            showEvent(this.price);
+        const trade = this.price?.data as Trade | undefined;
+        if (!this.price || !trade)
+            return;
+        const params: [string, string][] = [['venue', this.pick.venue ?? ''], ['symbol', this.pick.symbol], ['from', trade.venue_time], ['to', trade.venue_time]];
+        showEvent(this.price, this.hasHistory ? inStore('trades.history', params) : []);
     }
 
     private showAverageEvidence(window: string) {
@@ -486,10 +500,7 @@ class Market implements Page {
         if (!event || !vwap)
             return;
         const params: [string, string][] = [['venue', this.pick.venue ?? ''], ['symbol', this.pick.symbol], ['window', window], ['from', vwap.mark], ['to', vwap.mark]];
-        showEvent(event, this.hasHistory ? [
-            { label: 'This mark from the store', text: curl('/v1/vwap/history', params.filter(([, value]) => value !== '')) },
-            { label: 'The same with kontor', text: `kontor call vwap.history ${params.filter(([, value]) => value !== '').map(([name, value]) => quoted(`${name}=${value}`)).join(' ')}` },
-        ] : []);
+        showEvent(event, this.hasHistory ? inStore('vwap.history', params.filter(([, value]) => value !== '')) : []);
     }
 
     private showTable() {
@@ -528,19 +539,28 @@ class Market implements Page {
         const trade = this.price?.data as Trade | undefined;
         className(this.priceBox, `figure price ${stale ? 'stale' : ''}`);
         if (trade) {
-            const moved = this.before === null ? 0 : compare(trade.price, this.before);
-            put(texts.arrow, moved > 0 ? '▲' : moved < 0 ? '▼' : '');
-            put(this.arrowWord, moved > 0 ? 'up' : moved < 0 ? 'down' : '');
-            className(this.arrow, `arrow ${moved > 0 ? 'up' : moved < 0 ? 'down' : ''}`);
+            this.change.paint(trade.price, this.asOf, this.hasHistory);
             this.reserve(this.priceBox, trade.price, this.priceScale);
             put(texts.price, decimal(trade.price, this.priceScale));
             put(texts.unit, this.unit());
             put(texts.note, this.priceNote(trade, condition));
         } else {
-            put(texts.note, this.pick.venue === null ? 'a composite has averages only' : house.status?.link === 'open'
-                ? `No trades of ${this.pick.symbol} yet${this.feed.link?.state === 'connected' ? `; ${this.pick.venue} is connected` : ''}` : 'waiting for the first trade');
+            const words = this.noTrade();
+            put(texts.note, this.pick.venue === null ? 'a composite has averages only' : this.asOf !== null ? 'no trade is stored of the day before' : 'waiting for the first trade');
+            this.tape.say(words);
         }
         this.paintAverages(stale);
+    }
+
+    private noTrade(): string {
+        const { symbol, venue } = this.pick;
+        if (venue === null)
+            return 'A composite has no trades of its own.';
+        if (this.asOf !== null)
+            return `The store has no trade of ${symbol} in the day before.`;
+        if (house.status?.link !== 'open')
+            return 'Reading …';
+        return `No trades of ${symbol} yet. ` + (this.feed.isConnected() ? `${venue} is connected; the first one appears here.` : `${venue} is ${this.feed.link!.state}.`);
     }
 
     private priceNote(trade: Trade, condition: Condition): string {
@@ -550,7 +570,7 @@ class Market implements Page {
             return `last trade ${at} · no trade for ${since}, feed alive`;
         if (condition === 'stale')
             return this.feed.isConnected() ? `${since} old: nothing is heard of ${this.pick.venue} since ${at}`
-                : `${since} old: ${this.pick.venue} is ${this.feed.link!.state}, connecting again (try ${this.feed.link!.attempt})`;
+                : `${since} old: ${this.pick.venue} is ${this.feed.link!.state} since ${clock(ms(this.feed.link!.receive_time))} ${zoneName()}, try ${this.feed.link!.attempt}`;
         return `last trade ${at}`;
     }
 
@@ -577,15 +597,20 @@ class Market implements Page {
     }
 
     private paintChart(now: number) {
-        this.chartShown = this.chartShown || !isCatchingUp() || Date.now() - this.openedAt > catchUpMs;
+        this.chartShown = this.chartShown || this.asOf !== null || !isCatchingUp() || Date.now() - this.openedAt > catchUpMs;
         if (!this.chartShown)
             return;
-        this.chart?.precision(this.priceScale, this.averageScale());
-        this.chart?.paint(now);
+        if (!this.chart)
+            return;
+        this.chart.precision(this.priceScale, this.averageScale(), Math.min(volumeDigits, this.instrument?.quantity_scale ?? 0));
+        this.chart.paint(now);
+        if (this.hasHistory)
+            void this.history.fill(this.chart, () => this.step);
     }
 
     private paintSlow() {
-        this.feed.paint();
+        if (this.asOf === null)
+            this.feed.paint();
         this.corrections.paint();
         this.paintGaps();
         put(this.texts.corrections, `${several(this.corrections.count, 'correction')} ▸`);
@@ -608,6 +633,16 @@ class Market implements Page {
         }));
         this.withChart((chart) => chart.gaps([...this.losses, ...outages.map(({ from, to }) => ({ from, to, label: 'no feed' }))]));
     }
+}
+
+function inStore(action: string, params: [string, string][]): Command[] {
+    return [{ label: 'The same from the store', text: curl(`/v1/${action.replace('.', '/')}`, params) },
+            { label: 'and with kontor', text: `kontor call ${action} ${params.map(([name, value]) => quoted(`${name}=${value}`)).join(' ')}` }];
+}
+
+// The whole time, to the last digit that is known, and how long ago it was.
+function timeTitle(time: string): string {
+    return `${time}, ${age(Date.now() - ms(time))} ago`;
 }
 
 // Before any symbol is known: wait for the first, or say how to get one.

@@ -26,11 +26,14 @@ export function label(one: Pick): string {
     return `${one.symbol} · ${one.venue ?? 'all venues'}`;
 }
 
-// How much of the past is asked of each channel: enough for a first picture. `history`: older values come by action.
-export function wantsOf(one: Pick, history: boolean): Want[] {
+// How much of the past is asked of each channel: enough for a first picture. `history`: older values come by action. `past`: nothing
+// live is shown.
+export function wantsOf(one: Pick, history: boolean, past: boolean): Want[] {
     const venue = one.key.split('.')[0]!;
     const back = history ? 600 : 2400;
     const list: Want[] = one.venue === null ? [] : [{ channel: `instrument.${one.key}`, from: 1 }]; // first: its scales reserve the room of all figures
+    if (past)
+        return list;
     list.push(...one.windows.flatMap((window): Want[] => [{ channel: `vwap.${window}.${one.key}`, from: back }, { channel: `correction.${window}.${one.key}`, from: 300 }]));
     if (one.venue !== null)
         list.push({ channel: `feed.${venue}.link`, from: 100 }, { channel: `stats.${one.key}`, from: 1 },

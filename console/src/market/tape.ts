@@ -1,11 +1,11 @@
 // The tape: the newest trades, newest on top, in rows that are used again and again.
-import { attribute, el, put, text } from '../dom';
+import { attribute, el, hide, put, text } from '../dom';
 import { showEvent } from '../evidence';
 import { walkRows } from '../rows';
-import { clockOf, count, decimal, zoneName } from '../text';
+import { age, clockOf, count, decimal, ms, zoneName } from '../text';
 import type { HouseEvent, Trade } from '../wire';
 
-const ringMax = 2000;
+const ringMax = 600; // rows, and what may still be told again
 const rowCount = 60;
 const lookBack = 240; // trades among which one that is told again has its place
 const marks: Record<string, [string, string]> = { buy: ['▲', 'bought'], sell: ['▼', 'sold'], unknown: ['', 'side unknown'] };
@@ -21,10 +21,13 @@ export class Tape {
     private priceHead = text('price');
     private quantityHead = text('quantity');
     private dirty = true;
+    private words = text();
+    private empty = el('p', { class: 'empty' }, this.words);
+    private scroller: HTMLElement;
     private seen = 0;
     private countedAt = performance.now();
 
-    constructor(symbol: string) {
+    constructor(symbol: string, private past: boolean) {
         const body = el('tbody');
         const enter = walkRows(body, (row) => {
             const event = this.rows.find((one) => one.row === row)?.event;
@@ -35,14 +38,29 @@ export class Tape {
             this.rows.push(this.row());
         body.append(...this.rows.map(({ row }) => row));
         enter();
+        body.addEventListener('pointerover', (event) => this.explain((event.target as Element).closest('tr')));
+        this.scroller = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Newest trades', hidden: true }, el('table', { class: 'tape-table' },
+            el('caption', { class: 'hidden' }, `Trades of ${symbol}, newest first`),
+            el('thead', {}, el('tr', {}, el('th', { scope: 'col', class: 'time' }, this.zone), el('th', { scope: 'col', class: 'side' }, el('span', { class: 'hidden' }, 'side')),
+               el('th', { scope: 'col', class: 'r' }, this.quantityHead), el('th', { scope: 'col', class: 'r' }, this.priceHead),
+               el('th', { scope: 'col', class: 'mark' }, el('span', { class: 'hidden' }, 'note')))),
+            body));
         this.box = el('div', { class: 'fill' },
             el('div', { class: 'head' }, el('h2', {}, 'Trades'), el('span', { class: 'note num' }, this.head)),
-            el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Newest trades' }, el('table', { class: 'tape-table' },
-                el('caption', { class: 'hidden' }, `Trades of ${symbol}, newest first`),
-                el('thead', {}, el('tr', {}, el('th', { scope: 'col', class: 'time' }, this.zone), el('th', { scope: 'col', class: 'side' }, el('span', { class: 'hidden' }, 'side')),
-                   el('th', { scope: 'col', class: 'r' }, this.quantityHead), el('th', { scope: 'col', class: 'r' }, this.priceHead),
-                   el('th', { scope: 'col', class: 'mark' }, el('span', { class: 'hidden' }, 'note')))),
-                body)));
+            this.empty, this.scroller);
+    }
+
+    // What there is to say while there is no trade.
+    say(words: string) {
+        put(this.words, words);
+    }
+
+    private explain(row: Element | null) {
+        const event = this.rows.find((one) => one.row === row)?.event;
+        const trade = event?.data as Trade | undefined;
+        if (trade)
+            attribute(row!, 'title', `${trade.venue_time}, ${age(Date.now() - ms(trade.venue_time))} ago` +
+                (trade.suspect && !trade.validated ? ' · suspect: held back until REST confirms it' : trade.revision > 1 ? ` · revision ${trade.revision}: changed by REST` : ''));
     }
 
     private row(): Row {
@@ -82,13 +100,15 @@ export class Tape {
         put(this.zone, zoneName());
         if (now - this.countedAt >= 1000) {
             const rate = this.seen * 1000 / (now - this.countedAt);
-            put(this.head, this.ring.length === 0 ? '' : rate > rowCount ? `${rowCount} of ${count(Math.round(rate))}/s shown` : `${count(Math.round(rate))}/s`);
+            put(this.head, this.ring.length === 0 || this.past ? '' : rate > rowCount ? `${rowCount} of ${count(Math.round(rate))}/s shown` : `${count(Math.round(rate))}/s`);
             this.seen = 0;
             this.countedAt = now;
         }
         if (!this.dirty)
             return;
         this.dirty = false;
+        hide(this.empty, this.ring.length > 0);
+        hide(this.scroller, this.ring.length === 0);
         this.rows.forEach((row, i) => {
             const event = this.ring[this.ring.length - 1 - i] ?? null;
             row.event = event;
@@ -103,7 +123,6 @@ export class Tape {
             attribute(row.sideCell, 'class', trade.side === 'buy' ? 'up' : trade.side === 'sell' ? 'down' : '');
             put(row.quantity, decimal(trade.quantity, quantityScale));
             put(row.price, decimal(trade.price, priceScale));
-            attribute(row.row, 'title', trade.suspect && !trade.validated ? 'suspect: held back until REST confirms it' : trade.revision > 1 ? `revision ${trade.revision}: changed by REST` : null);
             put(row.note, trade.suspect && !trade.validated ? '⚠' : trade.revision > 1 ? `r${trade.revision}` : '');
         });
     }

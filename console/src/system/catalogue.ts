@@ -1,5 +1,5 @@
 // Actions: what can be called, how fast it answers, and a form for each, made from the description that the house serves.
-import { attribute, el, put, text } from '../dom';
+import { attribute, el, hide, put, text } from '../dom';
 import { callAny, isDown } from '../house';
 import { copyButton } from '../copy';
 import { commands, curl, quoted } from '../evidence';
@@ -7,6 +7,7 @@ import { remember, type Route } from '../route';
 import { walkRows } from '../rows';
 import { LiveTable } from '../table';
 import { count, several, span } from '../text';
+import type { ServiceRow } from '../schema';
 import type { ActionRow, Answer } from '../wire';
 
 interface Field { name: string; type: string; text: string; required: boolean; first: string; choices: string[] | null; example: string }
@@ -63,6 +64,8 @@ export class Catalogue {
     readonly form: HTMLElement;
     readonly filter: HTMLInputElement;
     private table = new LiveTable('Actions', [{ head: 'action', width: 22 }, { head: 'lane', width: 12 }, { head: 'calls', right: true, width: 12 }, { head: 'errors', right: true, width: 12 }, { head: 'p50', right: true, width: 12 }, { head: 'p99', right: true, width: 12 }, { head: 'state', width: 22 }], true);
+    private services = new LiveTable('Services', [{ head: 'service', width: 22 }, { head: 'lane', width: 12 }, { head: 'state', width: 22 }, { head: 'actions', width: 60 }], true);
+    private kinds: [HTMLButtonElement, HTMLElement][] = [];
     private words = text();
     private list: ActionRow[] = [];
     private chosen: string;
@@ -77,10 +80,36 @@ export class Catalogue {
         this.filter = el('input', { type: 'text', 'aria-label': 'Filter actions', placeholder: 'filter', spellcheck: 'false', autocomplete: 'off', input: () => this.write() });
         const enter = walkRows(this.table.body, (row) => this.choose(row.dataset['key']!));
         enter();
-        this.box = el('section', { class: 'panel actions', 'aria-label': 'Actions' },
-            el('div', { class: 'head' }, el('h2', {}, 'Actions'), this.filter, el('span', { class: 'note' }, this.words)),
-            el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Table of actions' }, this.table.table));
+        walkRows(this.services.body, (row) => this.showService(row.dataset['key']!))();
+        this.kinds = ([['Actions', this.table], ['Services', this.services]] as const).map(([name, { table }], i) => [
+            el('button', { type: 'button', class: 'small', 'aria-pressed': String(i === 0), click: () => this.showKind(i) }, name),
+            el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': `Table of ${name.toLowerCase()}`, hidden: i > 0 }, table)]);
+        this.box = el('section', { class: 'panel actions', 'aria-label': 'Actions and services' },
+            el('div', { class: 'head' }, el('h2', { class: 'hidden' }, 'Actions and services'), el('div', { class: 'group', role: 'group', 'aria-label': 'What is listed' }, ...this.kinds.map(([button]) => button)),
+               this.filter, el('span', { class: 'note' }, this.words)),
+            ...this.kinds.map(([, box]) => box));
         this.form = el('section', { class: 'panel action-form', 'aria-label': 'Call an action' }, this.formBody);
+    }
+
+    private showKind(which: number) {
+        this.kinds.forEach(([button, box], i) => {
+            attribute(button, 'aria-pressed', String(i === which));
+            hide(box, i !== which);
+        });
+    }
+
+    // The actions of a service.
+    private showService(key: string) {
+        this.filter.value = `${key.split('/')[0]}.`;
+        this.showKind(0);
+        this.write();
+        this.filter.focus();
+    }
+
+    onServices(answer: Answer<{ services: ServiceRow[] }>) {
+        if (answer.ok)
+            this.services.write(answer.data.services.map((one) => ({ key: `${one.service}/${one.lane}`, cells: [one.service, one.lane,
+                one.available ? { text: '● runs' } : { text: '⚠ does not run', className: 'warn' }, { text: one.actions.join(', '), title: one.actions.join(', ') }] })));
     }
 
     onAnswer(answer: Answer<{ actions: ActionRow[] }>) {

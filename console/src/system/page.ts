@@ -49,6 +49,7 @@ class System implements Page {
             poll('node.lanes', {}, pollMs, (answer) => this.onLanes(answer)),
             poll('node.logs', {}, pollMs, (answer) => this.logs.onAnswer(answer)),
             poll('node.actions', {}, pollMs, (answer) => this.catalogue.onAnswer(answer)),
+            poll('node.services', {}, pollMs, (answer) => this.catalogue.onServices(answer)),
             everyFrame(pollMs, rank.rest, () => this.paint()),
         ];
     }
@@ -59,7 +60,7 @@ class System implements Page {
     }
 
     uses() {
-        return { channels: this.listener.wants.map((want) => want.channel), actions: ['node.list', 'node.lanes', 'node.logs', 'node.actions', '/openapi.json'] };
+        return { channels: this.listener.wants.map((want) => want.channel), actions: ['node.list', 'node.lanes', 'node.logs', 'node.actions', 'node.services', '/openapi.json'] };
     }
 
     condition(): [Condition, string] {
