@@ -2,6 +2,7 @@
 // real house does on demand: hostile names, lost events, a new epoch, silence, answers of every kind.
 import http from 'node:http';
 import { WebSocketServer } from 'ws';
+import { boundMs } from './tap.mjs';
 
 let now = () => Date.now();
 
@@ -83,6 +84,16 @@ export class ScriptedHouse {
         for (const client of this.clients)
             if (client.heard.has(name))
                 client.say(event);
+    }
+
+    // Until a client hears the channel.
+    async heard(name) {
+        const end = Date.now() + boundMs;
+        while (![...this.clients].some((client) => client.heard.has(name))) {
+            if (Date.now() > end)
+                throw new Error(`nobody hears ${name}`);
+            await new Promise((resolve) => setTimeout(resolve, 20));
+        }
     }
 
     welcome(socket) {

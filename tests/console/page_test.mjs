@@ -185,6 +185,7 @@ try {
         const page = await visit('/channels?pattern=notes.%3E&where=price+%3E+9');
         house.emit('notes.a', 'trade', trade('8.5'));
         await until(page, () => /1 of 1 channel/.test(document.querySelector('.heard')?.textContent ?? ''));
+        await house.heard('notes.a');
         for (const price of ['8.9999999999999999999', '9.0000000000000000001', '10'])
             house.emit('notes.a', 'trade', trade(price));
         await until(page, () => /2 of 3 match/.test(document.querySelector('.events').textContent));
