@@ -29,6 +29,20 @@ export async function visit(base, path, { width = 1440, height = 900, dark = tru
 
 export const shown = (page, selector) => page.locator(selector).first().innerText();
 export const until = (page, test, argument) => page.waitForFunction(test, argument, { timeout: boundMs });
+// Ask until it is answered: a page that has lost its house for a moment, as on a slow machine, does not ask.
+export async function insist(page, ask, test) {
+    const end = Date.now() + boundMs;
+    for (;;) {
+        await ask();
+        try {
+            return await page.waitForFunction(test, undefined, { timeout: boundMs / 20 });
+        } catch (error) {
+            if (Date.now() > end)
+                throw error;
+        }
+    }
+}
+
 export const hasPrice = (page, price) => until(page, (wanted) => document.querySelector('.price .value .num')?.textContent.replace(/\s/g, '') === wanted, price);
 export const state = (page, wanted) => until(page, (one) => document.querySelector('#state').dataset.state === one, wanted);
 

@@ -2,7 +2,7 @@
 //
 // Nothing here depends on how long something took: waiting is for a condition, with a bound far beyond what it needs.
 import { WebSocket } from 'ws';
-import { audit, browser, hasPrice, noShift, shown, state, troubles, until, visit as visitAt } from './browser.mjs';
+import { audit, browser, hasPrice, insist, noShift, shown, state, troubles, until, visit as visitAt } from './browser.mjs';
 import { answers, book, correction, iso, market, past, ScriptedHouse, stats, trade, vwap } from './house.mjs';
 import { boundMs, check, equal, finish } from './tap.mjs';
 
@@ -159,11 +159,9 @@ try {
         await until(page, () => /parked/.test(document.querySelector('.lanes')?.textContent ?? '') && /48\s112/.test(document.querySelector('.logs').textContent));
         await until(page, () => document.querySelector('#param-ticker'));
         await page.fill('#param-ticker', 'nothing');
-        await page.keyboard.press('Enter');
-        await until(page, () => /no ticker of this name/.test(document.querySelector('#param-ticker-error').textContent));
+        await insist(page, () => page.press('#param-ticker', 'Enter'), () => /no ticker of this name/.test(document.querySelector('#param-ticker-error').textContent));
         await page.fill('#param-ticker', 'BTC');
-        await page.keyboard.press('Enter');
-        await until(page, () => /"65000\.25"/.test(document.querySelector('.result pre')?.textContent ?? ''));
+        await insist(page, () => page.press('#param-ticker', 'Enter'), () => /"65000\.25"/.test(document.querySelector('.result pre')?.textContent ?? ''));
         await page.click('button:text-is("Services")');
         await until(page, () => /store.*does not run/.test(document.querySelector('.actions').innerText.replace(/\s+/g, ' ')));
         await page.locator('.actions tr[data-key="vwap/edge"]').click();
@@ -196,8 +194,7 @@ try {
     await check('data: a thousand rows of which only those in view are in the page; a refusal stands in its place', async () => {
         const page = await visit(views.data);
         await until(page, () => document.querySelector('.table-list details') && document.querySelector('#sql').value !== '');
-        await page.click('.sql button[type=submit]');
-        await until(page, () => /1\s000 rows/.test(document.querySelector('#query-status').textContent));
+        await insist(page, () => page.click('.sql button[type=submit]'), () => /1\s000 rows/.test(document.querySelector('#query-status').textContent));
         equal(await page.getAttribute('.grid-table', 'aria-rowcount'), '1001', 'rows for readers');
         const inPage = await page.evaluate(() => document.querySelectorAll('.grid-table tbody tr').length);
         if (inPage > 200)
@@ -206,8 +203,7 @@ try {
         await until(page, () => /name 999/.test(document.querySelector('.grid-table').textContent));
         equal(await page.evaluate(() => document.querySelectorAll('.grid-table b').length), 0, 'markup of a value');
         await page.fill('#sql', 'drop table trades');
-        await page.keyboard.press('Control+Enter');
-        await until(page, () => /would change something/.test(document.querySelector('#query-status').textContent));
+        await insist(page, () => page.press('#sql', 'Control+Enter'), () => /would change something/.test(document.querySelector('#query-status').textContent));
         await page.context().close();
     });
     await check('keys: palette, pages, drawer; the focus comes back', async () => {
