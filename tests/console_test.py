@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""The page in Chromium: before a scripted house, where it meets what no real one does on demand, and before a real one
-(tests/console/). Then a lane that is stopped, which the page must not take for a quiet market, and an hour of a fast market."""
+"""The page in Chromium (tests/console/). Usage: console_test.py BUILD [look]
+
+Before a scripted house, where it meets what no real one does on demand, and before a real one; then a lane that is stopped, which
+the page must not take for a quiet market. With `look`: the past, the look of every state, and an hour of a fast market. They are
+the page's own alone, and take minutes: .ci/run does them once, without sanitizers."""
 import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import clients_test as clients
 import house as h
@@ -41,31 +45,49 @@ venues:
 """
 
 
-def main():
-    tap = h.Tap()
-    with h.Folder() as folder:
-        sim = h.Sim(folder, "--format", "binance", "--symbols", k.SYMBOL, "--rate", 50, "--fault", "drop=0.02,repeat=0.02")
-        with sim, h.House(folder, k.config(sim)) as house:
-            house.wait_healthy()
-            h.wait_for("the first average", lambda: h.get(house.url + "/latest?ticker=" + k.SYMBOL)[0] == 200)
-            packages = os.path.join(h.build_folder(), "console_test")
-            install(packages)
-            clients.play(tap, "page", ["node", "page_test.mjs"], house.url, packages, seconds=900)
-            clients.play(tap, "past", ["node", "past_test.mjs"], house.url, packages, seconds=900)
-            clients.play(tap, "look", ["node", "look_test.mjs"], house.url, packages, seconds=900)
-            market = house.lanes()["market"]
-            os.kill(market, signal.SIGSTOP)
-            try:
-                clients.play(tap, "stopped lane", ["node", "stopped_test.mjs"], house.url, packages)
-            finally:
-                os.kill(market, signal.SIGCONT)
+def play(tap, house, *names):
+    packages = os.path.join(h.build_folder(), "console_test")
+    install(packages)
+    for name in names:
+        clients.play(tap, name, ["node", name + "_test.mjs"], house.url, packages, seconds=900)
+
+
+def faulty_market(folder):
+    return h.Sim(folder, "--format", "binance", "--symbols", k.SYMBOL, "--rate", 50, "--fault", "drop=0.02,repeat=0.02")
+
+
+def wait_for_average(house):
+    house.wait_healthy()
+    h.wait_for("the first average", lambda: h.get(house.url + "/latest?ticker=" + k.SYMBOL)[0] == 200)
+
+
+def page(tap):
+    with h.Folder() as folder, faulty_market(folder) as sim, h.House(folder, k.config(sim)) as house:
+        wait_for_average(house)
+        play(tap, house, "page")
+        market = house.lanes()["market"]
+        os.kill(market, signal.SIGSTOP)
+        try:
+            play(tap, house, "stopped")
+        finally:
+            os.kill(market, signal.SIGCONT)
+
+
+def look(tap):
+    with h.Folder() as folder, faulty_market(folder) as sim, h.House(folder, k.config(sim)) as house:
+        wait_for_average(house)
+        play(tap, house, "past", "look")
     with h.Folder() as folder:
         sim = h.Sim(folder, "--format", "binance", "--symbols", k.SYMBOL, "--rate", 3, "--speed", 60, "--history", 3700, "--seed", 7,
                     "--fault", "drop=0.02,repeat=0.02")
         with sim, h.House(folder, hour_config(sim)) as house:
-            house.wait_healthy()
-            h.wait_for("the first average", lambda: h.get(house.url + "/latest?ticker=" + k.SYMBOL)[0] == 200)
-            clients.play(tap, "hour", ["node", "hour_test.mjs"], house.url, packages, seconds=900)
+            wait_for_average(house)
+            play(tap, house, "hour")
+
+
+def main():
+    tap = h.Tap()
+    (look if sys.argv[2:] == ["look"] else page)(tap)
     tap.done()
 
 
