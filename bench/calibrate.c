@@ -32,19 +32,6 @@ static void die(const char *what)
     exit(1);
 }
 
-static int order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double list[RUNS])
-{
-    qsort(list, RUNS, sizeof *list, order);
-    return list[RUNS / 2];
-}
-
 static double memcpy_gb(size_t size, size_t total)
 {
     /* Not at the same place of their pages, where each load would wait for a store that only looks like its own. */
@@ -66,7 +53,7 @@ static double memcpy_gb(size_t size, size_t total)
     }
     free(from);
     free(to_page);
-    return median(rates);
+    return bench_median(rates, RUNS);
 }
 
 static double send_us(void)
@@ -98,7 +85,7 @@ static double send_us(void)
     close(in);
     close(out);
     close(listener);
-    return median(each);
+    return bench_median(each, RUNS);
 }
 
 /* A page of a file that has been written before, as the log's segments are. */
@@ -123,7 +110,7 @@ static double sync_us(void)
         each[run] = (double)(kt_test_now_ns() - start_ns) / SYNCS / 1e3;
     }
     close(fd);
-    return median(each);
+    return bench_median(each, RUNS);
 }
 
 static void tell(const char *workload, const char *figure, double speed)

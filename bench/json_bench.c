@@ -35,19 +35,6 @@ static kt_text messages[MESSAGES];
 static kt_decimal levels[LEVEL_MAX][2];
 static uint64_t sum; /* of what was read; printed nowhere, compared between the readers */
 
-static int order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median_of(double list[RUNS])
-{
-    qsort(list, RUNS, sizeof *list, order);
-    return list[RUNS / 2];
-}
-
 static void put_decimal(kt_builder *out, uint64_t m, uint8_t scale)
 {
     kt_decimal decimal = { .m = (int64_t)m, .scale = scale };
@@ -282,15 +269,15 @@ static void bench(kind what, double demand)
         kt_assert(sums[SCANNER] == sums[GENERAL]);
         ratios[run] = ns[PEER][run] / ns[SCANNER][run];
     }
-    scanner = median_of(ns[SCANNER]);
-    peer = median_of(ns[PEER]);
+    scanner = bench_median(ns[SCANNER], RUNS);
+    peer = bench_median(ns[PEER], RUNS);
     bench_print(&(bench_row){ .what = "JSON",
         .workload = bench_text("Binance %s of %zu B, all fields", what == TRADE ? "trade" : "depth", bytes / MESSAGES),
         .figure = bench_text("%.0f ns", scanner),
         .against = bench_text("%.2fx as fast as simdjson (%.0f ns); memcpy %.0f ns, general reader %.0f ns",
-            median_of(ratios), peer, median_of(ns[COPY]), median_of(ns[GENERAL])),
+            bench_median(ratios, RUNS), peer, bench_median(ns[COPY], RUNS), bench_median(ns[GENERAL], RUNS)),
         .demand = bench_text("at least %.1fx", demand),
-        .met = bench_is(median_of(ratios) >= demand) });
+        .met = bench_is(bench_median(ratios, RUNS) >= demand) });
 }
 
 int main(void)

@@ -20,6 +20,7 @@
 #include "base/test_util.h"
 #include "book/match_tape.h"
 #include "match_streams.h"
+#include "report.h"
 
 enum { RUNS = 5, BATCH = 256, EVENT_MAX = 1 << 11 };
 
@@ -29,27 +30,6 @@ static void write_over(kt_match_out *out)
 {
     out->next = events;
     out->end = events + EVENT_MAX;
-}
-
-static double cpu_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static int order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median_of(double list[RUNS])
-{
-    qsort(list, RUNS, sizeof *list, order);
-    return list[RUNS / 2];
 }
 
 static size_t resident_bytes(void)
@@ -87,12 +67,12 @@ static double load_ns(size_t bytes)
         lines[j * LINE] = line;
     }
     for (uint32_t run = 0; run < RUNS; run++) {
-        double start = cpu_ns(), ns;
+        double start = (double)bench_core_ns(), ns;
 
         for (uint32_t i = 0; i < LOADS; i++)
             at = lines[at * LINE];
         __asm__ volatile("" : : "r"(at));
-        ns = (cpu_ns() - start) / LOADS;
+        ns = ((double)bench_core_ns() - start) / LOADS;
         best = ns < best ? ns : best;
     }
     kt_pages_free(lines, bytes);
@@ -122,16 +102,16 @@ static double plain_array_ns(const kt_tape *tape)
             plain *o = &orders[r->id];
 
             if (i == tape->prefill)
-                start = cpu_ns();
+                start = (double)bench_core_ns();
             symbol[o->price] -= o->qty;
             *o = r->op == 1 ? (plain){ 0 } : (plain){ r->price, r->qty };
             symbol[o->price] += o->qty;
         }
-        times[run] = (cpu_ns() - start) / (double)tape->timed;
+        times[run] = ((double)bench_core_ns() - start) / (double)tape->timed;
         kt_pages_free(orders, orders_size);
         kt_pages_free(levels, levels_size);
     }
-    return median_of(times);
+    return bench_median(times, RUNS);
 }
 
 /* ---- tapes ---- */
@@ -195,9 +175,9 @@ static void bench_tape(const char *name, const kt_tape *tape, kt_match_ids ids)
         kt_assert(match != NULL);
         submit_all(match, records, tape->prefill, &out);
         if (run < RUNS) {
-            start = cpu_ns();
+            start = (double)bench_core_ns();
             submit_all(match, records + tape->prefill, tape->timed, &out);
-            times[run] = (cpu_ns() - start) / (double)tape->timed;
+            times[run] = ((double)bench_core_ns() - start) / (double)tape->timed;
             bytes = (double)(resident_bytes() - resident) / kt_match_live(match);
         } else {
             for (uint64_t i = tape->prefill; i < count; i++) {
@@ -214,7 +194,7 @@ static void bench_tape(const char *name, const kt_tape *tape, kt_match_ids ids)
     printf(
         "match %-8s %-8s %6.1f ns a command   one by one p50 %lld p99 %lld p99.9 %lld ns (clock %lld)   %4.0f bytes an order   "
         "%llu trades %016llx exact\n",
-        name, ids_names[ids], median_of(times), (long long)kt_histogram_quantile(&spread, 500),
+        name, ids_names[ids], bench_median(times, RUNS), (long long)kt_histogram_quantile(&spread, 500),
         (long long)kt_histogram_quantile(&spread, 990), (long long)kt_histogram_quantile(&spread, 999),
         (long long)clock_ns(), bytes, (unsigned long long)outcome.trades, (unsigned long long)outcome.hash);
     fflush(stdout);
@@ -250,10 +230,10 @@ static void next_half(kt_match_out *out)
         *out->next = (kt_match_event){ 0 }; /* no event: the rest stays empty */
     publish(r, out);
     r->begun += HALF;
-    start = cpu_ns();
+    start = (double)bench_core_ns();
     while (r->begun - atomic_load_explicit(&r->taken, memory_order_acquire) > HALF)
         sched_yield();
-    r->waited_ns += cpu_ns() - start;
+    r->waited_ns += (double)bench_core_ns() - start;
     out->next = r->events + r->begun % (2 * HALF);
     out->end = out->next + HALF;
 }
@@ -308,13 +288,13 @@ static pace play_stream(const kt_stream *stream)
         uint64_t end = i + BATCH < stream->count ? i + BATCH : stream->count;
 
         if (wall == 0 && i >= stream->prefill) {
-            cpu = cpu_ns() - r.waited_ns;
+            cpu = (double)bench_core_ns() - r.waited_ns;
             wall = kt_test_now_ns();
         }
         kt_match_submit(match, stream->commands + i, end - i, &out);
         publish(&r, &out);
     }
-    cpu = cpu_ns() - r.waited_ns - cpu;
+    cpu = (double)bench_core_ns() - r.waited_ns - cpu;
     wall = kt_test_now_ns() - wall;
     atomic_store(&r.ended, true);
     pthread_join(reader, NULL);
@@ -339,9 +319,9 @@ static double bench_stream(const kt_stream_spec *spec, kt_match_ids ids, double 
         cpu[run] = p.cpu_ns / by_fill;
         wall[run] = p.wall_ns;
     }
-    ns = median_of(cpu);
+    ns = bench_median(cpu, RUNS);
     printf("match %-34s %-7s %6.1f ns a %s (%.1f M/s of CPU, %.1f M/s by the clock)", spec->name, ids_names[ids], ns,
-        by_fill > 1 ? "command or fill" : "command", 1e3 / ns, 1e3 / median_of(wall));
+        by_fill > 1 ? "command or fill" : "command", 1e3 / ns, 1e3 / bench_median(wall, RUNS));
     if (stream->adds > 0 && stream->cancels > 0)
         printf("   %.0f %% new bests, %.0f %% of orders cancelled, %.0f %% of cancels the newest",
             100.0 * (double)stream->bests / (double)stream->adds,

@@ -48,27 +48,6 @@ typedef struct side {
 static kt_loop *loop;
 static side plain, secure;
 
-static int64_t cpu_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *list, size_t count)
-{
-    qsort(list, count, sizeof *list, order);
-    return list[count / 2];
-}
-
 /* --- the server ------------------------------------------------------------------------------------------------- */
 
 static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
@@ -155,7 +134,7 @@ static double send_frames(const side *to, int batch, int turns, bool now)
     for (int turn = 0; turn < turns; turn++) {
         size_t each = (size_t)batch * FRAME_SIZE + (to == &secure ? RECORD_EXTRA : 0);
         uint64_t goal = load_count() + kt_ws_server_count(to->ws) * each;
-        start_ns = cpu_ns();
+        start_ns = bench_core_ns();
         for (kt_ws_conn *conn = NULL; (conn = kt_ws_server_next(to->ws, conn)) != NULL;) {
             for (int i = 0; i < batch; i++) {
                 uint8_t *frame = frames + i * FRAME_SIZE;
@@ -168,7 +147,7 @@ static double send_frames(const side *to, int batch, int turns, bool now)
                 die("a subscriber is too slow");
         }
         kt_loop_turn(loop, 0, NULL);
-        spent_ns += cpu_ns() - start_ns;
+        spent_ns += bench_core_ns() - start_ns;
         load_wait(goal);
     }
     return (double)spent_ns / (double)count;
@@ -197,11 +176,11 @@ static double send_bare(int batch, int turns, const int *fds, int fd_count)
 
     for (int turn = 0; turn < turns; turn++) {
         uint64_t goal = load_count() + (uint64_t)fd_count * size;
-        start_ns = cpu_ns();
+        start_ns = bench_core_ns();
         for (int i = 0; i < fd_count; i++)
             if (send(fds[i], buffer, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
                 die("a bare client is too slow");
-        spent_ns += cpu_ns() - start_ns;
+        spent_ns += bench_core_ns() - start_ns;
         load_wait(goal);
     }
     return (double)spent_ns / ((double)turns * fd_count * batch);
@@ -234,11 +213,11 @@ static void against_send(int clients, int batch)
     }
     bench_print(&(bench_row){ .what = "fan-out",
         .workload = bench_text("W=%d N=%d", batch, clients),
-        .figure = bench_text("%.0f ns a message", median(now_ns, RUNS)),
-        .against = bench_text("%.2fx as fast as bare send (%.0f ns); in the flush phase %.2fx", median(now_ratio, RUNS),
-            median(bare_ns, RUNS), median(ratio, RUNS)),
+        .figure = bench_text("%.0f ns a message", bench_median(now_ns, RUNS)),
+        .against = bench_text("%.2fx as fast as bare send (%.0f ns); in the flush phase %.2fx",
+            bench_median(now_ratio, RUNS), bench_median(bare_ns, RUNS), bench_median(ratio, RUNS)),
         .demand = "at least 0.90x",
-        .met = bench_is(median(now_ratio, RUNS) >= 0.9) });
+        .met = bench_is(bench_median(now_ratio, RUNS) >= 0.9) });
     for (int i = 0; i < clients; i++)
         close(fds[i]);
     close(listener);
@@ -262,10 +241,11 @@ static void against_plain_text(int clients, int batch, double demand)
     }
     bench_print(&(bench_row){ .what = "TLS",
         .workload = bench_text("W=%d N=%d", batch, clients),
-        .figure = bench_text("%.0f ns a message", median(tls_ns, RUNS)),
-        .against = bench_text("%.2fx the CPU of plain text (%.0f ns)", median(ratio, RUNS), median(plain_ns, RUNS)),
+        .figure = bench_text("%.0f ns a message", bench_median(tls_ns, RUNS)),
+        .against = bench_text(
+            "%.2fx the CPU of plain text (%.0f ns)", bench_median(ratio, RUNS), bench_median(plain_ns, RUNS)),
         .demand = bench_text("at most %.2fx", demand),
-        .met = bench_is(median(ratio, RUNS) <= demand) });
+        .met = bench_is(bench_median(ratio, RUNS) <= demand) });
     unsubscribe(&plain, plain_load);
     unsubscribe(&secure, tls_load);
 }
@@ -346,11 +326,11 @@ static void against_fan_out(const char *name, char *const argv[], const double d
         }
         bench_print(&(bench_row){ .what = "fan-out",
             .workload = bench_text("W=%d N=%d", batches[w], CLIENTS),
-            .figure = bench_text("%.0f ns a message", median(own_ns, PEER_RUNS)),
-            .against =
-                bench_text("%.1fx as fast as %s (%.0f ns)", median(ratio, PEER_RUNS), name, median(peer_ns, PEER_RUNS)),
+            .figure = bench_text("%.0f ns a message", bench_median(own_ns, PEER_RUNS)),
+            .against = bench_text("%.1fx as fast as %s (%.0f ns)", bench_median(ratio, PEER_RUNS), name,
+                bench_median(peer_ns, PEER_RUNS)),
             .demand = bench_text("at least %.1fx", demands[w]),
-            .met = bench_is(median(ratio, PEER_RUNS) >= demands[w]) });
+            .met = bench_is(bench_median(ratio, PEER_RUNS) >= demands[w]) });
     }
     load_stop(peer_load);
     peer_stop(&other);
@@ -362,11 +342,11 @@ static double own_answers(void)
     pid_t load = load_start(
         &(load_spec){ .port = kt_http_server_port(plain.http), .count = ASKER_COUNT, .path = "/small.json" });
     uint64_t goal = load_count() + ANSWERS_EACH_RUN;
-    int64_t start_ns = cpu_ns();
+    int64_t start_ns = bench_core_ns();
 
     while (load_count() < goal)
         kt_loop_turn(loop, 1000000, NULL);
-    double each_ns = (double)(cpu_ns() - start_ns) / ANSWERS_EACH_RUN;
+    double each_ns = (double)(bench_core_ns() - start_ns) / ANSWERS_EACH_RUN;
     load_stop(load);
     while (kt_http_server_get_stats(plain.http).conn_count > 0)
         kt_loop_turn(loop, 1000000, NULL);
@@ -390,11 +370,11 @@ static void against_answers(const char *name, peer *other, double demand)
     }
     bench_print(&(bench_row){ .what = "HTTP GET",
         .workload = "small JSON, kept connections",
-        .figure = bench_text("%.0f ns an answer", median(own_ns, PEER_RUNS)),
-        .against =
-            bench_text("%.2fx as fast as %s (%.0f ns)", median(ratio, PEER_RUNS), name, median(peer_ns, PEER_RUNS)),
+        .figure = bench_text("%.0f ns an answer", bench_median(own_ns, PEER_RUNS)),
+        .against = bench_text(
+            "%.2fx as fast as %s (%.0f ns)", bench_median(ratio, PEER_RUNS), name, bench_median(peer_ns, PEER_RUNS)),
         .demand = bench_text("at least %.2fx", demand),
-        .met = bench_is(median(ratio, PEER_RUNS) >= demand) });
+        .met = bench_is(bench_median(ratio, PEER_RUNS) >= demand) });
 }
 
 static uint16_t free_port(void)

@@ -42,6 +42,19 @@ void bench_progress(const char *fmt, ...)
     fputc('\n', stderr);
 }
 
+static int order(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *list, size_t count)
+{
+    qsort(list, count, sizeof *list, order);
+    return list[count / 2];
+}
+
 int64_t bench_core_ns(void)
 {
     struct timespec now;

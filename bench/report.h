@@ -11,6 +11,7 @@
 #define BENCH_REPORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum bench_met { BENCH_MISSED, BENCH_MET, BENCH_NOT_ASKED, BENCH_NOT_MEASURED } bench_met;
@@ -32,6 +33,9 @@ const char *bench_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)
 
 /* What happens, to stderr: a line without a newline. */
 void bench_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Sorts the list. */
+double bench_median(double *list, size_t count);
 
 /* Time of a core that this thread has used, in ns: that others have the core meanwhile makes it no slower. */
 int64_t bench_core_ns(void);

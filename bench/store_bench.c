@@ -42,19 +42,6 @@ static double seconds_since(int64_t start_ns)
     return (double)(kt_test_now_ns() - start_ns) / 1e9;
 }
 
-static int order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median_of(double list[RUNS])
-{
-    qsort(list, RUNS, sizeof *list, order);
-    return list[RUNS / 2];
-}
-
 /* ---- the log ---- */
 
 static void append(kt_log *log, uint16_t kind, const char *subject, const void *event)
@@ -215,12 +202,12 @@ static void bench(bool mixed)
         theirs[i] = RECORDS / bare(path);
         ours[i] = RECORDS / follow(data, config);
     }
-    double rate = median_of(ours), demand = 200e3 * bench_disk_speed();
+    double rate = bench_median(ours, RUNS), demand = 200e3 * bench_disk_speed();
     bench_print(&(bench_row){ .what = "store",
         .workload = mixed ? "trades and values of three windows, from a log" : "trades of one symbol, from a log",
         .figure = bench_text("%.0f k rows/s", rate / 1e3),
-        .against =
-            bench_text("%.2f of a bare table of SQLite (%.0f k/s)", rate / median_of(theirs), theirs[RUNS / 2] / 1e3),
+        .against = bench_text(
+            "%.2f of a bare table of SQLite (%.0f k/s)", rate / bench_median(theirs, RUNS), theirs[RUNS / 2] / 1e3),
         .demand = bench_text("at least %.0f k/s", demand / 1e3),
         .met = bench_is(rate >= demand) });
     kt_config_free(config);

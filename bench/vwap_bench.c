@@ -50,19 +50,6 @@ typedef struct series {
 static trade trades[TRADES + NAMES_AHEAD], copies[TRADES];
 static uint64_t values; /* asked and not empty; looked at, so that nothing is left out by the compiler */
 
-static int order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median_of(double list[RUNS])
-{
-    qsort(list, RUNS, sizeof *list, order);
-    return list[RUNS / 2];
-}
-
 static void make_trades(uint32_t symbols, uint32_t per_second)
 {
     kt_rng rng;
@@ -89,7 +76,7 @@ static double memcpy_rate(void)
         __asm__ volatile("" : : "r"(copies) : "memory");
         rates[run] = TRADES / ((double)(bench_core_ns() - start_ns) / KT_NS_PER_S);
     }
-    return median_of(rates);
+    return bench_median(rates, RUNS);
 }
 
 static void apply(series *s, const trade *t, int64_t from_ns, const windows *asked)
@@ -156,7 +143,7 @@ static void bench(uint32_t symbols, uint32_t per_second, const windows *asked, d
     copied = memcpy_rate();
     run(symbols, asked, rates);
     kt_assert(values > 0);
-    rate_m = median_of(rates) / 1e6;
+    rate_m = bench_median(rates, RUNS) / 1e6;
     demand_m *= bench_speed();
     bench_print(&(bench_row){ .what = "VWAP",
         .workload = bench_text("%u symbol%s, window%s of %s, one core", symbols, symbols == 1 ? "" : "s",

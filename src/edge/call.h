@@ -1,8 +1,8 @@
 /* edge/call.h - a call, through whichever door it came: REST or WebSocket.
  *
- * The door asks whether this client may (gate.h), reads the parameters (params.h) and starts the call. What the edge answers itself (act.h) is answered at once;
- * the rest goes to the lane that answers the action, with the time that is left, by the rules of bus/caller.h. Every call
- * is answered exactly once, and counted.
+ * The door asks whether this client may (gate.h), reads the parameters (params.h) and starts the call. What the edge
+ * answers itself (act.h) is answered at once; the rest goes to the lane that answers the action, with the time that is
+ * left, by the rules of bus/caller.h. Every call is answered exactly once, and counted.
  */
 #ifndef KT_EDGE_CALL_H
 #define KT_EDGE_CALL_H
