@@ -479,6 +479,7 @@ void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_
     sum.invalid += other_invalid;
     kt_json_open_object(writer);
     put_totals(writer, &sum);
+    kt_json_member_u64(writer, "connections", feed->options.connection(feed->options.ctx));
     kt_json_name(writer, "faults");
     kt_json_open_object(writer);
     for (kt_sim_fault fault = KT_SIM_NONE; fault < KT_SIM_FAULT_COUNT; fault++)
