@@ -1,11 +1,17 @@
 // The one loop of the page. Each part says how often it wants to write and how much it matters; what does not fit into the
 // frame waits for the next. Parts write, they never read layout. A hidden page is not painted.
+//
+// Parts write together, in the frame behind the news: one layout and one paint for all of them, and what has just come is not kept
+// waiting. While news flows, a part that is due waits for the next of it, half a beat at most.
+
+export const beatMs = 50; // of news, and the least period of what shows it
 
 const budgetMs = 6;
 const starvedAfter = 4; // periods after which a part has its turn, however little time there is
 const lateMs = 34; // a frame that comes later than this was held up
 const lateMax = 3; // late frames in a row until parts that may do so halve their rate
 const calmFrames = 120;
+const flowMs = 2 * beatMs; // news that is older does not flow
 
 interface Part { everyMs: number; rank: number; yields: boolean; paint: (now: number) => void; paintedAt: number }
 
@@ -17,6 +23,8 @@ let slowed = false;
 let frames = 0;
 let countedAt = 0;
 let rate = 0;
+let newsAt = -Infinity;
+let newsWaits = false;
 
 export const rank = { pointer: 0, price: 1, ladder: 2, tape: 3, chart: 4, rest: 5 };
 
@@ -30,6 +38,17 @@ export function everyFrame(everyMs: number, rankOf: number, paint: (now: number)
         if (at >= 0)
             parts.splice(at, 1);
     };
+}
+
+// Something has come that the parts will want to show.
+export function news() {
+    newsAt = performance.now();
+    newsWaits = true;
+}
+
+// By how much a part writes before or behind its time.
+function offset(now: number): number {
+    return newsWaits ? -beatMs / 2 : now - newsAt < flowMs ? beatMs / 2 : -1;
 }
 
 export function isSlow(): boolean {
@@ -61,11 +80,13 @@ function watchPace(now: number) {
 
 function frame(now: number) {
     const start = performance.now();
+    const shift = offset(now);
     requestAnimationFrame(frame);
+    newsWaits = false;
     watchPace(now);
     for (const part of [...parts]) {
         const every = part.yields && slowed ? part.everyMs * 2 : part.everyMs;
-        if (now - part.paintedAt < every - 1)
+        if (now - part.paintedAt < every + (every < beatMs ? -1 : shift))
             continue;
         if (performance.now() - start > budgetMs && now - part.paintedAt < every * starvedAfter)
             continue;
