@@ -284,6 +284,24 @@
     F(T, 6, DEC, none, ask, "quote", 0, INT64_MAX, 0, "best ask; 0: there is none")                              \
     F(T, 7, DEC, none, ask_quantity, "base", 0, INT64_MAX, 0, "all that is asked at it")
 
+#define KT_FIELDS_quality(F, T)                                                                                \
+    F(T, 1, TIME, none, minute, "ns", 0, INT64_MAX, 0, "start of the minute, by market time")                  \
+    F(T, 2, U32, none, revision, "", 1, UINT32_MAX, 1, "2 and more: it changed after it was first told")       \
+    F(T, 3, U64, none, received, "messages", 0, UINT64_MAX, 0, "trades received from the stream")              \
+    F(T, 4, U64, none, invalid, "messages", 0, UINT64_MAX, 0,                                                  \
+        "refused; counted for the venue where no symbol could be read")                                        \
+    F(T, 5, U64, none, repeated, "messages", 0, UINT64_MAX, 0, "trades that came again")                       \
+    F(T, 6, U64, none, reordered, "messages", 0, UINT64_MAX, 0, "trades that came after a later one")          \
+    F(T, 7, U64, none, missing, "trades", 0, UINT64_MAX, 0, "trades that the stream has not given")            \
+    F(T, 8, U64, none, repaired, "trades", 0, UINT64_MAX, 0, "of these, given by REST")                        \
+    F(T, 9, U64, none, suspect, "trades", 0, UINT64_MAX, 0, "trades held back as suspect")                     \
+    F(T, 10, I64, none, silence, "ns", 0, INT64_MAX, 0, "of the minute, without a link to the venue")          \
+    F(T, 11, I64, none, latency_p50, "ns", INT64_MIN, INT64_MAX, 0,                                            \
+        "median of receive time - venue time; negative is no error")                                           \
+    F(T, 12, I64, none, latency_p99, "ns", INT64_MIN, INT64_MAX, 0, "99 of 100 trades took no longer")         \
+    F(T, 13, I64, none, latency_max, "ns", INT64_MIN, INT64_MAX, 0, "the greatest")                            \
+    F(T, 14, U64, none, timed, "trades", 0, UINT64_MAX, 0, "first deliveries, of which the latencies are; 0: none")
+
 #define KT_FIELDS_lane_start(F, T)                                                                                \
     F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                                         \
     F(T, 2, U64, none, generation, "", 1, UINT64_MAX, 1, "1 for the first start on this log, then one more each") \
@@ -373,6 +391,8 @@
         "what a feed gave and what was wrong with it, since the start")                                              \
     E(13, BOOK, book, "book.{venue}.{symbol}", "a book, or what changed in it")                                      \
     E(14, TICKER, ticker, "ticker.{venue}.{symbol}", "best bid and ask as the venue gives them")                     \
+    E(16, QUALITY, quality, "quality.{venue}.{symbol}",                                                              \
+        "what was wrong with a feed's trades in a minute; again when that changes")                                  \
     E(100, LANE_START, lane_start, "lane.start.{lane}", "a lane starts or starts again")                             \
     E(101, ADMIT, admit, "lane.admit.{log}", "records of another log apply now")                                     \
     E(102, SET_ASIDE, set_aside, "house.set_aside",                                                                  \

@@ -221,6 +221,26 @@ static const struct golden_event {
       "cac70500000000000500000000000000" /* bid_quantity */
       "545b5e00000000000200000000000000" /* ask */
       "4a5c0200000000000500000000000000" }, /* ask_quantity */
+    { 16, /* quality */
+      "{'minute':'2024-08-08T23:54:00.000Z','revision':70002,'received':5000000003,"
+      "'invalid':9007199254740996,'repeated':5,'reordered':5000000006,'missing':38,'repaired':37,"
+      "'suspect':9007199254741001,'silence':4200000000,'latency_p50':-1100000000,"
+      "'latency_p99':188000000,'latency_max':4210000000,'timed':5000000014}",
+      "7800000000000000" /* fixed_size */
+      "00f0eba004e6e917" /* minute */
+      "7211010000000000" /* revision */
+      "03f2052a01000000" /* received */
+      "0400000000002000" /* invalid */
+      "0500000000000000" /* repeated */
+      "06f2052a01000000" /* reordered */
+      "2600000000000000" /* missing */
+      "2500000000000000" /* repaired */
+      "0900000000002000" /* suspect */
+      "00ea56fa00000000" /* silence */
+      "00556fbeffffffff" /* latency_p50 */
+      "00a7340b00000000" /* latency_p99 */
+      "8080effa00000000" /* latency_max */
+      "0ef2052a01000000" }, /* timed */
     { 100, /* lane_start */
       "{'lane':'market','generation':5000000002,'logic':70003,'seed':5000000004,"
       "'schema_hash':9007199254740998,'config':'a: 1\\n','version':'1.0'}",
