@@ -407,6 +407,25 @@
     E(ARG, "the change would strand a running service, or needs a restart; the message says why") \
     E(SEQ, "the section has another revision than expected: read it again")
 
+/* ---- the market of our own (`kontor sim`), which answers by itself ---- */
+
+#define KT_ROW_sim_fault(F, T)                                                                            \
+    F(T, 1, TEXT, none, fault, "", 1, 64, 0, "name")                                                      \
+    F(T, 2, DEC, none, value, "", INT64_MIN, INT64_MAX, 0, "in its unit; 0: off")                         \
+    F(T, 3, TEXT, none, unit, "", 1, 64, 0, "share (from 0 to 1), switch, bytes/s, ms or ppm")            \
+    F(T, 4, TEXT, none, place, "", 1, 64, 0, "where it applies: stream, book, connection, REST or clock") \
+    F(T, 5, U64, none, delivered, "", 0, UINT64_MAX, 0, "how often it came so far")                       \
+    F(T, 6, TEXT, none, text, "", 1, 256, 0, "what it does")
+
+#define KT_PARAMS_sim_faults(F, T) \
+    F(T, 1, JSON, none, faults, "", 0, 65535, 0, "object of new values by name; what is not named stays as it is")
+
+#define KT_RESPONSE_sim_faults(F, T) F(T, 1, ROWS, sim_fault, faults, "", 0, 256, 0, "each fault, as it is now")
+
+#define KT_ERRORS_sim_faults(E) \
+    KT_OPERATE_ERROR(E)         \
+    E(ARG, "there is no such fault; the message lists those there are")
+
 /* Rows inside answers. R(name, text) */
 #define KT_ACTION_ROW_MAP(R)                           \
     R(vwap_point, "an average price")                  \
@@ -422,7 +441,8 @@
     R(column, "a column")                              \
     R(store_table, "a table of the store")             \
     R(migration, "a migration of the store")           \
-    R(setting, "a value of the configuration")
+    R(setting, "a value of the configuration")         \
+    R(sim_fault, "what the market of our own breaks")
 
 /* A(NAME, name, lane, method, alias, scope, cost, time_ms, repeats, text) */
 #define KT_ACTION_MAP(A)                                                                                               \
@@ -454,7 +474,9 @@
     A(store_migrations, "store.migrations", "keep", "GET", "", READ, 1, 2000, true, "how the store was made")          \
     A(config_get, "config.get", "edge", "GET", "", READ, 1, 2000, true,                                                \
         "values of the configuration, and where they come from")                                                       \
-    A(config_put, "config.put", "edge", "POST", "", OPERATE, 5, 2000, false, "change a section of the configuration")
+    A(config_put, "config.put", "edge", "POST", "", OPERATE, 5, 2000, false, "change a section of the configuration")  \
+    A(sim_faults, "sim.faults", "sim", "POST", "", OPERATE, 1, 2000, false,                                            \
+        "what a market of our own breaks, and change it: asked of `kontor sim` itself")
 
 /* ---- what the lists above make ---- */
 

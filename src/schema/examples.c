@@ -69,4 +69,7 @@ const kt_action_example kt_action_examples[KT_ACTION_COUNT] = {
             "stays": ""}], "revision": 0}) },
     [KT_ACTION_config_put] = { JSON({"section": "edge", "settings": {"silence_ms": 7000}, "expected": 0}),
         JSON({"revision": 1, "changed": ["edge.silence_ms"]}) },
+    [KT_ACTION_sim_faults] = { JSON({"faults": {"drop": 0.05, "status_429": 0.1}}),
+        JSON({"faults": [{"fault": "drop", "value": "0.05", "unit": "share", "place": "stream", "delivered": 17,
+            "text": "never sent"}]}) },
 };

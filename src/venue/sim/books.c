@@ -646,7 +646,7 @@ static void flush_symbol(kt_sim_books *books, uint32_t symbol)
     kt_ev_book change;
 
     kt_event_init(KT_EV_BOOK, &change);
-    change.venue_time = kt_time_floor(books->now_ns, KT_NS_PER_MS);
+    change.venue_time = kt_time_floor(books->now_ns + books->options.faults->skew_ns, KT_NS_PER_MS);
     change.first_id = message.first_id;
     change.last_id = message.last_id;
     change.bids = changed_rows(books, book, KT_BIDS);

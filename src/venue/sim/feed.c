@@ -350,7 +350,10 @@ void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade)
         tell(feed, &parcel, KT_SIM_SILENCE, false);
         return;
     }
-    parcel.fault = kt_sim_faults_draw(feed->options.faults, &feed->rng, KT_SIM_PER_TRADE);
+    if (feed->options.faults->values[KT_SIM_SILENCE].m != 0)
+        parcel.fault = kt_sim_faults_draw(feed->options.faults, &feed->rng, KT_SIM_PER_MOMENT);
+    if (parcel.fault == KT_SIM_NONE)
+        parcel.fault = kt_sim_faults_draw(feed->options.faults, &feed->rng, KT_SIM_PER_TRADE);
     if (parcel.fault == KT_SIM_ABSURD_PRICE && symbol->delivered < KT_SIM_SETTLED)
         parcel.fault = KT_SIM_NONE;
     switch (parcel.fault) {
@@ -466,7 +469,7 @@ void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_
     kt_json_open_object(writer);
     for (kt_sim_fault fault = KT_SIM_NONE; fault < KT_SIM_FAULT_COUNT; fault++)
         if (kt_sim_fault_specs[fault].place == KT_SIM_PLACE_RESULT ||
-            (kt_sim_fault_specs[fault].per & KT_SIM_PER_TRADE) != 0)
+            (kt_sim_fault_specs[fault].per & (KT_SIM_PER_TRADE | KT_SIM_PER_MOMENT)) != 0)
             kt_json_member_u64(writer, kt_sim_fault_specs[fault].name, feed->faults[fault]);
     kt_json_close_object(writer);
     kt_json_name(writer, "symbols");

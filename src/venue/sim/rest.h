@@ -15,13 +15,15 @@ typedef struct kt_sim_rest {
     kt_sim_books *books;             /* NULL: Binance's format is not served */
     bool generic, binance;           /* formats that are served */
     kt_rng *shuffle;                 /* NULL: rows of /trades in order */
-    int64_t now_ns;                  /* the market's clock */
+    int64_t now_ns;                  /* the venue's clock */
+    kt_rng *overlap;                 /* NULL: pages of trades begin where they were asked to */
+    bool overlaps;                   /* the answer does not */
 } kt_sim_rest;
 
 enum { KT_SIM_BODY_SIZE = 2 << 20 };
 
 /* Answer GET `path`?`query` (both still percent-encoded) into `body`, KT_SIM_BODY_SIZE bytes. Returns the HTTP status,
  * 0 when the path is none of the formats' that are served. */
-uint16_t kt_sim_rest_answer(const kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body);
+uint16_t kt_sim_rest_answer(kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body);
 
 #endif
