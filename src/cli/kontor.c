@@ -68,6 +68,14 @@ const kt_cli_command kt_cli_commands[] = {
         "`kontor watch PATTERN` prints their events.\n"
         "  --json         the answer of action channels, as it came\n" KT_CLI_CLIENT_FLAGS,
         true, kt_cli_events },
+    { "repl", "[--history FILE]", "talk with the running house, a line at a time",
+        "A line is what `kontor` takes: call, nodes, services, actions, events, emit or config with their words; an action alone\n"
+        "is called: vwap.latest ticker=BTC. Words with blanks stand in quotes. `help`, `help ACTION` and `help COMMAND` say more,\n"
+        "`exit` or Ctrl-D ends it. Tab completes commands, actions and their parameters; arrows and Ctrl-R find former lines.\n"
+        "Reads from a pipe, too: then the exit status is that of the last line that failed. The flags of this command hold for\n"
+        "each line.\n"
+        "  --history FILE where lines are kept (default: .kontor_history in the home folder; empty: nowhere)\n" KT_CLI_CLIENT_FLAGS,
+        true, kt_cli_repl },
     { "config", "[show [SECTION] | set KEY=VALUE ... | unset KEY ...] [--config FILE] [--KEY VALUE ...]",
         "print every configuration value and where it comes from, and change it while the house runs",
         "A value comes from, the first that says it wins: flag, environment, key-value store, YAML file, default.\n"
