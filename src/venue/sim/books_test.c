@@ -161,7 +161,8 @@ static void play(client *c, const double *rates, uint64_t seed, bool check)
         .symbols = "BTC/USDT", .seed = seed, .rate = 50, .start_ns = 1700000000 * KT_NS_PER_S, .count = TRADES
     };
     kt_sim_market *market = NULL;
-    kt_sim_books_options options = { .faults = &c->faults,
+    kt_sim_books_options options = { .format = &kt_venue_binance,
+        .faults = &c->faults,
         .seed = seed,
         .start_ns = market_options.start_ns,
         .ctx = c,
@@ -285,7 +286,9 @@ static void a_recorded_book(void **state)
     };
     kt_sim_market *market = NULL;
     client c = { 0 };
-    kt_sim_books_options options = { .faults = &c.faults, .ctx = &c, .deliver = deliver, .silent = never };
+    kt_sim_books_options options = {
+        .format = &kt_venue_binance, .faults = &c.faults, .ctx = &c, .deliver = deliver, .silent = never
+    };
 
     assert_int_equal(kt_sim_market_open(&market_options, &market, NULL), KT_OK);
     options.market = market;

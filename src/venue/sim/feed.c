@@ -77,11 +77,19 @@ static const kt_row_instrument *instrument_of(const kt_sim_feed *feed, uint32_t 
     return feed->options.format == &kt_venue_generic ? &known->ticker : &known->pair;
 }
 
+int64_t kt_sim_time(const kt_venue_format *format, const kt_sim_trade *trade)
+{
+    enum { NS_PER_US = 1000, NTH_MAX = 999 };
+    int64_t nth = trade->nth < NTH_MAX ? trade->nth : NTH_MAX;
+
+    return trade->time_ms * KT_NS_PER_MS + (kt_sim_wire_of(format)->microseconds ? nth * NS_PER_US : 0);
+}
+
 kt_row_trade kt_sim_row(
     const kt_venue_format *format, const kt_sim_symbol *symbol, const kt_sim_trade *trade, char *id_mem)
 {
     kt_builder id;
-    kt_row_trade row = { .venue_time = trade->time_ms * KT_NS_PER_MS,
+    kt_row_trade row = { .venue_time = kt_sim_time(format, trade),
         .price = kt_decimal_canon((kt_decimal){ .m = trade->price, .scale = KT_SIM_SCALE }),
         .quantity = kt_decimal_canon((kt_decimal){ .m = trade->quantity, .scale = KT_SIM_SCALE }),
         .side = trade->seller_took ? KT_SIDE_SELL : KT_SIDE_BUY,
@@ -151,7 +159,7 @@ static void tell(kt_sim_feed *feed, const sim_parcel *parcel, kt_sim_fault fault
 
 static int64_t order_of(const kt_sim_feed *feed, const kt_sim_trade *trade)
 {
-    return feed->options.format->numbered ? (int64_t)trade->number : trade->time_ms;
+    return feed->options.format->numbered ? (int64_t)trade->number : kt_sim_time(feed->options.format, trade);
 }
 
 static void count(kt_sim_feed *feed, const sim_parcel *parcel)
@@ -187,7 +195,7 @@ static kt_text written(kt_sim_feed *feed, const kt_sim_trade *trade, const kt_si
     kt_builder event;
 
     kt_builder_init(&event, parcel->event, sizeof parcel->event);
-    kt_sim_write_event(feed->options.format, instrument_of(feed, trade->symbol), &row, damage, &event);
+    kt_sim_wire_of(feed->options.format)->write_trade(instrument_of(feed, trade->symbol), &row, damage, &event);
     kt_assert(event.code == KT_OK);
     return kt_builder_done(&event);
 }
@@ -228,9 +236,9 @@ static kt_text write_damaged(kt_sim_feed *feed, const kt_sim_trade *trade, bool 
         [KT_SIM_JSON_NUMBER] = { "\"7\"", "null", "false", "[7]", "\"\"" },
         [KT_SIM_JSON_BOOL] = { "\"true\"", "null", "0", "[]", "{}" },
     };
-    uint32_t field_count = 0;
-    const kt_sim_field *fields = kt_sim_fields(feed->options.format, &field_count);
-    int field = (int)kt_rng_below(&feed->rng, field_count);
+    const kt_sim_wire *wire = kt_sim_wire_of(feed->options.format);
+    const kt_sim_field *fields = wire->trade_fields;
+    int field = (int)kt_rng_below(&feed->rng, wire->trade_field_count);
     const char *value = instead[fields[field].type][kt_rng_below(&feed->rng, 5)];
     kt_sim_damage damage = { .omit = omit ? field : -1, .replace = omit ? -1 : field, .with = kt_text_of(value) };
 

@@ -64,11 +64,27 @@ static kt_code set_port(kt_sim_options *options, const char *value, kt_err *err)
 
 static kt_code set_format(kt_sim_options *options, const char *value, kt_err *err)
 {
-    options->generic = strcmp(value, "generic") == 0 || strcmp(value, "both") == 0;
-    options->binance = strcmp(value, "binance") == 0 || strcmp(value, "both") == 0;
-    return options->generic || options->binance
-               ? KT_OK
-               : kt_fail(err, KT_ARG, "'%s': generic, binance and both are the formats there are", value);
+    static const struct {
+        const char *name;
+        bool generic, binance;
+        const kt_venue_format *kraken;
+    } formats[] = {
+        { "generic", true, false, NULL },
+        { "binance", false, true, NULL },
+        { "both", true, true, NULL },
+        { "kraken_v1", false, false, &kt_venue_kraken_v1 },
+        { "kraken_v2", false, false, &kt_venue_kraken_v2 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(formats); i++)
+        if (strcmp(value, formats[i].name) == 0) {
+            options->generic = formats[i].generic;
+            options->binance = formats[i].binance;
+            options->kraken = formats[i].kraken;
+            return KT_OK;
+        }
+    return kt_fail(
+        err, KT_ARG, "'%s': generic, binance, both, kraken_v1 and kraken_v2 are the formats there are", value);
 }
 
 static kt_code set_symbols(kt_sim_options *options, const char *value, kt_err *err)
@@ -251,7 +267,7 @@ static kt_code set_help(kt_sim_options *options, const char *value, kt_err *err)
 
 static const sim_flag flags[] = {
     { "port", "N", "listen on 127.0.0.1:N; 0: any free port (3001)", set_port },
-    { "format", "NAME", "generic, binance or both at once (both)", set_format },
+    { "format", "NAME", "generic, binance or both at once, kraken_v1 or kraken_v2 (both)", set_format },
     { "seed", "N", "of the market and of the faults: the same seed, the same trades and faults (1)", set_seed },
     { "symbols", "LIST", "a number of symbols, or BTC/USDT,ETH/USDT=2500,... with first prices (4)", set_symbols },
     { "rate", "X", "trades a second of market time, over all symbols (20)", set_rate },
@@ -381,6 +397,8 @@ void kt_sim_help(FILE *out)
         "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/btcusdt@depth@100ms/btcusdt@bookTicker,\n"
         "            /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
         "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades, /api/v3/depth\n"
+        "  kraken_v2 ws://127.0.0.1:3001/v2; kraken_v1: ws://127.0.0.1:3001/; both: http://127.0.0.1:3001/0/public/Trades,\n"
+        "            Depth and AssetPairs\n"
         "  own       http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far;\n"
         "            /v1/sim/faults: GET shows the faults, POST changes them: kontor call sim.faults --url\n"
         "            http://127.0.0.1:3001 faults='{\"drop\":0.05}'\n"

@@ -17,7 +17,8 @@ enum {
 
 typedef struct kt_sim_options {
     uint16_t port;
-    bool generic, binance; /* formats served */
+    bool generic, binance;         /* formats served */
+    const kt_venue_format *kraken; /* the version served, or NULL */
     kt_sim_market_options market;
     int64_t history_ns; /* market time that has passed before the start: REST knows its trades */
     double speed;       /* market seconds a second, or KT_SIM_SPEED_MAX */

@@ -14,6 +14,7 @@
 #include "venue/sim/certificates.h"
 #include "venue/sim/control.h"
 #include "venue/sim/line.h"
+#include "venue/sim/kraken.h"
 #include "venue/sim/options.h"
 #include "venue/sim/raw.h"
 #include "venue/sim/rest.h"
@@ -29,7 +30,9 @@ enum {
     STREAMS_MAX = 1024,    /* of one subscription message; the venue's own limit */
     MESSAGE_MAX = 64 << 10,
     ENVELOPE_SIZE = KT_SIM_CHANGE_SIZE + 256,
-    FEEDS = 2,
+    KRAKEN = 2, /* index of its feed, behind generic and Binance */
+    FEEDS,
+    FEED_SEEDS = 2,
     HALF_OPEN_MAX = 64,  /* messages until a connection is half-open, at most */
     ABANDONED_MAX = 256, /* sockets of half-open connections that are kept; then the oldest is closed */
 };
@@ -66,12 +69,14 @@ typedef struct sim_state {
     kt_sim_market *market;
     kt_sim_history *histories;
     sim_feed feeds[FEEDS];
-    kt_sim_books *books; /* NULL: Binance's format is not served */
+    kt_sim_books *books; /* NULL: no format with books is served */
+    sim_feed *books_of;  /* whose they are */
     char *envelope;      /* KT_SIM_CHANGE_SIZE and room for its name */
     sim_client *clients;
     uint32_t client_count;
     uint32_t subscriber_count; /* clients that have ever subscribed something */
     kt_timer timer;
+    kt_timer heartbeat;  /* of Kraken's formats */
     kt_timer port_timer; /* the port is to be opened or closed, once what is being answered has left */
     kt_timer line_timer; /* set while something trickles */
     kt_hook hook;
@@ -121,7 +126,7 @@ static bool write_totals(const sim_state *sim, bool live, kt_text *out)
             continue;
         kt_json_name(&writer, sim->feeds[i].format->name);
         kt_sim_feed_write(
-            sim->feeds[i].feed, i == 1 && sim->books != NULL ? kt_sim_books_totals(sim->books).invalid : 0, &writer);
+            sim->feeds[i].feed, &sim->feeds[i] == sim->books_of ? kt_sim_books_totals(sim->books).invalid : 0, &writer);
     }
     kt_json_close_object(&writer);
     if (sim->books != NULL) {
@@ -213,8 +218,13 @@ static void abandon_clients(sim_state *sim)
 
 /* ---- the market moves ---- */
 
-static void remember(sim_state *sim, const kt_sim_trade *trade)
+static void remember(sim_state *sim, kt_sim_trade *trade)
 {
+    const kt_sim_history *history = &sim->histories[trade->symbol];
+    const kt_sim_trade *last = history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL;
+
+    if (last != NULL && last->time_ms == trade->time_ms)
+        trade->nth = last->nth < UINT16_MAX ? last->nth + 1 : last->nth;
     if (kt_sim_history_add(&sim->histories[trade->symbol], trade) != KT_OK) {
         sim->code = kt_fail(&sim->err, KT_SYS, "no memory for more trades: --keep says how many are kept");
         kt_loop_stop(sim->loop);
@@ -478,15 +488,14 @@ static bool deliver(void *ctx, uint32_t symbol, kt_text event)
     return deliver_stream(ctx, symbol, KT_SIM_TRADES, event);
 }
 
-/* Of the books, which are Binance's. */
 static bool deliver_book(void *ctx, uint32_t symbol, kt_sim_stream stream, kt_text event)
 {
-    return deliver_stream(&((sim_state *)ctx)->feeds[1], symbol, stream, event);
+    return deliver_stream(((sim_state *)ctx)->books_of, symbol, stream, event);
 }
 
 static bool books_silent(void *ctx, int64_t now_ns)
 {
-    return kt_sim_feed_silent(((sim_state *)ctx)->feeds[1].feed, now_ns);
+    return kt_sim_feed_silent(((sim_state *)ctx)->books_of->feed, now_ns);
 }
 
 static void disconnect(void *ctx)
@@ -646,6 +655,78 @@ static const char *obey(
     return NULL;
 }
 
+/* ---- clients of Kraken's formats ---- */
+
+static void kraken_send(void *ctx, kt_text message)
+{
+    say(ctx, message);
+}
+
+static bool kraken_subscribe(void *ctx, uint32_t symbol, kt_sim_stream stream, bool wanted)
+{
+    sim_client *client = ctx;
+    bool is = (client->subscribed[symbol] & 1 << stream) != 0;
+
+    if (is == wanted)
+        return false;
+    if (wanted)
+        subscribe(client, symbol, stream);
+    else
+        client->subscribed[symbol] &= (uint8_t) ~(1 << stream);
+    return true;
+}
+
+static void kraken_snapshot(void *ctx, uint32_t symbol)
+{
+    sim_client *client = ctx;
+    sim_state *sim = client->sim;
+    kt_builder text;
+    kt_ev_book book;
+
+    kt_sim_books_whole(sim->books, symbol, KT_SIM_CHANGE_LEVELS / 2, &book);
+    kt_builder_init(&text, sim->envelope, ENVELOPE_SIZE);
+    kt_sim_kraken_write_snapshot(sim->options->kraken, &kt_sim_symbol_at(sim->market, symbol)->pair, &book, &text);
+    kt_assert(text.code == KT_OK);
+    say(client, kt_builder_done(&text));
+}
+
+static void kraken_greet(sim_client *client)
+{
+    char mem[512];
+    kt_builder text;
+
+    kt_builder_init(&text, mem, sizeof mem);
+    kt_sim_kraken_greeting(client->sim->options->kraken, &text);
+    say(client, kt_builder_done(&text));
+}
+
+/* Each second, so that the streams are never still; but for a silence that was asked for. */
+static void on_heartbeat(kt_timer *timer)
+{
+    sim_state *sim = timer->ctx;
+
+    kt_timer_set(sim->loop, timer, kt_loop_now(sim->loop) + KT_NS_PER_S);
+    if (kt_sim_feed_silent(sim->feeds[KRAKEN].feed, sim->now_ns))
+        return;
+    for (sim_client *client = sim->clients; client != NULL; client = client->next)
+        if (client->subscribed_any && kt_ws_is_open(client->line.conn))
+            say(client, kt_sim_kraken_heartbeat(sim->options->kraken));
+}
+
+static void kraken_hear(sim_client *client, kt_text message)
+{
+    const sim_state *sim = client->sim;
+    const kt_sim_kraken_host host = { .format = sim->options->kraken,
+        .market = sim->market,
+        .now_ns = sim->now_ns,
+        .ctx = client,
+        .send = kraken_send,
+        .subscribe = kraken_subscribe,
+        .snapshot = kraken_snapshot };
+
+    kt_sim_kraken_hear(&host, message);
+}
+
 static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const uint8_t *payload, size_t size)
 {
     sim_client *client = ctx;
@@ -659,6 +740,8 @@ static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const u
     kt_err err = { 0 };
     bool readable = false;
 
+    if (client->feed == KRAKEN)
+        kraken_hear(client, (kt_text){ (const char *)payload, size });
     if (client->sim->feeds[client->feed].format != &kt_venue_binance)
         return; /* the generic stream does not listen */
     kt_json_writer_init(&writer, mem, sizeof mem);
@@ -710,6 +793,9 @@ static uint32_t feed_of_path(const sim_state *sim, kt_text path, kt_text query, 
     kt_text names;
 
     *out_combined = stream;
+    if (sim->options->kraken != NULL)
+        return kt_text_equal(path, sim->options->kraken == &kt_venue_kraken_v1 ? KT_TEXT("/") : KT_TEXT("/v2")) ? KRAKEN
+                                                                                                                : FEEDS;
     if (stream && sim->options->generic && !(sim->options->binance && kt_url_query(query, KT_TEXT("streams"), &names)))
         return 0;
     return (stream || raw) && sim->options->binance ? 1 : FEEDS;
@@ -745,7 +831,9 @@ static void accept_client(sim_state *sim, kt_http_server *http, uint64_t exchang
     sim->clients = client;
     sim->client_count++;
     sim->feeds[feed].connection_count++;
-    if (feed == 0) {
+    if (feed == KRAKEN) {
+        kraken_greet(client);
+    } else if (feed == 0) {
         for (uint32_t i = 0; i < kt_sim_symbol_count(sim->market); i++)
             subscribe(client, i, KT_SIM_TRADES);
     } else if (combined && kt_url_query(request->query, KT_TEXT("streams"), &names)) {
@@ -882,6 +970,7 @@ static void answer_venue(sim_state *sim, kt_http_server *http, uint64_t exchange
         .books = sim->books,
         .generic = sim->options->generic,
         .binance = sim->options->binance,
+        .kraken = sim->options->kraken,
         .shuffle = sim->options->shuffle ? &sim->shuffle : NULL,
         .overlap = fault == KT_SIM_OVERLAP ? &sim->rest_rng : NULL };
     kt_http_response response = { 0 };
@@ -952,7 +1041,7 @@ static kt_code open_feed(sim_state *sim, uint32_t index, const kt_venue_format *
     kt_sim_feed_options options = { .format = format,
         .market = sim->market,
         .faults = &sim->faults,
-        .seed = sim->options->market.seed * FEEDS + index,
+        .seed = sim->options->market.seed * FEED_SEEDS + index,
         .silence_max_ns = sim->options->silence_max_ns,
         .counted_outage = sim->options->speed == KT_SIM_SPEED_MAX,
         .truth = sim->truth,
@@ -969,7 +1058,8 @@ static kt_code open_feed(sim_state *sim, uint32_t index, const kt_venue_format *
 
 static kt_code open_books(sim_state *sim, kt_err *err)
 {
-    kt_sim_books_options options = { .market = sim->market,
+    kt_sim_books_options options = { .format = sim->books_of->format,
+        .market = sim->market,
         .faults = &sim->faults,
         .seed = sim->options->market.seed,
         .start_ns = sim->origin_ns,
@@ -1011,7 +1101,11 @@ static kt_code open_market(sim_state *sim, kt_err *err)
         code = open_feed(sim, 0, &kt_venue_generic, err);
     if (options->binance && code == KT_OK)
         code = open_feed(sim, 1, &kt_venue_binance, err);
-    if (options->binance && code == KT_OK)
+    if (options->kraken != NULL && code == KT_OK)
+        code = open_feed(sim, KRAKEN, options->kraken, err);
+    if (options->binance || options->kraken != NULL)
+        sim->books_of = &sim->feeds[options->kraken != NULL ? KRAKEN : 1];
+    if (sim->books_of != NULL && code == KT_OK)
         code = open_books(sim, err);
     return code;
 }
@@ -1115,6 +1209,9 @@ static kt_code open_server(sim_state *sim, kt_err *err)
     if (sim->raws == NULL)
         return kt_fail(err, KT_SYS, "no memory for a market");
     sim->timer = (kt_timer){ .on_due = on_timer, .ctx = sim };
+    sim->heartbeat = (kt_timer){ .on_due = on_heartbeat, .ctx = sim };
+    if (sim->options->kraken != NULL)
+        kt_timer_set(sim->loop, &sim->heartbeat, kt_loop_now(sim->loop) + KT_NS_PER_S);
     sim->port_timer = (kt_timer){ .on_due = on_port_due, .ctx = sim };
     sim->line_timer = (kt_timer){ .on_due = on_line_due, .ctx = sim };
     sim->hook = (kt_hook){ .fn = on_publish, .ctx = sim, .phase = KT_PHASE_PUBLISH };

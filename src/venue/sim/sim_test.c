@@ -694,7 +694,7 @@ static void test_refusals(void **state)
         { "flag without its value", "--port", 2, "--port needs a value: --port N" },
         { "flag with a value it has not", "--no-rest=1", 2, "--no-rest takes no value" },
         { "port out of range", "--port 65536", 2, "--port: '65536': a whole number from 0 to 65535" },
-        { "unknown format", "--format kraken", 2, "generic, binance and both" },
+        { "unknown format", "--format kraken", 2, "kraken_v1 and kraken_v2" },
         { "speed 0", "--speed 0", 2, "--speed: '0': a factor from 0.001 to 1000000, or max" },
         { "rate is no number", "--rate many", 2, "--rate: 'many': a number from 0.001" },
         { "start-time is no time", "--start-time tomorrow", 2, "a time such as" },
