@@ -423,25 +423,39 @@ static void quality_close(market *m, kt_env *env, market_venue *venue)
     quality_tell_venue(venue, env);
 }
 
-/* The market time of a feed has moved: so may that of its venue. */
-static void quality_move(market *m, kt_env *env, market_feed *feed)
-{
-    if (!feed->gather.market_sure || feed->gather.market_ns <= feed->venue->clock.market_ns)
-        return;
-    kt_quality_clock_move(&feed->venue->clock, feed->gather.market_ns, kt_env_now(env));
-    if (feed->venue->quality.now_ns == 0)
-        kt_quality_reach(&feed->venue->quality, feed->gather.market_ns);
-    quality_close(m, env, feed->venue);
-}
-
-/* In silence the clock closes minutes. */
-static void quality_timer(market *m, kt_env *env)
+static void quality_timer_set(kt_env *env)
 {
     int64_t now = kt_env_now(env);
 
-    for (uint32_t i = 0; i < m->venue_count; i++)
-        quality_close(m, env, &m->venues[i]);
     kt_env_timer(env, TIMER_QUALITY, now - now % KT_QUALITY_MINUTE_NS + KT_QUALITY_MINUTE_NS + 2 * KT_QUALITY_GRACE_NS);
+}
+
+/* In silence the clock closes minutes, of venues whose market time is known. */
+static void quality_timer(market *m, kt_env *env)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < m->venue_count; i++) {
+        any |= m->venues[i].clock.market_ns != 0;
+        quality_close(m, env, &m->venues[i]);
+    }
+    if (any)
+        quality_timer_set(env);
+}
+
+/* The market time of a feed has moved: so may that of its venue. */
+static void quality_move(market *m, kt_env *env, market_feed *feed)
+{
+    kt_quality_clock *clock = &feed->venue->clock;
+
+    if (!feed->gather.market_sure || feed->gather.market_ns <= clock->market_ns)
+        return;
+    if (clock->market_ns == 0) {
+        kt_quality_reach(&feed->venue->quality, feed->gather.market_ns);
+        quality_timer_set(env);
+    }
+    kt_quality_clock_move(clock, feed->gather.market_ns, kt_env_now(env));
+    quality_close(m, env, feed->venue);
 }
 
 /* Asking ------------------------------------------------------------------------------------------------------------
@@ -988,11 +1002,10 @@ static void market_stop(void *state)
 
 static kt_code venue_init(market *m, const kt_config_venue *config, kt_err *err)
 {
-    static const char *const formats[] = { [KT_CONFIG_GENERIC] = "generic", [KT_CONFIG_BINANCE] = "binance" };
     market_venue *venue = &m->venues[m->venue_count];
 
     venue->config = config;
-    venue->format = kt_venue_format_of(kt_text_of(formats[config->format]));
+    venue->format = kt_venue_format_of(kt_text_of(kt_config_format_names[config->format]));
     kt_assert(venue->format != NULL);
     venue->repairs = repairs(m, venue);
     if (!kt_subject_make(venue->request_subject, "request", kt_text_of(config->name), (kt_text){ 0 }) ||
