@@ -26,7 +26,7 @@ import log_reader
 SYMBOL = "BTC/USDT"
 RUN_S = 30 # far beyond what a command needs
 COMMANDS = ("run", "sim", "watch", "call", "nodes", "services", "actions", "emit", "events", "export", "rebuild", "doctor",
-            "repl", "config")
+            "repl", "replay", "config")
 LANES = ("market", "keep", "edge")
 
 
@@ -136,6 +136,7 @@ def keys_of_house(folder):
 
 HELP_FLAGS = {
     "watch": {"--log", "--from", "--once"},
+    "replay": {"--speed", "--from", "--to", "--once"},
     "repl": {"--history", "--url", "--timeout"},
     "sim": {"--port", "--format", "--seed", "--symbols", "--rate", "--count", "--start-time", "--history", "--burst", "--burst-every",
             "--tape", "--until-id", "--speed", "--wait", "--keep", "--shuffle", "--no-rest", "--fault", "--silence-length", "--truth",

@@ -19,6 +19,21 @@ const kt_cli_command kt_cli_commands[] = {
         true, kt_cli_run },
     { "sim", "[--port PORT] [--fault NAME=RATE ...]",
         "be a faulty market: a venue that breaks things and keeps the truth", NULL, false, kt_sim_main },
+    { "replay", "LOG|TAPE [--speed X|max] [--from SEQ|TIME] [--to SEQ|TIME] [--once]",
+        "run a house on what was recorded: a log, or a venue's tape",
+        "LOG is a data folder, or the folder of its log market, of a house that runs or has ended. Its inputs (messages, answers of\n"
+        "REST, timers) are given to the services of a new house, in their order and with their times; averages, books and\n"
+        "corrections are computed and published anew, and compared with those that stand in the log. The configuration is the\n"
+        "log's, unless --config names another file; flags go over it.\n"
+        "TAPE is a file as `kontor sim --tape` plays it: the sim is started too, and the new house listens to it. A house that runs\n"
+        "already listens to `kontor sim --tape FILE --speed X` by its configuration.\n"
+        "The new house has a folder of its own, by default data/replay; started again there it goes on where it was.\n"
+        "  --speed X      times the recorded pace, or max: as fast as it goes (1)\n"
+        "  --from PLACE   of a log: up to here as fast as it goes, then at --speed; a seq, or a time as 2024-08-08T23:54:00Z\n"
+        "  --to PLACE     of a log: the first record that is not given any more\n"
+        "  --once         of a log: stop at its end, when the store has it, instead of serving on; exit status 1 when an output\n"
+        "                 was another\n",
+        true, kt_cli_replay },
     { "watch", "PATTERN [--log NAME] [--from live|start|SEQ|TIME] [--once]",
         "print events as they are written, one JSON object a line",
         "PATTERN is a subject in which * stands for one token and a last > for the rest: 'trades.binance.*', 'vwap.5m.>'.\n"
