@@ -38,7 +38,7 @@ function install() {
 }
 
 // A page is the same HTML document but for the code that it asks for at once; a path that ends in a slash stands for all below it.
-const documents = [['/', 'market'], ['/m/', 'market'], ['/system', 'system'], ['/channels', 'channels'], ['/data', 'data']];
+const documents = [['/', 'market'], ['/m/', 'market'], ['/quality', 'quality'], ['/system', 'system'], ['/channels', 'channels'], ['/data', 'data']];
 
 async function bundle() {
     const { build } = await import(pathToFileURL(join(work, 'node_modules', 'esbuild', 'lib', 'main.js')).href);

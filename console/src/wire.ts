@@ -2,7 +2,8 @@
 
 import type { Events, Time } from './schema';
 
-export type { ActionRow, ColumnRow, Correction, Decimal, FeedStats, Instrument, LaneRow, LaneStart, LaneState, LevelRow, Link, LogRow, NodeRow, Time, Trade,
+export type { ActionRow, ColumnRow, Correction, Decimal, FeedStats, Instrument, LaneRow, LaneStart, LaneState, LevelRow, Link, LogRow, NodeRow, QualityHistoryResponse, QualityMinuteRow,
+              QualityStripRow, Time, Trade,
               Vwap } from './schema';
 
 export interface HouseEvent {
