@@ -142,7 +142,7 @@ export class Strips {
         canvas.height = Math.round(height * ratio);
         const draw = canvas.getContext('2d')!;
         const [hatch, ground, text, accent] = colours.slice(namesOfSteps.length) as [string, string, string, string];
-        const x = (cell: number) => cell / cells.length * width;
+        const x = (cell: number) => Math.round(cell / cells.length * canvas.width) / ratio; // whole pixels: nothing is blended
         draw.scale(ratio, ratio);
         draw.fillStyle = ground;
         draw.fillRect(0, 0, width, height);
