@@ -30,6 +30,7 @@ typedef struct heard {
     bool book_known;
     uint32_t resyncs, snapshots, changes, sure;
     kt_ev_ticker ticker;
+    kt_ev_candle candle;
 } heard;
 
 static heard said;
@@ -87,6 +88,29 @@ static void watcher_output(void *state, const kt_event *event)
 static const char *const watcher_outputs[] = { "stats.kraken", "vwap.>", "book.>", "ticker.>", NULL };
 static const kt_feed_spec watcher = {
     .name = "watcher", .start = watcher_start, .outputs = watcher_outputs, .on_output = watcher_output
+};
+
+/* Candles are inputs, which only services see. */
+static kt_code minutes_start(kt_env *env, const kt_config *config, void **out_state, kt_err *err)
+{
+    *out_state = &said;
+    return KT_OK;
+}
+
+static void minutes_event(void *state, kt_env *env, const kt_event *event)
+{
+    const kt_ev_candle *candle = &said.candle;
+
+    assert_true(kt_text_equal(event->subject, KT_TEXT("candle.kraken.1m.BTC/USDT")));
+    assert_int_equal(kt_event_decode(KT_EV_CANDLE, event->payload, event->size, &said.candle), KT_OK);
+    assert_true(candle->begin % KT_NS_PER_MIN == 0 && candle->interval_s == 60 && candle->trades > 0);
+    assert_true(
+        kt_decimal_compare(candle->low, candle->close) <= 0 && kt_decimal_compare(candle->close, candle->high) <= 0);
+}
+
+static const char *const minutes_subjects[] = { "candle.>", NULL };
+static const kt_service_spec minutes = {
+    .name = "minutes", .version = 1, .subjects = minutes_subjects, .start = minutes_start, .on_event = minutes_event
 };
 
 /* The sim's process; *out_port is where it listens. */
@@ -210,7 +234,7 @@ typedef struct game {
 
 static void play(const game *how)
 {
-    static const kt_service_spec *const services[] = { &kt_market_service, &kt_book_service, NULL };
+    static const kt_service_spec *const services[] = { &kt_market_service, &kt_book_service, &minutes, NULL };
     static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
     kt_lane_options options = { .name = "market",
         .data_dir = kt_test_dir(),
@@ -233,7 +257,7 @@ static void play(const game *how)
     snprintf(yaml, sizeof yaml,
         "vwap: {windows: [5s, 1m], interval_ms: 60000}\nrepair: {interval_ms: 20}\n"
         "venues: [{name: kraken, format: %s, ws_url: \"ws://127.0.0.1:%u%s\", rest_url: \"http://127.0.0.1:%u\", "
-        "symbols: [BTC/USDT], books: true, requests_per_s: 1000}]\n",
+        "symbols: [BTC/USDT], books: true, candles: true, requests_per_s: 1000}]\n",
         how->format, port, how->path, port);
     if (kt_config_parse("test", yaml, strlen(yaml), &config, &err) != KT_OK)
         fail_msg("%s", err.msg);
@@ -250,7 +274,7 @@ static void play(const game *how)
     assert_int_equal(said.stats.suspect, truth_of("suspect"));
     assert_int_equal(said.stats.lost, 0);
     assert_true(said.stats.missing > 0 && truth_of("disconnect") > 0);
-    assert_true(said.sure > 0 && said.snapshots > 0 && said.ticker.bid.m > 0);
+    assert_true(said.sure > 0 && said.snapshots > 0 && said.ticker.bid.m > 0 && said.candle.trades > 0);
     assert_true(KT_TEST_WAIT(turn(lane) && said.resyncs > 0, WAIT_S));
     if (how->book_follows)
         assert_true(KT_TEST_WAIT(book_equal(lane, fetcher, port), WAIT_S));

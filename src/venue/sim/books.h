@@ -19,7 +19,13 @@
 #include "base/text.h"
 #include "venue/sim/feed.h"
 
-typedef enum kt_sim_stream { KT_SIM_TRADES, KT_SIM_DEPTH, KT_SIM_TICKER, KT_SIM_STREAM_COUNT } kt_sim_stream;
+typedef enum kt_sim_stream {
+    KT_SIM_TRADES,
+    KT_SIM_DEPTH,
+    KT_SIM_TICKER,
+    KT_SIM_STREAM_COUNT,
+    KT_SIM_CANDLES = KT_SIM_STREAM_COUNT, /* Kraken's only */
+} kt_sim_stream;
 
 /* What the stream's names end in: "@trade". */
 const char *kt_sim_stream_suffix(kt_sim_stream stream);

@@ -16,7 +16,8 @@ enum {
     WORDS_SIZE = 1024,
     HEAR_NODES = 4096,
     PAGE_MAX = 1000,
-    DEPTH_DEFAULT = 100,
+    DEPTH_ASKED = 10,    /* of the stream, where it is not said, and */
+    DEPTH_DEFAULT = 100, /* of REST */
     DEPTH_MAX = 500,
 };
 
@@ -483,6 +484,83 @@ static void write_ticker_v2(
     kt_builder_str(out, "}]}");
 }
 
+/* ---- candles ---- */
+
+void kt_sim_kraken_candle_add(kt_sim_candle *candle, const kt_sim_trade *trade)
+{
+    int64_t begin_ms = trade->time_ms - trade->time_ms % 60000;
+
+    if (candle->count == 0 || candle->begin_ms != begin_ms)
+        *candle =
+            (kt_sim_candle){ .begin_ms = begin_ms, .open = trade->price, .high = trade->price, .low = trade->price };
+    candle->high = trade->price > candle->high ? trade->price : candle->high;
+    candle->low = trade->price < candle->low ? trade->price : candle->low;
+    candle->close = trade->price;
+    candle->volume += trade->quantity;
+    candle->turnover += (kt_i128)trade->price * trade->quantity;
+    candle->count++;
+    candle->last_ns = kt_sim_time(&kt_venue_kraken_v2, trade);
+}
+
+static kt_decimal at_sim_scale(int64_t m)
+{
+    return kt_decimal_canon((kt_decimal){ .m = m, .scale = KT_SIM_SCALE });
+}
+
+static kt_decimal average_of(const kt_row_instrument *instrument, const kt_sim_candle *candle)
+{
+    int64_t more = kt_pow10(KT_SIM_SCALE - instrument->price_scale);
+
+    return (kt_decimal){ .m = (int64_t)(candle->turnover / candle->volume) / more, .scale = instrument->price_scale };
+}
+
+void kt_sim_kraken_write_candle(
+    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out)
+{
+    int64_t begin_ns = candle->begin_ms * KT_NS_PER_MS;
+    char mem[KT_SIM_EVENT_SIZE], row_mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch, row;
+
+    kt_builder_init(&scratch, mem, sizeof mem);
+    kt_builder_init(&row, row_mem, sizeof row_mem);
+    const kt_text open = json_price(format, instrument, at_sim_scale(candle->open), &scratch);
+    const kt_text high = json_price(format, instrument, at_sim_scale(candle->high), &scratch);
+    const kt_text low = json_price(format, instrument, at_sim_scale(candle->low), &scratch);
+    const kt_text close = json_price(format, instrument, at_sim_scale(candle->close), &scratch);
+    const kt_text vwap = json_price(format, instrument, average_of(instrument, candle), &scratch);
+    const kt_text volume = json_quantity(format, instrument, at_sim_scale((int64_t)candle->volume), &scratch);
+    const kt_text count = json_u64(candle->count, &scratch);
+    const kt_text last = json_time(format, candle->last_ns, &scratch);
+
+    if (is_v1(format)) {
+        const part parts[] = { { NULL, -1, last }, { NULL, -1, json_time(format, begin_ns + KT_NS_PER_MIN, &scratch) },
+            { NULL, -1, open }, { NULL, -1, high }, { NULL, -1, low }, { NULL, -1, close }, { NULL, -1, vwap },
+            { NULL, -1, volume }, { NULL, -1, count } };
+
+        kt_builder_char(&row, '[');
+        put_parts(parts, KT_COUNT(parts), NULL, &row);
+        kt_builder_char(&row, ']');
+        put_news_v1(instrument, kt_builder_done(&row), "ohlc-1", -1, NULL, out);
+        return;
+    }
+    const part parts[] = {
+        { "symbol", -1, json_text(instrument->symbol, &scratch) },
+        { "open", -1, open },
+        { "high", -1, high },
+        { "low", -1, low },
+        { "close", -1, close },
+        { "trades", -1, count },
+        { "volume", -1, volume },
+        { "vwap", -1, vwap },
+        { "interval_begin", -1, json_time(format, begin_ns, &scratch) },
+        { "interval", -1, KT_TEXT("1") },
+        { "timestamp", -1, last },
+    };
+    kt_builder_str(out, "{\"channel\":\"ohlc\",\"type\":\"update\",\"data\":[{");
+    put_parts(parts, KT_COUNT(parts), NULL, out);
+    kt_builder_str(out, "}]}");
+}
+
 const kt_sim_wire kt_sim_kraken_v1 = {
     .format = &kt_venue_kraken_v1,
     .microseconds = true,
@@ -537,17 +615,18 @@ typedef struct request {
     const kt_sim_kraken_host *host;
     const kt_json_doc *doc;
     kt_text verb;     /* subscribe, unsubscribe, ping */
-    kt_text channel;  /* book, trade, ticker or spread */
+    kt_text channel;  /* book, trade, ticker or spread, ohlc */
     uint32_t symbols; /* node; 0: none */
     uint64_t depth;
-    uint32_t id; /* node; 0: none */
+    uint64_t minutes; /* of candles */
+    uint32_t id;      /* node; 0: none */
 } request;
 
 typedef struct words_v1 {
     kt_text verb;
     uint32_t id, symbols, subscription;
     kt_text channel;
-    uint64_t depth;
+    uint64_t depth, minutes;
 } words_v1;
 
 static const kt_json_field words_v1_fields[] = {
@@ -560,13 +639,14 @@ static const kt_json_field words_v1_fields[] = {
 static const kt_json_field subscription_fields[] = {
     KT_JSON_FIELD(words_v1, channel, "name", TEXT, 0),
     KT_JSON_FIELD(words_v1, depth, "depth", U64, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(words_v1, minutes, "interval", U64, KT_JSON_OPTIONAL),
 };
 
 typedef struct words_v2 {
     kt_text verb;
     uint32_t id, params, symbols;
     kt_text channel;
-    uint64_t depth;
+    uint64_t depth, minutes;
 } words_v2;
 
 static const kt_json_field words_v2_fields[] = {
@@ -579,11 +659,12 @@ static const kt_json_field params_fields[] = {
     KT_JSON_FIELD(words_v2, channel, "channel", TEXT, 0),
     KT_JSON_FIELD(words_v2, symbols, "symbol", ARRAY, KT_JSON_OPTIONAL),
     KT_JSON_FIELD(words_v2, depth, "depth", U64, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(words_v2, minutes, "interval", U64, KT_JSON_OPTIONAL),
 };
 
 static bool read_v1(const kt_json_doc *doc, request *out, kt_err *err)
 {
-    words_v1 words = { .depth = 10 };
+    words_v1 words = { .depth = DEPTH_ASKED, .minutes = 1 };
 
     if (kt_json_fields(doc, 0, words_v1_fields, KT_COUNT(words_v1_fields), NULL, &words, NULL, err) != KT_OK ||
         (words.subscription != 0 && kt_json_fields(doc, words.subscription, subscription_fields,
@@ -594,12 +675,13 @@ static bool read_v1(const kt_json_doc *doc, request *out, kt_err *err)
     out->symbols = words.symbols;
     out->channel = words.channel;
     out->depth = words.depth;
+    out->minutes = words.minutes;
     return true;
 }
 
 static bool read_v2(const kt_json_doc *doc, request *out, kt_err *err)
 {
-    words_v2 words = { .depth = 10 };
+    words_v2 words = { .depth = DEPTH_ASKED, .minutes = 1 };
 
     if (kt_json_fields(doc, 0, words_v2_fields, KT_COUNT(words_v2_fields), NULL, &words, NULL, err) != KT_OK ||
         (words.params != 0 && kt_json_fields(doc, words.params, params_fields, KT_COUNT(params_fields), NULL, &words,
@@ -610,6 +692,7 @@ static bool read_v2(const kt_json_doc *doc, request *out, kt_err *err)
     out->symbols = words.symbols;
     out->channel = words.channel;
     out->depth = words.depth;
+    out->minutes = words.minutes;
     return true;
 }
 
@@ -621,7 +704,16 @@ static void put_id(const request *asked, const char *name, kt_json_writer *write
     kt_json_put_node(writer, asked->doc, asked->id);
 }
 
-static void put_reply_v1(const request *asked, kt_text symbol, bool book, const char *error, kt_json_writer *writer)
+static void put_shape(const request *asked, kt_sim_stream stream, kt_json_writer *writer)
+{
+    if (stream == KT_SIM_DEPTH)
+        kt_json_member_u64(writer, "depth", asked->depth);
+    if (stream == KT_SIM_CANDLES)
+        kt_json_member_u64(writer, "interval", asked->minutes);
+}
+
+static void put_reply_v1(
+    const request *asked, kt_text symbol, kt_sim_stream stream, const char *error, kt_json_writer *writer)
 {
     bool added = kt_text_equal(asked->verb, KT_TEXT("subscribe"));
     char name[NUMBER_SIZE];
@@ -629,8 +721,9 @@ static void put_reply_v1(const request *asked, kt_text symbol, bool book, const 
 
     kt_builder_init(&channel, name, sizeof name);
     kt_builder_text(&channel, asked->channel);
-    if (book)
-        kt_builder_format(&channel, "-%llu", (unsigned long long)asked->depth);
+    if (stream == KT_SIM_DEPTH || stream == KT_SIM_CANDLES)
+        kt_builder_format(
+            &channel, "-%llu", (unsigned long long)(stream == KT_SIM_DEPTH ? asked->depth : asked->minutes));
     if (error != NULL)
         kt_json_member_text(writer, "errorMessage", kt_text_of(error));
     else
@@ -645,13 +738,13 @@ static void put_reply_v1(const request *asked, kt_text symbol, bool book, const 
                       : KT_TEXT("unsubscribed"));
     kt_json_name(writer, "subscription");
     kt_json_open_object(writer);
-    if (book)
-        kt_json_member_u64(writer, "depth", asked->depth);
+    put_shape(asked, stream, writer);
     kt_json_member_text(writer, "name", asked->channel);
     kt_json_close_object(writer);
 }
 
-static void put_reply_v2(const request *asked, kt_text symbol, bool book, const char *error, kt_json_writer *writer)
+static void put_reply_v2(
+    const request *asked, kt_text symbol, kt_sim_stream stream, const char *error, kt_json_writer *writer)
 {
     kt_json_member_text(writer, "method", asked->verb);
     if (error == NULL) {
@@ -659,8 +752,7 @@ static void put_reply_v2(const request *asked, kt_text symbol, bool book, const 
         kt_json_open_object(writer);
         kt_json_member_text(writer, "channel", asked->channel);
         kt_json_member_text(writer, "symbol", symbol);
-        if (book)
-            kt_json_member_u64(writer, "depth", asked->depth);
+        put_shape(asked, stream, writer);
         kt_json_close_object(writer);
     } else {
         kt_json_member_text(writer, "error", kt_text_of(error));
@@ -674,7 +766,7 @@ static void put_reply_v2(const request *asked, kt_text symbol, bool book, const 
     put_id(asked, "req_id", writer);
 }
 
-static void reply(const request *asked, kt_text symbol, bool book, const char *error)
+static void reply(const request *asked, kt_text symbol, kt_sim_stream stream, const char *error)
 {
     char mem[WORDS_SIZE];
     kt_json_writer writer;
@@ -682,7 +774,7 @@ static void reply(const request *asked, kt_text symbol, bool book, const char *e
 
     kt_json_writer_init(&writer, mem, sizeof mem);
     kt_json_open_object(&writer);
-    (is_v1(asked->host->format) ? put_reply_v1 : put_reply_v2)(asked, symbol, book, error, &writer);
+    (is_v1(asked->host->format) ? put_reply_v1 : put_reply_v2)(asked, symbol, stream, error, &writer);
     kt_json_close_object(&writer);
     if (kt_json_writer_done(&writer, &text) == KT_OK)
         asked->host->send(asked->host->ctx, text);
@@ -708,11 +800,12 @@ static uint32_t find_symbol(const kt_sim_market *market, kt_text name, bool old,
 /* The stream that the channel is; false: it is none of ours. */
 static bool stream_of(const kt_venue_format *format, kt_text channel, kt_sim_stream *out)
 {
-    const kt_text names[KT_SIM_STREAM_COUNT] = { [KT_SIM_TRADES] = KT_TEXT("trade"),
+    const kt_text names[KT_SIM_CANDLES + 1] = { [KT_SIM_TRADES] = KT_TEXT("trade"),
         [KT_SIM_DEPTH] = KT_TEXT("book"),
-        [KT_SIM_TICKER] = is_v1(format) ? KT_TEXT("spread") : KT_TEXT("ticker") };
+        [KT_SIM_TICKER] = is_v1(format) ? KT_TEXT("spread") : KT_TEXT("ticker"),
+        [KT_SIM_CANDLES] = KT_TEXT("ohlc") };
 
-    for (*out = KT_SIM_TRADES; *out < KT_SIM_STREAM_COUNT; ++*out)
+    for (*out = KT_SIM_TRADES; *out <= KT_SIM_CANDLES; ++*out)
         if (kt_text_equal(channel, names[*out]))
             return true;
     return false;
@@ -728,7 +821,7 @@ static void subscribe_one(const request *asked, kt_text name)
     const kt_sim_kraken_host *host = asked->host;
     bool wanted = kt_text_equal(asked->verb, KT_TEXT("subscribe"));
     uint32_t symbol = find_symbol(host->market, name, is_v1(host->format), "/");
-    kt_sim_stream stream = KT_SIM_STREAM_COUNT;
+    kt_sim_stream stream = KT_SIM_TRADES;
     const char *error = NULL;
     char words[WORDS_SIZE / 2];
 
@@ -739,10 +832,12 @@ static void subscribe_one(const request *asked, kt_text name)
         error = "Channel not supported by the sim";
     } else if (stream == KT_SIM_DEPTH && !depth_is_served(host->format, asked->depth)) {
         error = "Subscription depth not supported by the sim";
+    } else if (stream == KT_SIM_CANDLES && asked->minutes != 1) {
+        error = "Subscription ohlc interval not supported by the sim";
     } else if (!host->subscribe(host->ctx, symbol, stream, wanted)) {
         error = wanted ? "Already subscribed" : "Subscription Not Found";
     }
-    reply(asked, name, stream == KT_SIM_DEPTH, error);
+    reply(asked, name, stream, error);
     if (error == NULL && wanted && stream == KT_SIM_DEPTH)
         host->snapshot(host->ctx, symbol);
 }

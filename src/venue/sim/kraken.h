@@ -7,7 +7,9 @@
  * Time     trades of one symbol in one ms are a microsecond apart; REST gives 400 ns more than the streams, which cut it.
  * Books    v2 of depth 100, 500 and 1000, v1 of 1000 only; the sim's books are never that deep, so that nothing is cut.
  *          The whole book comes with the subscription, and is never broken.
- * Left out candles (ohlc), and all that needs an account.
+ * Candles  (ohlc) of one minute, told with each trade; their average price is cut to the digits of the instrument. They are
+ *          never broken.
+ * Left out other intervals, and all that needs an account.
  */
 #ifndef KT_VENUE_SIM_KRAKEN_H
 #define KT_VENUE_SIM_KRAKEN_H
@@ -22,6 +24,19 @@ extern const kt_sim_wire kt_sim_kraken_v2;
 /* A whole book as the stream gives it. */
 void kt_sim_kraken_write_snapshot(
     const kt_venue_format *format, const kt_row_instrument *instrument, const kt_ev_book *book, kt_builder *out);
+
+/* One symbol's present minute; all zero: no trade yet. */
+typedef struct kt_sim_candle {
+    int64_t begin_ms, last_ns;
+    int64_t open, high, low, close; /* mantissas at KT_SIM_SCALE */
+    kt_i128 volume;                 /* at KT_SIM_SCALE, and */
+    kt_i128 turnover;               /* at twice that */
+    uint64_t count;
+} kt_sim_candle;
+
+void kt_sim_kraken_candle_add(kt_sim_candle *candle, const kt_sim_trade *trade);
+void kt_sim_kraken_write_candle(
+    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out);
 
 /* What is said to a new client, and when nothing else is said for a second. */
 void kt_sim_kraken_greeting(const kt_venue_format *format, kt_builder *out);

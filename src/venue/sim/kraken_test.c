@@ -234,12 +234,83 @@ static void faults_are_found(void **state)
         }
 }
 
+/* ---- candles ---- */
+
+static void on_candle(void *ctx, kt_text symbol, const kt_ev_candle *candle)
+{
+    *(kt_ev_candle *)ctx = *candle;
+}
+
+static void same(kt_decimal told, kt_decimal expected)
+{
+    if (kt_decimal_compare(told, expected) != 0)
+        fail_msg(
+            "%lld at %u instead of %lld at %u", (long long)told.m, told.scale, (long long)expected.m, expected.scale);
+}
+
+static kt_decimal at_scale(int64_t m, uint8_t scale)
+{
+    return kt_decimal_canon((kt_decimal){ .m = m, .scale = scale });
+}
+
+/* Each against all trades of its minute, looked at once more. */
+static void minutes(void **state)
+{
+    enum { COUNT = 600 };
+    static kt_sim_trade trades[COUNT];
+
+    for (size_t i = 0; i < KT_COUNT(formats); i++) {
+        kt_sim_market_options options = {
+            .symbols = "BTC/USDT", .seed = 3, .rate = 5, .start_ns = 1700000000 * KT_NS_PER_S, .count = COUNT
+        };
+        kt_venue_decoder *decoder = decoder_knowing(formats[i], "BTC/USDT", 0);
+        kt_sim_market *market = NULL;
+        kt_sim_candle candle = { 0 };
+
+        assert_int_equal(kt_sim_market_open(&options, &market, NULL), KT_OK);
+        for (uint32_t n = 0, first = 0; n < COUNT; n++) {
+            kt_ev_candle told = { 0 };
+            kt_venue_sink sink = { .ctx = &told, .candle = on_candle };
+            int64_t high = 0, low = INT64_MAX, volume = 0;
+            kt_i128 turnover = 0;
+            char mem[KT_SIM_EVENT_SIZE];
+            kt_builder text;
+
+            trades[n] = *kt_sim_market_peek(market);
+            kt_sim_market_take(market);
+            kt_sim_kraken_candle_add(&candle, &trades[n]);
+            kt_builder_init(&text, mem, sizeof mem);
+            kt_sim_kraken_write_candle(formats[i], &kt_sim_symbol_at(market, 0)->pair, &candle, &text);
+            kt_venue_decode_message(decoder, kt_builder_done(&text), 1, &sink);
+
+            while (trades[first].time_ms / 60000 != trades[n].time_ms / 60000)
+                first++;
+            for (uint32_t t = first; t <= n; t++) {
+                high = trades[t].price > high ? trades[t].price : high;
+                low = trades[t].price < low ? trades[t].price : low;
+                volume += trades[t].quantity;
+                turnover += (kt_i128)trades[t].price * trades[t].quantity;
+            }
+            assert_true(told.begin == trades[n].time_ms / 60000 * KT_NS_PER_MIN && told.interval_s == 60);
+            assert_int_equal(told.trades, n - first + 1);
+            same(told.open, at_scale(trades[first].price, KT_SIM_SCALE));
+            same(told.high, at_scale(high, KT_SIM_SCALE));
+            same(told.low, at_scale(low, KT_SIM_SCALE));
+            same(told.close, at_scale(trades[n].price, KT_SIM_SCALE));
+            same(told.volume, at_scale(volume, KT_SIM_SCALE));
+            same(told.vwap, at_scale((int64_t)(turnover / volume / kt_pow10(KT_SIM_SCALE - 2)), 2)); /* cut */
+        }
+        kt_sim_market_close(market);
+        kt_venue_decoder_free(decoder);
+    }
+}
+
 /* ---- words ---- */
 
 typedef struct listener {
     char said[4096];
     kt_builder text;
-    bool subscribed[KT_SIM_STREAM_COUNT];
+    bool subscribed[KT_SIM_CANDLES + 1];
 } listener;
 
 static void on_send(void *ctx, kt_text message)
@@ -310,10 +381,18 @@ static void words(void **state)
             "{\"event\":\"subscribe\",\"pair\":[\"XBT/USDT\"],\"subscription\":{\"name\":\"book\",\"depth\":1000}}",
             "{\"channelID\":336,\"channelName\":\"book-1000\",\"event\":\"subscriptionStatus\",\"pair\":\"XBT/USDT\","
             "\"status\":\"subscribed\",\"subscription\":{\"depth\":1000,\"name\":\"book\"}}\n(the book)\n" },
-        { "a channel that is not served in v1", &kt_venue_kraken_v1,
+        { "candles in v1", &kt_venue_kraken_v1,
             "{\"event\":\"subscribe\",\"pair\":[\"XBT/USDT\"],\"subscription\":{\"name\":\"ohlc\"}}",
-            "{\"errorMessage\":\"Channel not supported by the sim\",\"channelName\":\"ohlc\",\"event\":\"subscriptionStatus\","
-            "\"pair\":\"XBT/USDT\",\"status\":\"error\",\"subscription\":{\"name\":\"ohlc\"}}\n" },
+            "{\"channelID\":336,\"channelName\":\"ohlc-1\",\"event\":\"subscriptionStatus\",\"pair\":\"XBT/USDT\","
+            "\"status\":\"subscribed\",\"subscription\":{\"interval\":1,\"name\":\"ohlc\"}}\n" },
+        { "an interval that is not served", &kt_venue_kraken_v2,
+            "{\"method\":\"subscribe\",\"params\":{\"channel\":\"ohlc\",\"symbol\":[\"BTC/USDT\"],\"interval\":5}}",
+            "{\"method\":\"subscribe\",\"error\":\"Subscription ohlc interval not supported by the sim\",\"symbol\":"
+            "\"BTC/USDT\"," V2_NO "}\n" },
+        { "a channel that is not served in v1", &kt_venue_kraken_v1,
+            "{\"event\":\"subscribe\",\"pair\":[\"XBT/USDT\"],\"subscription\":{\"name\":\"own\"}}",
+            "{\"errorMessage\":\"Channel not supported by the sim\",\"channelName\":\"own\",\"event\":\"subscriptionStatus\","
+            "\"pair\":\"XBT/USDT\",\"status\":\"error\",\"subscription\":{\"name\":\"own\"}}\n" },
     };
     kt_sim_market *market = NULL;
     listener l = { 0 };
@@ -455,6 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_checksum_holds),
         cmocka_unit_test(faults_are_found),
+        cmocka_unit_test(minutes),
         cmocka_unit_test(words),
         cmocka_unit_test(pages_of_trades),
         cmocka_unit_test(rest_refusals),

@@ -68,6 +68,7 @@ typedef struct sim_state {
     kt_ws_server *ws;
     kt_sim_market *market;
     kt_sim_history *histories;
+    kt_sim_candle *candles; /* of Kraken's formats: one a symbol */
     sim_feed feeds[FEEDS];
     kt_sim_books *books; /* NULL: no format with books is served */
     sim_feed *books_of;  /* whose they are */
@@ -278,6 +279,24 @@ static void play_schedule(sim_state *sim, int64_t now_ns)
     take_faults(sim, &values);
 }
 
+static bool deliver_stream(sim_feed *feed, uint32_t symbol, kt_sim_stream stream, kt_text event);
+
+static void tell_candle(sim_state *sim, const kt_sim_trade *trade)
+{
+    kt_sim_candle *candle = &sim->candles[trade->symbol];
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder text;
+
+    kt_sim_kraken_candle_add(candle, trade);
+    if (kt_sim_feed_silent(sim->feeds[KRAKEN].feed, sim->now_ns))
+        return;
+    kt_builder_init(&text, mem, sizeof mem);
+    kt_sim_kraken_write_candle(
+        sim->options->kraken, &kt_sim_symbol_at(sim->market, trade->symbol)->pair, candle, &text);
+    kt_assert(text.code == KT_OK);
+    deliver_stream(&sim->feeds[KRAKEN], trade->symbol, KT_SIM_CANDLES, kt_builder_done(&text));
+}
+
 static void step(sim_state *sim)
 {
     kt_sim_trade trade = *kt_sim_market_peek(sim->market);
@@ -294,6 +313,8 @@ static void step(sim_state *sim)
             kt_sim_feed_trade(sim->feeds[i].feed, &trade);
     if (sim->books != NULL)
         kt_sim_books_trade(sim->books, &trade);
+    if (sim->options->kraken != NULL)
+        tell_candle(sim, &trade);
 }
 
 /* Without trades a schedule goes on by the clock; at speed max it ends with them. */
@@ -542,7 +563,7 @@ static void subscribe(sim_client *client, uint32_t symbol, kt_sim_stream stream)
     client->subscribed[symbol] |= (uint8_t)(1 << stream);
     if (stream == KT_SIM_TRADES)
         kt_sim_feed_subscribed(feed->feed, symbol);
-    else
+    else if (stream != KT_SIM_CANDLES)
         want_book(sim, symbol);
     if (client->subscribed_any)
         return;
@@ -1084,9 +1105,10 @@ static kt_code open_market(sim_state *sim, kt_err *err)
         return code;
     kt_sim_faults_take(&sim->faults, &options->faults, kt_sim_market_start(sim->market));
     sim->histories = calloc(kt_sim_symbol_count(sim->market), sizeof *sim->histories);
+    sim->candles = calloc(kt_sim_symbol_count(sim->market), sizeof *sim->candles);
     sim->body = malloc(KT_SIM_BODY_SIZE);
     sim->envelope = malloc(ENVELOPE_SIZE);
-    if (sim->histories == NULL || sim->body == NULL || sim->envelope == NULL)
+    if (sim->histories == NULL || sim->candles == NULL || sim->body == NULL || sim->envelope == NULL)
         return kt_fail(err, KT_SYS, "no memory for %u symbols", kt_sim_symbol_count(sim->market));
     for (uint32_t i = 0; i < kt_sim_symbol_count(sim->market); i++)
         kt_sim_history_init(&sim->histories[i], options->keep);
@@ -1243,6 +1265,7 @@ static void close_sim(sim_state *sim)
     for (uint32_t i = 0; sim->histories != NULL && i < kt_sim_symbol_count(sim->market); i++)
         kt_sim_history_done(&sim->histories[i]);
     free(sim->histories);
+    free(sim->candles);
     free(sim->body);
     free(sim->envelope);
     kt_sim_books_free(sim->books);
