@@ -20,10 +20,11 @@
 #include "book/checksum.h"
 #include "venue/decoder.h"
 
-#define KT_KRAKEN_DEPTH_TEXT "1000"
+#define KT_KRAKEN_DEPTH 1000
+#define KT_KRAKEN_TEXT_OF(number) #number
+#define KT_KRAKEN_TEXT(number) KT_KRAKEN_TEXT_OF(number)
 
 enum {
-    KT_KRAKEN_DEPTH = 1000,
     KT_KRAKEN_ROW_MAX = 1000,
     KT_KRAKEN_CONNECTION_MAX = 150,
     KT_KRAKEN_CONNECTION_SPAN_S = 600,

@@ -278,7 +278,7 @@ static void put_subscription(const kt_venue_decoder *decoder, const char *event,
 {
     static const char *const subscriptions[KT_KRAKEN_CHANNEL_COUNT] = {
         [KT_KRAKEN_TRADES] = "{\"name\":\"trade\"}",
-        [KT_KRAKEN_BOOK] = "{\"name\":\"book\",\"depth\":" KT_KRAKEN_DEPTH_TEXT "}",
+        [KT_KRAKEN_BOOK] = ("{\"name\":\"book\",\"depth\":" KT_KRAKEN_TEXT(KT_KRAKEN_DEPTH) "}"),
         [KT_KRAKEN_BEST] = "{\"name\":\"spread\"}",
         [KT_KRAKEN_CANDLES] = "{\"name\":\"ohlc\",\"interval\":1}",
     };

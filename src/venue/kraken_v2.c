@@ -313,7 +313,7 @@ static void put_subscription(const kt_venue_decoder *decoder, const char *method
 {
     static const char *const params[KT_KRAKEN_CHANNEL_COUNT] = {
         [KT_KRAKEN_TRADES] = "\"channel\":\"trade\",\"snapshot\":false",
-        [KT_KRAKEN_BOOK] = "\"channel\":\"book\",\"depth\":" KT_KRAKEN_DEPTH_TEXT,
+        [KT_KRAKEN_BOOK] = ("\"channel\":\"book\",\"depth\":" KT_KRAKEN_TEXT(KT_KRAKEN_DEPTH)),
         [KT_KRAKEN_BEST] = "\"channel\":\"ticker\",\"event_trigger\":\"bbo\"",
         [KT_KRAKEN_CANDLES] = "\"channel\":\"ohlc\",\"interval\":1",
     };
