@@ -59,7 +59,7 @@ export class Ladder {
         this.middle = el('tr', { class: 'touch' }, el('td', { colspan: 3, class: 'num' }, texts.spread));
         body.append(...this.asks.map(({ row }) => row), this.middle, ...this.bids.map(({ row }) => row));
         this.asks.reverse(); // best first, as the bids are
-        this.scroller = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Levels of the book', hidden: true }, el('table', { class: 'lines ladder-table' },
+        this.scroller = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Levels of the book', hidden: true }, el('table', { class: 'ladder-table' },
             el('caption', { class: 'hidden' }, `Book of ${pick.symbol}: asks, then bids`),
             el('thead', {}, el('tr', {}, el('th', { scope: 'col', class: 'r' }, texts.price), el('th', { scope: 'col', class: 'r' }, texts.quantity), el('th', { scope: 'col', class: 'r' }, 'Σ'))),
             body));

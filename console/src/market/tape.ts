@@ -41,7 +41,7 @@ export class Tape {
         body.append(...this.rows.map(({ row }) => row));
         enter();
         body.addEventListener('pointerover', (event) => this.explain((event.target as Element).closest('tr')));
-        this.scroller = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Newest trades', hidden: true }, el('table', { class: 'lines tape-table' },
+        this.scroller = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'Newest trades', hidden: true }, el('table', { class: 'tape-table' },
             el('caption', { class: 'hidden' }, `Trades of ${symbol}, newest first`),
             el('thead', {}, el('tr', {}, el('th', { scope: 'col', class: 'time' }, this.zone), el('th', { scope: 'col', class: 'side' }, el('span', { class: 'hidden' }, 'side')),
                el('th', { scope: 'col', class: 'r' }, this.quantityHead), el('th', { scope: 'col', class: 'r' }, this.priceHead),
