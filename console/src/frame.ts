@@ -2,10 +2,11 @@
 // frame waits for the next. Parts write, they never read layout. A hidden page is not painted.
 //
 // Parts write together, in the frame behind the news: one layout and one paint for all of them, and what has just come is not kept
-// waiting. While news flows, a part that is due waits for the next of it, half a beat at most.
+// waiting. While news flows, a part writes a little before or after its time to be behind it, and as often as it said, no more.
 
 export const beatMs = 50; // of news, and the least period of what shows it
 
+const slackMs = beatMs / 4; // by which a part writes before or behind its time
 const budgetMs = 6;
 const starvedAfter = 4; // periods after which a part has its turn, however little time there is
 const lateMs = 34; // a frame that comes later than this was held up
@@ -13,7 +14,7 @@ const lateMax = 3; // late frames in a row until parts that may do so halve thei
 const calmFrames = 120;
 const flowMs = 2 * beatMs; // news that is older does not flow
 
-interface Part { everyMs: number; rank: number; yields: boolean; paint: (now: number) => void; paintedAt: number }
+interface Part { everyMs: number; rank: number; yields: boolean; paint: (now: number) => void; dueAt: number }
 
 const parts: Part[] = [];
 let before = 0;
@@ -30,7 +31,7 @@ export const rank = { pointer: 0, price: 1, ladder: 2, tape: 3, chart: 4, rest: 
 
 // Run `paint` every so many ms, lower ranks first. `yields`: at half the rate while the page can not keep up.
 export function everyFrame(everyMs: number, rankOf: number, paint: (now: number) => void, yields = false): () => void {
-    const part = { everyMs, rank: rankOf, yields, paint, paintedAt: -everyMs };
+    const part = { everyMs, rank: rankOf, yields, paint, dueAt: 0 };
     parts.push(part);
     parts.sort((a, b) => a.rank - b.rank);
     return () => {
@@ -46,9 +47,8 @@ export function news() {
     newsWaits = true;
 }
 
-// By how much a part writes before or behind its time.
-function offset(now: number): number {
-    return newsWaits ? -beatMs / 2 : now - newsAt < flowMs ? beatMs / 2 : -1;
+function slack(now: number): number {
+    return newsWaits ? -slackMs : now - newsAt < flowMs ? slackMs : 0;
 }
 
 export function isSlow(): boolean {
@@ -80,17 +80,17 @@ function watchPace(now: number) {
 
 function frame(now: number) {
     const start = performance.now();
-    const shift = offset(now);
+    const shift = slack(now);
     requestAnimationFrame(frame);
     newsWaits = false;
     watchPace(now);
     for (const part of [...parts]) {
         const every = part.yields && slowed ? part.everyMs * 2 : part.everyMs;
-        if (now - part.paintedAt < every + (every < beatMs ? -1 : shift))
+        if (now < part.dueAt + (every < beatMs ? 0 : shift))
             continue;
-        if (performance.now() - start > budgetMs && now - part.paintedAt < every * starvedAfter)
+        if (performance.now() - start > budgetMs && now - part.dueAt < every * starvedAfter)
             continue;
-        part.paintedAt = now;
+        part.dueAt = Math.max(part.dueAt + every, now + every - slackMs / 2);
         part.paint(now);
     }
 }
