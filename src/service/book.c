@@ -467,15 +467,15 @@ static void on_answer(books *s, kt_env *env, const kt_event *event)
     kt_ev_answer answer;
     book *b;
 
-    if (venue == NULL || venue->request_id == 0 ||
-        kt_event_decode(KT_EV_ANSWER, event->payload, event->size, &answer) != KT_OK ||
-        answer.request_id != venue->request_id)
+    if (venue == NULL || kt_event_decode(KT_EV_ANSWER, event->payload, event->size, &answer) != KT_OK)
+        return;
+    if (answer.retry_after > venue->next_ns) /* whatever had been asked for: the venue counts all requests together */
+        venue->next_ns = answer.retry_after;
+    if (venue->request_id == 0 || answer.request_id != venue->request_id)
         return;
     b = s->at[venue->asked];
     venue->request_id = 0;
     kt_env_timer_cancel(env, timer_of(s, venue));
-    if (answer.retry_after > venue->next_ns)
-        venue->next_ns = answer.retry_after;
     /* A stream gives the book itself, soon after it was asked; if not, it is asked again. */
     if (venue->rule->streamed ? !b->live
                               : !kt_text_equal(answer.symbol, kt_text_of(b->symbol)) || !install(s, b, env, &answer))

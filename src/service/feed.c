@@ -1,5 +1,6 @@
 #include "service/feed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ enum {
     RETRY_AFTER_S = 10, /* when a venue says "too many" but not until when */
     RETRY_AFTER_MAX_S = 3600,
     DOUBLINGS_MAX = 20,
+    HTTP_OK = 200,
     RENEW_PARTS = 20, /* a connection is renewed after all but one of so many parts of its life, at the latest */
 };
 
@@ -636,6 +638,23 @@ static void tell_answer(request *r, kt_ev_answer *ev)
     }
 }
 
+/* A page of a proxy, or of a log-in, comes with status 200, too. A venue that does not say what it sends may be meant. */
+static bool is_json(const char *content_type)
+{
+    static const char json[] = "application/json", or_built_on_it[] = "+json";
+    kt_text rest = kt_text_of(content_type), type = { 0 };
+
+    if (!kt_text_cut(&rest, ';', &type) || type.n == 0)
+        return true;
+    while (type.n > 0 && type.s[type.n - 1] == ' ')
+        type.n--;
+    return kt_http_text_equal_nocase(type, kt_text_of(json)) ||
+           (type.n > sizeof or_built_on_it &&
+               kt_http_text_equal_nocase(
+                   (kt_text){ type.s + type.n - (sizeof or_built_on_it - 1), sizeof or_built_on_it - 1 },
+                   kt_text_of(or_built_on_it)));
+}
+
 static void on_done(void *ctx, const kt_fetch_answer *answer)
 {
     request *r = ctx;
@@ -643,6 +662,7 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
     feed_state *state = venue->state;
     kt_venue_sink sink = { .ctx = venue, .row = on_row, .book = on_whole_book, .instrument = on_instrument };
     kt_venue_answer summary = { 0 };
+    char refusal[KT_FETCH_HEADER_SIZE_MAX + 64];
     kt_ev_answer ev;
 
     kt_event_init(KT_EV_ANSWER, &ev);
@@ -654,6 +674,10 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
     if (answer->code != KT_OK) {
         ev.status = 0;
         ev.error = kt_text_of(answer->error);
+    } else if (answer->status == HTTP_OK && !is_json(answer->content_type)) {
+        snprintf(refusal, sizeof refusal, "the answer is %s; the venue's are application/json", answer->content_type);
+        ev.status = answer->status;
+        ev.error = kt_text_of(refusal);
     } else if (!kt_lane_decoding(state->lane, answer->body.s, answer->body.n)) {
         ev.status = answer->status;
         ev.error = KT_TEXT("set aside: it ended this lane again and again");

@@ -835,7 +835,7 @@ static bool answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
     if (step.failed)
         return false;
     for (uint32_t i = 0; step.take && i < count; i++)
-        if (m->rows[i].venue_time >= step.take_from_ns)
+        if (m->rows[i].venue_time >= step.take_from_ns && m->rows[i].trade_number >= step.take_from)
             row_apply(feed, env, &m->rows[i], answer->receive_time, &counts);
     if (step.from_start)
         kt_gather_from_start(&feed->gather);

@@ -104,12 +104,13 @@ static kt_code write_file(const char *folder, const char *name, const pair *made
 kt_code kt_sim_certificates_make(const char *folder, kt_err *err)
 {
     static const certificate_spec authority_spec = { .name = "authority", .from_s = -3 * DAY_S, .to_s = DAY_S };
+    static const certificate_spec stranger_spec = { .name = "stranger", .from_s = -3 * DAY_S, .to_s = DAY_S };
     pair authority = { 0 }, stranger = { 0 }, made = { 0 };
     kt_code code = KT_OK;
 
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return kt_fail(err, KT_SYS, "cannot make folder '%s'", folder);
-    if (!pair_make(&authority_spec, NULL, &authority) || !pair_make(&authority_spec, NULL, &stranger)) {
+    if (!pair_make(&authority_spec, NULL, &authority) || !pair_make(&stranger_spec, NULL, &stranger)) {
         code = kt_fail(err, KT_SYS, "cannot make certificates");
         goto out;
     }

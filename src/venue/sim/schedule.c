@@ -310,3 +310,10 @@ void kt_sim_schedule_apply(kt_sim_schedule *schedule, int64_t passed_ns, kt_sim_
         }
     }
 }
+
+void kt_sim_schedule_end(kt_sim_schedule *schedule, const kt_sim_faults *first, kt_sim_faults *values)
+{
+    for (uint32_t i = 0; i < schedule->count; i++)
+        values->values[schedule->changes[i].fault] = first->values[schedule->changes[i].fault];
+    schedule->count = 0;
+}

@@ -50,4 +50,7 @@ int64_t kt_sim_schedule_due(const kt_sim_schedule *schedule);
 /* Make the changes that are due at this time after the start. */
 void kt_sim_schedule_apply(kt_sim_schedule *schedule, int64_t passed_ns, kt_sim_faults *values);
 
+/* Make no more changes; what the schedule changes is as it was before the first. */
+void kt_sim_schedule_end(kt_sim_schedule *schedule, const kt_sim_faults *first, kt_sim_faults *values);
+
 #endif

@@ -320,9 +320,13 @@ static void step(sim_state *sim)
 /* Without trades a schedule goes on by the clock; at speed max it ends with them. */
 static void end_market(sim_state *sim)
 {
+    kt_sim_faults values = sim->faults;
+
     sim->ended = true;
-    if (sim->options->speed == KT_SIM_SPEED_MAX)
-        take_faults(sim, &sim->options->faults);
+    if (sim->options->speed == KT_SIM_SPEED_MAX) {
+        kt_sim_schedule_end(&sim->schedule, &sim->options->faults, &values);
+        take_faults(sim, &values);
+    }
     for (uint32_t i = 0; i < FEEDS; i++)
         if (sim->feeds[i].feed != NULL)
             kt_sim_feed_end(sim->feeds[i].feed);
