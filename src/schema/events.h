@@ -53,7 +53,8 @@
     E(2, KT_WHAT_TRADES_BY_TIME, "trades by time") \
     E(3, KT_WHAT_TRADES_BY_ID, "trades by id")     \
     E(4, KT_WHAT_RECENT_TRADES, "recent trades")   \
-    E(5, KT_WHAT_BOOK, "book")
+    E(5, KT_WHAT_BOOK, "book")                     \
+    E(6, KT_WHAT_CANDLES, "candles")
 
 #define KT_CAUSE_MAP(E)                     \
     E(0, KT_CAUSE_UNKNOWN, "unknown")       \
@@ -157,8 +158,8 @@
 #define KT_FIELDS_request(F, T)                                                                                \
     F(T, 1, U64, none, request_id, "", 1, UINT64_MAX, 0, "names the request: the same id is the same request") \
     F(T, 2, TEXT, none, symbol, "", 0, 128, 0, "whose trades, or empty")                                       \
-    F(T, 3, ENUM, what, what, "", 0, 5, 0, "what is asked for")                                                \
-    F(T, 4, TIME, none, from_time, "ns", 0, INT64_MAX, 0, "trades by time: from here, inclusive")              \
+    F(T, 3, ENUM, what, what, "", 0, 6, 0, "what is asked for")                                                \
+    F(T, 4, TIME, none, from_time, "ns", 0, INT64_MAX, 0, "trades by time, candles: from here, inclusive")     \
     F(T, 5, U64, none, from_id, "", 0, UINT64_MAX, 0, "trades by id: from here, inclusive")                    \
     F(T, 6, U32, none, limit, "rows", 0, 10000, 0, "at most so many; 0: as many as the venue gives")
 
@@ -172,7 +173,7 @@
     F(T, 7, U32, none, row_count, "", 0, 10000, 0, "rows that the venue sent, valid or not")                    \
     F(T, 8, U32, none, invalid_count, "", 0, 10000, 0, "rows among them that were not valid and were left out") \
     F(T, 9, I64, none, retry_after, "ns", 0, INT64_MAX, 0, "do not ask again before; 0: not said")              \
-    F(T, 10, ENUM, what, what, "", 0, 5, 0, "what was asked for")                                               \
+    F(T, 10, ENUM, what, what, "", 0, 6, 0, "what was asked for")                                               \
     F(T, 11, ROWS, instrument, instruments, "", 0, 10000, 0, "the instruments")                                 \
     F(T, 12, U64, none, last_id, "", 0, UINT64_MAX, 0, "book: the last update that is in it")                   \
     F(T, 13, ROWS, level, bids, "", 0, 10000, 0, "book: its bids")                                              \

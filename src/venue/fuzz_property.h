@@ -17,7 +17,7 @@
 #include "venue/decoder.h"
 
 typedef struct fuzz_told {
-    uint32_t calls, rows, books, invalids, instruments;
+    uint32_t calls, rows, books, candles, invalids, instruments;
     bool is_tick;
     uint64_t hash; /* of what was told */
     kt_ev_tick tick;
@@ -87,6 +87,7 @@ static void fuzz_candle(void *ctx, kt_text symbol, const kt_ev_candle *candle)
 {
     kt_assert(candle->interval_s != 0);
     ((fuzz_told *)ctx)->calls++;
+    ((fuzz_told *)ctx)->candles++;
     fuzz_hash(ctx, KT_EV_CANDLE, symbol, candle);
 }
 
@@ -195,7 +196,7 @@ static void fuzz_answer(kt_venue_decoder *decoder, kt_what what, const char *sym
     kt_assert(told.invalids == answer.invalid_count);
     kt_assert(what != KT_WHAT_BOOK || told.books + told.invalids == 1 || answer.error[0] != '\0');
     kt_assert(what == KT_WHAT_INSTRUMENTS || what == KT_WHAT_BOOK || answer.row_count == 0 ||
-              told.rows + told.invalids == answer.row_count);
+              told.rows + told.candles + told.invalids == answer.row_count);
     kt_assert(told.instruments <= answer.row_count);
     kt_venue_decode_answer(decoder, &request, 400, bytes, 5, &sink, &answer);
     kt_assert(answer.row_count == 0 && answer.error[0] != '\0');

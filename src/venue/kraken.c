@@ -192,7 +192,7 @@ void kt_kraken_tell_ticker(const kt_venue_input *input, const kt_row_instrument 
         input->sink->ticker(input->sink->ctx, instrument->symbol, ticker);
 }
 
-void kt_kraken_tell_candle(const kt_venue_input *input, const kt_row_instrument *instrument, kt_ev_candle *candle)
+bool kt_kraken_tell_candle(const kt_venue_input *input, const kt_row_instrument *instrument, kt_ev_candle *candle)
 {
     const kt_decimal *const positive[] = { &candle->open, &candle->high, &candle->low, &candle->close, &candle->vwap,
         &candle->volume };
@@ -201,10 +201,11 @@ void kt_kraken_tell_candle(const kt_venue_input *input, const kt_row_instrument 
     for (size_t i = 0; i < KT_COUNT(positive); i++)
         if (positive[i]->m < 0) {
             kt_venue_refuse(input, KT_INVALID_NOT_POSITIVE, KT_TEXT("ohlc"));
-            return;
+            return false;
         }
     if (input->sink->candle != NULL)
         input->sink->candle(input->sink->ctx, instrument->symbol, candle);
+    return true;
 }
 
 /* ---- trades as rows ---- */
@@ -377,6 +378,40 @@ static bool decode_book(const kt_venue_input *input, uint32_t node, kt_text symb
     return true;
 }
 
+/* [begin in s, "open", "high", "low", "close", "vwap", "volume", count], of the minutes that are asked for; the last one
+ * is not over yet. false: refused. */
+static bool decode_candle(const kt_venue_input *input, uint32_t node, const kt_row_instrument *instrument)
+{
+    enum { COUNT_AT = 7 };
+    static const kt_text field = KT_TEXT("ohlc");
+    const kt_json_doc *doc = input->doc;
+    uint32_t begin_node = kt_json_at(doc, node, 0), count_node = kt_json_at(doc, node, COUNT_AT);
+    kt_ev_candle candle;
+    int64_t begin_s = 0;
+    bool good = true;
+
+    kt_event_init(KT_EV_CANDLE, &candle);
+    kt_decimal *const values[] = { &candle.open, &candle.high, &candle.low, &candle.close, &candle.vwap,
+        &candle.volume };
+    for (uint32_t i = 0; i < KT_COUNT(values); i++) {
+        uint32_t at = kt_json_at(doc, node, 1 + i);
+
+        good = good && at != 0 && kt_json_decimal_text(doc, at, values[i]) == KT_OK;
+    }
+    if (!good || begin_node == 0 || kt_json_i64(doc, begin_node, &begin_s) != KT_OK || count_node == 0 ||
+        kt_json_u64(doc, count_node, &candle.trades) != KT_OK) {
+        kt_venue_refuse(input, KT_INVALID_WRONG_TYPE, field);
+        return false;
+    }
+    if (begin_s <= 0 || begin_s > INT64_MAX / KT_NS_PER_S) {
+        kt_venue_refuse(input, KT_INVALID_OUT_OF_RANGE, kt_kraken_names.time);
+        return false;
+    }
+    candle.begin = begin_s * KT_NS_PER_S;
+    candle.interval_s = 60;
+    return kt_kraken_tell_candle(input, instrument, &candle);
+}
+
 typedef struct rest_pair {
     kt_text name; /* wsname: XBT/USD */
     uint64_t price_digits;
@@ -483,7 +518,9 @@ void kt_kraken_decode_answer(
 
         row_input.bytes = kt_json_raw(doc, item);
         answer->row_count++;
-        answer->invalid_count += !decode_trade(&row_input, list, item, rows, instrument, &group);
+        answer->invalid_count += request->what == KT_WHAT_CANDLES
+                                     ? !decode_candle(&row_input, item, instrument)
+                                     : !decode_trade(&row_input, list, item, rows, instrument, &group);
     }
 }
 
@@ -518,6 +555,14 @@ static void put_instruments_url(const kt_venue_decoder *decoder, const kt_row_in
 void kt_kraken_rest_url(const kt_venue_decoder *decoder, kt_text rest_url, const kt_ev_request *request,
     const kt_row_instrument *instrument, uint32_t limit, kt_builder *out)
 {
+    static const char *const paths[] = {
+        [KT_WHAT_TRADES_BY_TIME] = "/0/public/Trades?pair=",
+        [KT_WHAT_RECENT_TRADES] = "/0/public/Trades?pair=",
+        [KT_WHAT_BOOK] = "/0/public/Depth?pair=",
+        [KT_WHAT_CANDLES] = "/0/public/OHLC?pair=",
+    };
+    int64_t before = request->from_time > 0 ? request->from_time - 1 : 0; /* `since` is exclusive */
+
     while (rest_url.n > 0 && rest_url.s[rest_url.n - 1] == '/')
         rest_url.n--;
     kt_builder_text(out, rest_url);
@@ -525,13 +570,18 @@ void kt_kraken_rest_url(const kt_venue_decoder *decoder, kt_text rest_url, const
         put_instruments_url(decoder, instrument, out);
         return;
     }
-    kt_builder_str(out, request->what == KT_WHAT_BOOK ? "/0/public/Depth?pair=" : "/0/public/Trades?pair=");
+    kt_builder_str(out, paths[request->what]);
     put_rest_pair(instrument, out);
+    if (request->what == KT_WHAT_CANDLES) {
+        kt_builder_str(out, "&interval=1&since=");
+        kt_builder_i64(out, before / KT_NS_PER_S);
+        return;
+    }
     kt_builder_str(out, "&count=");
     kt_builder_u64(out, limit);
-    if (request->what == KT_WHAT_TRADES_BY_TIME) { /* `since` is exclusive */
+    if (request->what == KT_WHAT_TRADES_BY_TIME) {
         kt_builder_str(out, "&since=");
-        kt_builder_i64(out, request->from_time > 0 ? request->from_time - 1 : 0);
+        kt_builder_i64(out, before);
     }
 }
 

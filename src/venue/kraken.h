@@ -28,8 +28,8 @@ enum {
     KT_KRAKEN_ROW_MAX = 1000,
     KT_KRAKEN_CONNECTION_MAX = 150,
     KT_KRAKEN_CONNECTION_SPAN_S = 600,
-    KT_KRAKEN_CAN =
-        1 << KT_WHAT_INSTRUMENTS | 1 << KT_WHAT_TRADES_BY_TIME | 1 << KT_WHAT_RECENT_TRADES | 1 << KT_WHAT_BOOK,
+    KT_KRAKEN_CAN = 1 << KT_WHAT_INSTRUMENTS | 1 << KT_WHAT_TRADES_BY_TIME | 1 << KT_WHAT_RECENT_TRADES |
+                    1 << KT_WHAT_BOOK | 1 << KT_WHAT_CANDLES,
 };
 
 /* Append BASE/QUOTE as `from` spells it in the spelling of v1 and REST (XBT/USDT; `slash` says whether with the slash), or
@@ -58,13 +58,13 @@ bool kt_kraken_side(const kt_venue_input *input, kt_text text, kt_text field, ui
 /* Digits behind the point of a number as it stands. */
 uint8_t kt_kraken_digits(kt_text number);
 
-/* Tell the sink. */
+/* Tell the sink; of candles false: refused. */
 void kt_kraken_tell_other(const kt_venue_input *input, kt_text kind);
 void kt_kraken_tell_reply(const kt_venue_input *input, uint64_t message_id, kt_text error);
 void kt_kraken_tell_book(const kt_venue_input *input, const kt_row_instrument *instrument, const kt_json_pairs *bids,
     const kt_json_pairs *asks, kt_ev_book *book); /* its levels are checked and put in */
 void kt_kraken_tell_ticker(const kt_venue_input *input, const kt_row_instrument *instrument, kt_ev_ticker *ticker);
-void kt_kraken_tell_candle(const kt_venue_input *input, const kt_row_instrument *instrument, kt_ev_candle *candle);
+bool kt_kraken_tell_candle(const kt_venue_input *input, const kt_row_instrument *instrument, kt_ev_candle *candle);
 
 /* Trades of v1 and of REST are [price, quantity, time, side ...]; v1 writes the time as a text, REST as a number and the
  * trade's number behind it all. Decode the one at `node` of the list `list`. *group is 0 at the start of a list. false:

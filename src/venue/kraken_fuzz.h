@@ -14,6 +14,7 @@ static void fuzz_kraken(const kt_venue_format *format, kt_venue_decoder **decode
     fuzz_message(*decoder, bytes);
     fuzz_answer(*decoder, KT_WHAT_TRADES_BY_TIME, "BTC/USD", bytes);
     fuzz_answer(*decoder, KT_WHAT_BOOK, "BTC/USD", bytes);
+    fuzz_answer(*decoder, KT_WHAT_CANDLES, "BTC/USD", bytes);
     fuzz_answer(learner, KT_WHAT_INSTRUMENTS, "", bytes);
     kt_venue_decoder_free(learner);
 }

@@ -396,6 +396,51 @@ static void test_rest_trades(void **state)
     kt_venue_decoder_free(decoder);
 }
 
+/* Recorded answers of another project: each of its rows is told. */
+static void test_rest_answers(void **state)
+{
+    static const struct {
+        const char *file, *member, *name;
+        kt_what what;
+        uint32_t candles, books;
+    } rows[] = {
+        { "kraken_v1/xchange.jsonl", "message", "example-ohlc-data.json", KT_WHAT_CANDLES, 720, 0 },
+        { "kraken_v2/jkorf_rest.jsonl", "body", "GetOrderBook", KT_WHAT_BOOK, 0, 1 },
+    };
+    kt_json_node *nodes = malloc(NODE_MAX * sizeof *nodes);
+    char *line = malloc(LINE_BYTES);
+    kt_text text;
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_venue_decoder *decoder = decoder_knowing(&kt_venue_kraken_v2, SYMBOLS, 0);
+        kt_ev_request request = { .symbol = KT_TEXT("BTC/USD"), .what = rows[i].what };
+        gzFile file = gzopen(kt_test_recordings(rows[i].file), "rb");
+        bool found = false;
+
+        assert_non_null(file);
+        while (next_line(file, line, &text)) {
+            kt_venue_sink sink = told_start(&told);
+            kt_venue_answer answer;
+            kt_json_doc doc;
+
+            assert_int_equal(kt_json_parse(text, nodes, NODE_MAX, &doc, NULL), KT_OK);
+            if (!kt_text_equal(member(&doc, 0, "case"), kt_text_of(rows[i].name)))
+                continue;
+            found = true;
+            kt_venue_decode_answer(decoder, &request, 200, member(&doc, 0, rows[i].member), 1, &sink, &answer);
+            assert_string_equal(answer.error, "");
+            assert_int_equal(answer.invalid_count, 0);
+            assert_int_equal(told.candles, rows[i].candles);
+            assert_int_equal(told.books, rows[i].books);
+        }
+        assert_true(found);
+        gzclose(file);
+        kt_venue_decoder_free(decoder);
+    }
+    free(nodes);
+    free(line);
+}
+
 /* A whole AssetPairs of 2021 (it fills a decoder that knows nothing yet); some pairs have no name in the streams. */
 static void test_asset_pairs(void **state)
 {
@@ -438,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_msgparser_pairs),
         cmocka_unit_test(test_ccxt_pairs),
         cmocka_unit_test(test_rest_trades),
+        cmocka_unit_test(test_rest_answers),
         cmocka_unit_test(test_asset_pairs),
     };
 

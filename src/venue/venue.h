@@ -55,7 +55,7 @@ typedef struct kt_venue_sink {
     void (*book)(void *ctx, kt_text symbol, const kt_ev_book *book);
     /* The best prices. 0: there is none on this side. */
     void (*ticker)(void *ctx, kt_text symbol, const kt_ev_ticker *ticker);
-    /* An interval as the venue sums it up. */
+    /* An interval as the venue sums it up; of an answer, of the symbol that was asked for. */
     void (*candle)(void *ctx, kt_text symbol, const kt_ev_candle *candle);
     /* One message of the stream, or one row of an answer, that was refused. */
     void (*invalid)(void *ctx, const kt_ev_invalid *invalid);

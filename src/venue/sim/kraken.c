@@ -16,6 +16,7 @@ enum {
     WORDS_SIZE = 1024,
     HEAR_NODES = 4096,
     PAGE_MAX = 1000,
+    CANDLES_MAX = 720,
     DEPTH_ASKED = 10,    /* of the stream, where it is not said, and */
     DEPTH_DEFAULT = 100, /* of REST */
     DEPTH_MAX = 500,
@@ -975,6 +976,60 @@ static uint16_t answer_trades(kt_sim_rest *rest, kt_text query, uint32_t symbol,
     return 200;
 }
 
+static void put_candle(const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *body)
+{
+    const kt_venue_format *format = &kt_venue_kraken_v1;
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch;
+
+    kt_builder_init(&scratch, mem, sizeof mem);
+    const part parts[] = {
+        { NULL, -1, json_u64((uint64_t)candle->begin_ms / 1000, &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->open), &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->high), &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->low), &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->close), &scratch) },
+        { NULL, -1, json_price(format, instrument, average_of(instrument, candle), &scratch) },
+        { NULL, -1, json_quantity(format, instrument, at_sim_scale((int64_t)candle->volume), &scratch) },
+        { NULL, -1, json_u64(candle->count, &scratch) },
+    };
+    kt_builder_char(body, '[');
+    put_parts(parts, KT_COUNT(parts), NULL, body);
+    kt_builder_char(body, ']');
+}
+
+/* The last minutes that begin behind `since`; those without a trade are left out. */
+static uint16_t answer_candles(kt_sim_rest *rest, kt_text query, uint32_t symbol, kt_builder *body)
+{
+    enum { MINUTE_MS = 60000 };
+    const kt_row_instrument *instrument = &kt_sim_symbol_at(rest->market, symbol)->pair;
+    const kt_sim_history *history = &rest->histories[symbol];
+    uint64_t since = 0, minutes = 1;
+    int64_t last_ms = history->count != 0 ? kt_sim_history_at(history, history->count - 1)->time_ms : 0;
+    int64_t from_ms = last_ms - last_ms % MINUTE_MS - (CANDLES_MAX - 1) * (int64_t)MINUTE_MS;
+    kt_sim_candle candle = { 0 };
+    const char *comma = "";
+
+    if (!number_of(query, "since", 0, &since) || !number_of(query, "interval", 1, &minutes) || minutes != 1)
+        return put_error(body, "EGeneral:Invalid arguments");
+    if (since < INT64_MAX / 1000 && (int64_t)since * 1000 >= from_ms)
+        from_ms = ((int64_t)since * 1000 / MINUTE_MS + 1) * MINUTE_MS;
+    open_result(body, instrument->symbol);
+    kt_builder_char(body, '[');
+    for (uint32_t i = kt_sim_history_from_time(history, from_ms); i < history->count; i++) {
+        const kt_sim_trade *next = i + 1 < history->count ? kt_sim_history_at(history, i + 1) : NULL;
+
+        kt_sim_kraken_candle_add(&candle, kt_sim_history_at(history, i));
+        if (next != NULL && next->time_ms / MINUTE_MS == candle.begin_ms / MINUTE_MS)
+            continue;
+        kt_builder_str(body, comma);
+        put_candle(instrument, &candle, body);
+        comma = ",";
+    }
+    kt_builder_format(body, "],\"last\":%lld}}", (long long)(candle.begin_ms / 1000 - 60));
+    return 200;
+}
+
 static void put_depth(const kt_row_instrument *instrument, const kt_rows *levels, int64_t now_ns, kt_builder *body)
 {
     kt_builder_char(body, '[');
@@ -1058,18 +1113,28 @@ static uint16_t answer_pairs(const kt_sim_rest *rest, kt_text query, kt_builder 
 
 uint16_t kt_sim_kraken_answer(kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body)
 {
-    bool trades = kt_text_equal(path, KT_TEXT("/0/public/Trades"));
+    static const struct {
+        const char *path;
+        uint16_t (*answer)(kt_sim_rest *rest, kt_text query, uint32_t symbol, kt_builder *body);
+    } answers[] = {
+        { "/0/public/Trades", answer_trades },
+        { "/0/public/Depth", answer_depth },
+        { "/0/public/OHLC", answer_candles },
+    };
     uint32_t symbol = 0;
+    size_t which = 0;
     kt_text name = { 0 };
 
     if (kt_text_equal(path, KT_TEXT("/0/public/AssetPairs")))
         return answer_pairs(rest, query, body);
-    if (!trades && !kt_text_equal(path, KT_TEXT("/0/public/Depth")))
+    while (which < KT_COUNT(answers) && !kt_text_equal(path, kt_text_of(answers[which].path)))
+        which++;
+    if (which == KT_COUNT(answers))
         return 0;
     if (!kt_url_query(query, KT_TEXT("pair"), &name))
         return put_error(body, "EGeneral:Invalid arguments");
     symbol = find_symbol(rest->market, name, true, "");
     if (symbol == kt_sim_symbol_count(rest->market))
         return put_error(body, "EQuery:Unknown asset pair");
-    return (trades ? answer_trades : answer_depth)(rest, query, symbol, body);
+    return answers[which].answer(rest, query, symbol, body);
 }

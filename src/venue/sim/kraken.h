@@ -7,8 +7,8 @@
  * Time     trades of one symbol in one ms are a microsecond apart; REST gives 400 ns more than the streams, which cut it.
  * Books    v2 of depth 100, 500 and 1000, v1 of 1000 only; the sim's books are never that deep, so that nothing is cut.
  *          The whole book comes with the subscription, and is never broken.
- * Candles  (ohlc) of one minute, told with each trade; their average price is cut to the digits of the instrument. They are
- *          never broken.
+ * Candles  (ohlc) of one minute, told with each trade, and by REST; their average price is cut to the digits of the instrument.
+ *          They are never broken.
  * Left out other intervals, and all that needs an account.
  */
 #ifndef KT_VENUE_SIM_KRAKEN_H

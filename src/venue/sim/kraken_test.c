@@ -253,6 +253,53 @@ static kt_decimal at_scale(int64_t m, uint8_t scale)
     return kt_decimal_canon((kt_decimal){ .m = m, .scale = scale });
 }
 
+/* How each minute ended. */
+typedef struct ended {
+    kt_ev_candle at[8];
+    uint32_t count, seen;
+} ended;
+
+static void on_ended(void *ctx, kt_text symbol, const kt_ev_candle *candle)
+{
+    ended *e = ctx;
+    kt_ev_candle expected = e->at[e->seen];
+
+    assert_true(e->seen < e->count);
+    expected.venue_time = candle->venue_time;
+    assert_true(kt_table_equal(&kt_event_by_kind(KT_EV_CANDLE)->table, candle, &expected));
+    e->seen++;
+}
+
+/* REST tells the same minutes, from the one on that is asked for. */
+static void read_candles(const kt_venue_format *format, kt_venue_decoder *decoder, const kt_sim_market *market,
+    const kt_sim_history *history, ended *ends)
+{
+    char *mem = malloc(BODY_SIZE);
+
+    assert_true(ends->count > 1 && ends->count < KT_COUNT(ends->at));
+    for (uint32_t from = 0; from < ends->count; from++) {
+        kt_ev_request request = {
+            .what = KT_WHAT_CANDLES, .symbol = KT_TEXT("BTC/USDT"), .from_time = ends->at[from].begin
+        };
+        kt_sim_rest rest = { .market = market, .histories = history, .kraken = format };
+        kt_venue_sink sink = { .ctx = ends, .candle = on_ended };
+        char url[256];
+        kt_venue_answer answer;
+        kt_builder body;
+
+        assert_int_equal(kt_venue_rest_url(decoder, "", &request, url, sizeof url, NULL), KT_OK);
+        kt_builder_init(&body, mem, BODY_SIZE);
+        assert_int_equal(kt_sim_rest_answer(&rest, (kt_text){ url, (size_t)(strchr(url, '?') - url) },
+                             kt_text_of(strchr(url, '?') + 1), &body),
+            200);
+        ends->seen = from;
+        kt_venue_decode_answer(decoder, &request, 200, kt_builder_done(&body), 1, &sink, &answer);
+        assert_string_equal(answer.error, "");
+        assert_int_equal(ends->seen, ends->count);
+    }
+    free(mem);
+}
+
 /* Each against all trades of its minute, looked at once more. */
 static void minutes(void **state)
 {
@@ -266,7 +313,10 @@ static void minutes(void **state)
         kt_venue_decoder *decoder = decoder_knowing(formats[i], "BTC/USDT", 0);
         kt_sim_market *market = NULL;
         kt_sim_candle candle = { 0 };
+        ended ends = { 0 };
+        kt_sim_history history;
 
+        kt_sim_history_init(&history, COUNT);
         assert_int_equal(kt_sim_market_open(&options, &market, NULL), KT_OK);
         for (uint32_t n = 0, first = 0; n < COUNT; n++) {
             kt_ev_candle told = { 0 };
@@ -299,7 +349,12 @@ static void minutes(void **state)
             same(told.close, at_scale(trades[n].price, KT_SIM_SCALE));
             same(told.volume, at_scale(volume, KT_SIM_SCALE));
             same(told.vwap, at_scale((int64_t)(turnover / volume / kt_pow10(KT_SIM_SCALE - 2)), 2)); /* cut */
+            assert_int_equal(kt_sim_history_add(&history, &trades[n]), KT_OK);
+            ends.count += ends.count == 0 || ends.at[ends.count - 1].begin != told.begin;
+            ends.at[ends.count - 1] = told;
         }
+        read_candles(formats[i], decoder, market, &history, &ends);
+        kt_sim_history_done(&history);
         kt_sim_market_close(market);
         kt_venue_decoder_free(decoder);
     }

@@ -398,7 +398,7 @@ void kt_sim_help(FILE *out)
         "            /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
         "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades, /api/v3/depth\n"
         "  kraken_v2 ws://127.0.0.1:3001/v2; kraken_v1: ws://127.0.0.1:3001/; both: http://127.0.0.1:3001/0/public/Trades,\n"
-        "            Depth and AssetPairs\n"
+        "            Depth, OHLC and AssetPairs\n"
         "  own       http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far;\n"
         "            /v1/sim/faults: GET shows the faults, POST changes them: kontor call sim.faults --url\n"
         "            http://127.0.0.1:3001 faults='{\"drop\":0.05}'\n"
