@@ -139,8 +139,8 @@ HELP_FLAGS = {
     "replay": {"--speed", "--from", "--to", "--once"},
     "repl": {"--history", "--url", "--timeout"},
     "sim": {"--port", "--format", "--seed", "--symbols", "--rate", "--count", "--start-time", "--history", "--burst", "--burst-every",
-            "--tape", "--until-id", "--speed", "--wait", "--keep", "--shuffle", "--no-rest", "--fault", "--silence-length", "--truth",
-            "--tls-certificate", "--tls-key"},
+            "--tape", "--until-id", "--speed", "--wait", "--keep", "--shuffle", "--no-rest", "--fault", "--schedule", "--retry-after",
+            "--control-port", "--silence-length", "--truth", "--tls", "--tls-certificate", "--tls-key"},
 }
 
 

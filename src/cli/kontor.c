@@ -17,7 +17,7 @@ const kt_cli_command kt_cli_commands[] = {
         "REST, WebSocket and a page on http://127.0.0.1:3000/ (-p changes the port).\n"
         "Ctrl-C stops it cleanly; whatever kills it, the next start goes on where it was.\n",
         true, kt_cli_run },
-    { "sim", "[--port PORT] [--fault NAME=RATE ...]",
+    { "sim", "[--port PORT] [--fault NAME=VALUE ...] [--schedule FILE]",
         "be a faulty market: a venue that breaks things and keeps the truth", NULL, false, kt_sim_main },
     { "replay", "LOG|TAPE [--speed X|max] [--from SEQ|TIME] [--to SEQ|TIME] [--once]",
         "run a house on what was recorded: a log, or a venue's tape",

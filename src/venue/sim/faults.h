@@ -70,7 +70,7 @@ enum {
         "so many bytes a second and connection, in frames of a few bytes")                                             \
     F(HALF_OPEN, "half_open", CONNECTION, CONNECTION, SHARE,                                                           \
         "after 1 to 64 messages nothing is sent or read any more, nor closed")                                         \
-    F(REFUSE, "refuse", CONNECTION, NOTHING, SWITCH, "the port is closed: all connections are cut, new ones refused")  \
+    F(REFUSE, "refuse", CONNECTION, NOTHING, SWITCH, "the port is closed: connections are ended, new ones refused")    \
     F(EXPIRED_CERTIFICATE, "expired_certificate", CONNECTION, HANDSHAKE, SHARE, "a certificate of yesterday; --tls")   \
     F(WRONG_NAME, "wrong_name", CONNECTION, HANDSHAKE, SHARE, "a certificate of another host; --tls")                  \
     F(UNKNOWN_AUTHORITY, "unknown_authority", CONNECTION, HANDSHAKE, SHARE,                                            \

@@ -1200,7 +1200,7 @@ static void on_port_due(kt_timer *timer)
         sim->http = NULL;
         for (sim_client *client = sim->clients; client != NULL; client = client->next) {
             sim->feeds[client->feed].awaited |= client->subscribed_any;
-            kt_ws_drop(client->line.conn, "the port is closed");
+            kt_sim_line_close(&client->line, KT_WS_CLOSE_GOING_AWAY, KT_TEXT("the port is closed"));
         }
     } else if (!refuse && sim->http == NULL) {
         sim->code = open_port(sim, &sim->err);
