@@ -166,6 +166,38 @@ static void test_nothing_recorded_is_invalid(void **state)
     free(line);
 }
 
+/* Subscriptions of another project's tests: what the client was answered, and what came then. */
+static void test_subscriptions(void **state)
+{
+    static const char *const lists[] = { "ack", "messages" };
+    kt_venue_decoder *decoder = decoder_knowing(&kt_venue_kraken_v2, SYMBOLS " ETH/USDT", 0);
+    gzFile file = gzopen(kt_test_recordings("kraken_v2/jkorf_ws.jsonl"), "rb");
+    kt_json_node *nodes = malloc(NODE_MAX * sizeof *nodes);
+    char *line = malloc(LINE_BYTES);
+    uint32_t replies = 0, tickers = 0;
+    kt_text text;
+
+    assert_non_null(file);
+    while (next_line(file, line, &text)) {
+        kt_json_doc doc;
+
+        assert_int_equal(kt_json_parse(text, nodes, NODE_MAX, &doc, NULL), KT_OK);
+        for (size_t i = 0; i < KT_COUNT(lists); i++)
+            kt_json_each (&doc, kt_json_get(&doc, 0, kt_text_of(lists[i])), message) {
+                told_message(&told, decoder, kt_json_raw(&doc, message));
+                assert_int_equal(told_calls(&told), 1);
+                assert_int_equal(told.invalids, 0);
+                replies += told.replies;
+                tickers += told.tickers;
+            }
+    }
+    assert_true(replies > 0 && tickers == 1);
+    gzclose(file);
+    free(nodes);
+    free(line);
+    kt_venue_decoder_free(decoder);
+}
+
 /* ---- pairs of input and expected output ---- */
 
 typedef struct pairs {
@@ -402,18 +434,21 @@ static void test_rest_answers(void **state)
     static const struct {
         const char *file, *member, *name;
         kt_what what;
-        uint32_t candles, books;
+        uint32_t candles, books, instruments;
     } rows[] = {
-        { "kraken_v1/xchange.jsonl", "message", "example-ohlc-data.json", KT_WHAT_CANDLES, 720, 0 },
-        { "kraken_v2/jkorf_rest.jsonl", "body", "GetOrderBook", KT_WHAT_BOOK, 0, 1 },
+        { "kraken_v1/xchange.jsonl", "message", "example-ohlc-data.json", KT_WHAT_CANDLES, 720, 0, 0 },
+        { "kraken_v2/jkorf_rest.jsonl", "body", "GetOrderBook", KT_WHAT_BOOK, 0, 1, 0 },
+        { "kraken_v2/jkorf_rest.jsonl", "body", "GetSymbols", KT_WHAT_INSTRUMENTS, 0, 0, 2 },
+        { "kraken_v2/nautilus_http.jsonl", "message", "http_asset_pairs_tokenized.json", KT_WHAT_INSTRUMENTS, 0, 0, 1 },
     };
     kt_json_node *nodes = malloc(NODE_MAX * sizeof *nodes);
     char *line = malloc(LINE_BYTES);
     kt_text text;
 
     for (size_t i = 0; i < KT_COUNT(rows); i++) {
-        kt_venue_decoder *decoder = decoder_knowing(&kt_venue_kraken_v2, SYMBOLS, 0);
-        kt_ev_request request = { .symbol = KT_TEXT("BTC/USD"), .what = rows[i].what };
+        bool learns = rows[i].what == KT_WHAT_INSTRUMENTS;
+        kt_venue_decoder *decoder = decoder_knowing(&kt_venue_kraken_v2, learns ? "" : SYMBOLS, 0);
+        kt_ev_request request = { .symbol = learns ? (kt_text){ 0 } : KT_TEXT("BTC/USD"), .what = rows[i].what };
         gzFile file = gzopen(kt_test_recordings(rows[i].file), "rb");
         bool found = false;
 
@@ -432,6 +467,7 @@ static void test_rest_answers(void **state)
             assert_int_equal(answer.invalid_count, 0);
             assert_int_equal(told.candles, rows[i].candles);
             assert_int_equal(told.books, rows[i].books);
+            assert_int_equal(told.instruments, rows[i].instruments);
         }
         assert_true(found);
         gzclose(file);
@@ -479,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_books_v1),
         cmocka_unit_test(test_books_v2),
         cmocka_unit_test(test_nothing_recorded_is_invalid),
+        cmocka_unit_test(test_subscriptions),
         cmocka_unit_test(test_tardis_pairs),
         cmocka_unit_test(test_msgparser_pairs),
         cmocka_unit_test(test_ccxt_pairs),
