@@ -43,6 +43,10 @@ static const told_case rows_v1[] = {
     { "a level that comes into the depth again",
         "[1234,{\"a\":[[\"5541.30000\",\"2.5\",\"1534614248.456738\",\"r\"]],\"c\":\"1\"},\"book-25\",\"XBT/USD\"]",
         "change BTC/USD 1534614248456738000 0-0 bids asks 5541.3x2.5 sum 1 over 5 and 1 digits" },
+    { "a change whose levels are written with more digits and with fewer",
+        "[1,{\"b\":[[\"5541.30000\",\"2.5000\",\"1534614248.456738\"],[\"5541\",\"0\",\"1534614248.456738\"]],\"c\":\"1\"},"
+        "\"book-1000\",\"XBT/USD\"]",
+        "change BTC/USD 1534614248456738000 0-0 bids 5541.3x2.5 5541x0 asks sum 1 over 5 and 4 digits" },
     { "best prices",
         "[0,[\"5698.40000\",\"5700.00000\",\"1542057299.545897\",\"1.01234567\",\"0.98765432\"],\"spread\",\"XBT/USD\"]",
         "ticker BTC/USD 1542057299545897 5698.4x1.01234567 5700x0.98765432" },
@@ -143,6 +147,11 @@ static const told_case rows_v2[] = {
             "{\"symbol\":\"BTC/USD\",\"bids\":[{\"price\":0.5657,\"qty\":0}],\"asks\":[],\"checksum\":2114181697,"
             "\"timestamp\":\"2023-10-06T17:35:55.440295Z\"}"),
         "change BTC/USD 1696613755440295000 0-0 bids 0.5657x0 asks sum 2114181697 over 4 and 0 digits" },
+    { "a change whose levels are written with more digits and with fewer",
+        NEWS("book", "update",
+            "{\"symbol\":\"BTC/USD\",\"bids\":[{\"price\":0.56570,\"qty\":1.5000},{\"price\":0.5,\"qty\":0}],\"asks\":[],"
+            "\"checksum\":1}"),
+        "change BTC/USD 0 0-0 bids 0.5657x1.5 0.5x0 asks sum 1 over 5 and 4 digits" },
     { "best prices",
         NEWS("ticker", "update",
             "{\"symbol\":\"BTC/USD\",\"bid\":0.10025,\"bid_qty\":740.0,\"ask\":0.10035,\"ask_qty\":741.0,\"last\":0.10035,"
