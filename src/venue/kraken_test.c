@@ -346,7 +346,7 @@ static void test_urls(void **state)
             "https://h/0/public/Trades?pair=XBTUSD&count=1000&since=1688669597827735999" },
         { KT_WHAT_TRADES_BY_TIME, "DOGE/EUR", 0, "https://h/0/public/Trades?pair=XDGEUR&count=1000&since=0" },
         { KT_WHAT_RECENT_TRADES, "ETH/BTC", 0, "https://h/0/public/Trades?pair=ETHXBT&count=1000" },
-        { KT_WHAT_BOOK, "BTC/USD", 0, "https://h/0/public/Depth?pair=XBTUSD&count=1000" },
+        { KT_WHAT_BOOK, "BTC/USD", 0, "https://h/0/public/Depth?pair=XBTUSD&count=500" },
         { KT_WHAT_CANDLES, "BTC/USD", 1688669580000000000,
             "https://h/0/public/OHLC?pair=XBTUSD&interval=1&since=1688669579" },
         { KT_WHAT_INSTRUMENTS, "BTC/USD", 0, "https://h/0/public/AssetPairs?pair=XBTUSD" },
