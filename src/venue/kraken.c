@@ -289,8 +289,9 @@ bool kt_kraken_row(const kt_venue_input *input, uint32_t list, uint32_t node, kt
         kt_venue_refuse(input, number_node == 0 ? KT_INVALID_MISSING_FIELD : KT_INVALID_WRONG_TYPE, kt_kraken_names.id);
         return false;
     }
-    if (group->first == 0 || group->time_ns != out->venue_time)
+    if (group->first == 0 || group->time_ns != out->venue_time || group->count == KT_KRAKEN_GROUP_MAX)
         *group = (kt_kraken_group){ .first = node, .time_ns = out->venue_time };
+    group->count++;
     kt_builder_init(&id, id_mem, KT_KRAKEN_ID_SIZE);
     if (numbered)
         kt_builder_u64(&id, out->trade_number);

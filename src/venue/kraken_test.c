@@ -119,6 +119,36 @@ static void test_messages_v1(void **state)
     kt_venue_decoder_free(decoder);
 }
 
+/* The names of a message's trades are looked for among so many before them, and not further. */
+static void count_plain(void *ctx, kt_text symbol, const kt_ev_tick *tick)
+{
+    uint32_t *counts = ctx;
+
+    counts[0]++;
+    counts[1] += tick->trade_id.s[tick->trade_id.n - 1] == 's'; /* nothing behind the side: the first of its kind */
+}
+
+static void test_many_equal_trades(void **state)
+{
+    enum { EQUAL = 2 * KT_KRAKEN_GROUP_MAX + 1, SIZE = 64 << 10 };
+    kt_venue_decoder *decoder = decoder_knowing(&kt_venue_kraken_v1, SYMBOLS, 0);
+    char *mem = malloc(SIZE);
+    uint32_t counts[2] = { 0 };
+    kt_venue_sink sink = { .ctx = counts, .tick = count_plain };
+    kt_builder text;
+
+    kt_builder_init(&text, mem, SIZE);
+    for (uint32_t i = 0; i < EQUAL; i++)
+        kt_builder_str(&text, i == 0 ? "[0,[[" ROW1 "]" : ",[" ROW1 "]");
+    kt_builder_str(&text, "],\"trade\",\"XBT/USD\"]");
+    assert_int_equal(text.code, KT_OK);
+    kt_venue_decode_message(decoder, kt_builder_done(&text), 1, &sink);
+    assert_int_equal(counts[0], EQUAL);
+    assert_int_equal(counts[1], 3);
+    free(mem);
+    kt_venue_decoder_free(decoder);
+}
+
 /* ---- v2 ---- */
 
 #define TRADE(price, qty)                                                        \
@@ -442,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_v1),
+        cmocka_unit_test(test_many_equal_trades),
         cmocka_unit_test(test_messages_v2),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_urls),
