@@ -26,7 +26,7 @@ import log_reader
 SYMBOL = "BTC/USDT"
 RUN_S = 30 # far beyond what a command needs
 COMMANDS = ("run", "sim", "watch", "call", "nodes", "services", "actions", "emit", "events", "export", "rebuild", "doctor",
-            "repl", "replay", "config")
+            "repl", "replay", "bench", "config")
 LANES = ("market", "keep", "edge")
 
 
