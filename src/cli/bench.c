@@ -64,7 +64,7 @@ int kt_cli_bench(int argc, char **argv)
 {
     kt_err err = { 0 };
 
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         kt_cli_help(kt_cli_command_of("bench"), stdout);
         return KT_EXIT_OK;
     }
