@@ -122,7 +122,7 @@ void kt_recorder_close(kt_recorder *recorder)
 /* Stand behind what is in the store. KT_EMPTY: there is no log yet. */
 static kt_code recorder_open(kt_recorder *recorder, kt_err *err)
 {
-    kt_code code = kt_reader_open(recorder->dir, NULL, &recorder->reader, err);
+    kt_code code = kt_reader_open(recorder->dir, recorder->boot_id, &recorder->reader, err);
 
     if (code == KT_NOENT && recorder->cursor.seq == 0)
         return KT_EMPTY;
@@ -217,6 +217,7 @@ kt_code kt_recorder_init(kt_recorder *recorder, kt_store *store, const char *dat
 
     recorder->store = store;
     recorder->end = UINT64_MAX;
+    recorder->boot_id = NULL;
     if (code != KT_OK && code != KT_NOENT)
         return code;
     if ((size_t)snprintf(recorder->dir, sizeof recorder->dir, "%s/%s", data, KT_RECORDER_LOG) >= sizeof recorder->dir)
