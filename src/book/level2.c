@@ -20,6 +20,8 @@ void kt_level2_start(kt_level2 *book, uint64_t last_id)
     book->last_id = last_id;
     book->price_scale = 0;
     book->quantity_scale = 0;
+    book->price_digits = 0;
+    book->quantity_digits = 0;
     book->continued = false;
 }
 
@@ -38,6 +40,14 @@ void kt_level2_continue(kt_level2 *book, uint64_t last_id)
     kt_assert(last_id > book->last_id);
     book->last_id = last_id;
     book->continued = true;
+}
+
+void kt_level2_written(kt_level2 *book, uint8_t price_digits, uint8_t quantity_digits)
+{
+    if (price_digits > book->price_digits)
+        book->price_digits = price_digits;
+    if (quantity_digits > book->quantity_digits)
+        book->quantity_digits = quantity_digits;
 }
 
 /* ---- scales ---- */
@@ -165,6 +175,18 @@ kt_code kt_level2_set(kt_level2 *book, kt_level2_side side, kt_decimal price, kt
     levels->count--;
     move(levels, index, index + 1, levels->count - index);
     return KT_OK;
+}
+
+void kt_level2_cut(kt_level2 *book, uint32_t depth)
+{
+    for (kt_level2_side side = KT_BIDS; side < KT_LEVEL2_SIDES; side++) {
+        kt_levels *levels = &book->sides[side];
+        uint32_t worst = levels->count > depth ? levels->count - depth : 0;
+
+        levels->count -= worst;
+        if (worst != 0)
+            move(levels, 0, worst, levels->count);
+    }
 }
 
 kt_price_level kt_level2_at(const kt_level2 *book, kt_level2_side side, uint32_t rank)

@@ -6,8 +6,11 @@
  *          begins where the one before ended. Anything else is a gap: what the book holds is not the venue's any more.
  * Levels   a quantity replaces what was there; 0 removes the level, and removing what is not there is nothing.
  * Numbers  mantissas at the book's own scales, which grow with the finest price and quantity that it has seen.
+ *          A venue that does not number them tells in order, and says with a checksum what the book is then
+ *          (book/checksum.h).
  * Depth    KT_LEVEL2_MAX levels a side; when there are more, the worst is forgotten. A venue's snapshot is cut as well, so
- *          of what lies far from the best only the changes are known.
+ *          of what lies far from the best only the changes are known; where the venue tells none of levels that its own
+ *          depth has cut off, they have to go (kt_level2_cut).
  * Cost     a change near the best moves the few levels that are better: they stand at the end of the array. Memory
  *          doubles as a side grows.
  */
@@ -39,6 +42,8 @@ typedef struct kt_level2 {
     uint64_t last_id;
     uint8_t price_scale;
     uint8_t quantity_scale;
+    uint8_t price_digits; /* behind the point, as the venue has written them since the snapshot: most of them */
+    uint8_t quantity_digits;
     bool continued; /* a change has been placed since the snapshot: the next one must begin right behind it */
 } kt_level2;
 
@@ -63,6 +68,12 @@ void kt_level2_continue(kt_level2 *book, uint64_t last_id);
 /* Set one level; price above 0, quantity at least 0. KT_RANGE: the scales that it needs do not go with what is there in 63
  * bits. KT_SYS: no memory. After an error the book is as before. */
 kt_code kt_level2_set(kt_level2 *book, kt_level2_side side, kt_decimal price, kt_decimal quantity);
+
+/* The venue wrote prices and quantities with so many digits behind the point, zeros at the end included. */
+void kt_level2_written(kt_level2 *book, uint8_t price_digits, uint8_t quantity_digits);
+
+/* Forget all but the best `depth` levels of each side. */
+void kt_level2_cut(kt_level2 *book, uint32_t depth);
 
 /* Levels of a side, and the one at `rank`, 0 for the best. rank < count is asserted. */
 static inline uint32_t kt_level2_count(const kt_level2 *book, kt_level2_side side)

@@ -12,6 +12,7 @@
 #include "venue/sim/wire.h"
 
 #define TELL_NS (100 * KT_NS_PER_MS)
+#define OLDER_NS KT_NS_PER_S /* at least so old is an old snapshot */
 
 enum {
     DEPTH = 24,                         /* levels that a side is filled up to */
@@ -37,6 +38,9 @@ typedef struct sim_book {
     changed_level *changed; /* PENDING_MAX, from the first time that the book is wanted */
     uint32_t changed_count;
     uint64_t greatest; /* last update of the messages that were delivered well-formed */
+    kt_level2 earlier; /* as it was at least OLDER_NS ago, */
+    kt_level2 later;   /* and what that becomes OLDER_NS after this was made */
+    int64_t later_ns;
 } sim_book;
 
 /* A message held back; its text is on the heap. */
@@ -54,7 +58,8 @@ typedef struct held_message {
 struct kt_sim_books {
     kt_sim_books_options options;
     kt_rng market_rng; /* of the true books, and */
-    kt_rng fault_rng;  /* of the faults */
+    kt_rng fault_rng;  /* of the faults of messages, and */
+    kt_rng rest_rng;   /* of those of REST, which clients ask when they like */
     sim_book *books;
     uint32_t count;
     int64_t now_ns;
@@ -96,6 +101,7 @@ kt_code kt_sim_books_new(const kt_sim_books_options *options, kt_sim_books **out
     }
     kt_rng_init(&books->market_rng, options->seed);
     kt_rng_init(&books->fault_rng, ~options->seed);
+    kt_rng_init(&books->rest_rng, options->seed ^ UINT64_C(0x5bd1e9955bd1e995));
     for (uint32_t i = 0; i < books->count; i++) {
         books->books[i].next_id = (uint64_t)kt_time_to_ms(options->start_ns) * IDS_PER_MS;
         kt_event_init(KT_EV_TICKER, &books->books[i].ticker);
@@ -117,6 +123,8 @@ void kt_sim_books_free(kt_sim_books *books)
         return;
     for (uint32_t i = 0; books->books != NULL && i < books->count; i++) {
         kt_level2_done(&books->books[i].levels);
+        kt_level2_done(&books->books[i].earlier);
+        kt_level2_done(&books->books[i].later);
         free(books->books[i].changed);
     }
     for (uint32_t i = 0; i < books->held_count; i++)
@@ -135,12 +143,13 @@ static const kt_row_instrument *instrument_of(const kt_sim_books *books, uint32_
     return &kt_sim_symbol_at(books->options.market, symbol)->pair;
 }
 
-static void tell_truth(const kt_sim_books *books, const held_message *message, kt_sim_fault fault, bool delivered)
+static void tell_truth(kt_sim_books *books, const held_message *message, kt_sim_fault fault, bool delivered)
 {
     char mem[2 * KT_SIM_CHANGE_SIZE];
     kt_json_writer writer;
     kt_text line;
 
+    books->options.faults->delivered[fault] += !message->copy;
     if (books->options.truth == NULL)
         return;
     kt_json_writer_init(&writer, mem, sizeof mem);
@@ -148,7 +157,7 @@ static void tell_truth(const kt_sim_books *books, const held_message *message, k
     kt_json_member_text(&writer, "feed", KT_TEXT("books"));
     kt_json_member_text(&writer, "stream", kt_text_of(suffixes[message->stream]));
     kt_json_member_i64(&writer, "at", books->now_ns);
-    kt_json_member_text(&writer, "fault", kt_text_of(kt_sim_fault_name(fault)));
+    kt_json_member_text(&writer, "fault", kt_text_of(kt_sim_fault_specs[fault].name));
     kt_json_member_bool(&writer, "copy", message->copy);
     kt_json_name(&writer, "delivered");
     if (delivered)
@@ -164,6 +173,17 @@ static void tell_truth(const kt_sim_books *books, const held_message *message, k
     kt_json_close_object(&writer);
     if (kt_json_writer_done(&writer, &line) == KT_OK)
         fprintf(books->options.truth, "%.*s\n", KT_TEXT_ARG(line));
+}
+
+static void tell_old(kt_sim_books *books, uint32_t symbol, uint64_t last_id)
+{
+    kt_text name = instrument_of(books, symbol)->symbol;
+
+    books->options.faults->delivered[KT_SIM_OLD_SNAPSHOT]++;
+    if (books->options.truth != NULL)
+        fprintf(books->options.truth, "{\"at\":%lld,\"fault\":\"%s\",\"symbol\":\"%.*s\",\"last_id\":%llu}\n",
+            (long long)books->now_ns, kt_sim_fault_specs[KT_SIM_OLD_SNAPSHOT].name, KT_TEXT_ARG(name),
+            (unsigned long long)last_id);
 }
 
 static void count(kt_sim_books *books, const held_message *message)
@@ -241,18 +261,54 @@ static void hold(kt_sim_books *books, const held_message *message)
 
 /* ---- breaking ---- */
 
-static kt_sim_fault pick_fault(kt_sim_books *books)
+static kt_row_level row_of(int64_t price, int64_t quantity)
 {
-    static const kt_sim_fault ours[] = { KT_SIM_DROP, KT_SIM_REPEAT, KT_SIM_REORDER, KT_SIM_MALFORMED,
-        KT_SIM_MISSING_FIELD, KT_SIM_WRONG_TYPE };
-    double at = kt_rng_unit(&books->fault_rng);
+    return (kt_row_level){ kt_decimal_canon((kt_decimal){ .m = price, .scale = KT_SIM_SCALE }),
+        kt_decimal_canon((kt_decimal){ .m = quantity, .scale = KT_SIM_SCALE }) };
+}
 
-    for (size_t i = 0; i < KT_COUNT(ours); i++) {
-        if (at < books->options.rates[ours[i]])
-            return ours[i];
-        at -= books->options.rates[ours[i]];
+/* Leave out the first half of the levels of each side, and the numbers of some updates. */
+static void leave_out(kt_sim_books *books, held_message *message, kt_ev_book *change)
+{
+    uint64_t left_out = 1 + kt_rng_below(&books->fault_rng, change->last_id - change->first_id);
+    kt_rows *sides[KT_LEVEL2_SIDES] = { &change->bids, &change->asks };
+
+    change->first_id = message->first_id = change->first_id + left_out;
+    for (kt_level2_side side = KT_BIDS; side < KT_LEVEL2_SIDES; side++) {
+        uint32_t gone = (sides[side]->count + 1) / 2;
+
+        *sides[side] = KT_ROWS_OF((const kt_row_level *)sides[side]->at + gone, sides[side]->count - gone);
     }
-    return KT_SIM_NONE;
+}
+
+/* One bid more, above the best ask. */
+static void cross(kt_sim_books *books, uint32_t symbol, kt_ev_book *change, kt_decimal ask)
+{
+    int64_t tick = kt_pow10(KT_SIM_SCALE - instrument_of(books, symbol)->price_scale);
+    int64_t price = 0;
+
+    kt_assert(kt_decimal_rescale(ask, KT_SIM_SCALE, &price) == KT_OK);
+    books->rows[KT_BIDS][change->bids.count++] = row_of(price + tick, kt_pow10(KT_SIM_SCALE));
+}
+
+/* Draw a fault, and change the levels where it is one of them; what can not be done to this change is none. */
+static kt_sim_fault break_change(kt_sim_books *books, held_message *message, kt_ev_book *change)
+{
+    const kt_level2 *levels = &books->books[message->symbol].levels;
+    kt_sim_fault fault = kt_sim_faults_draw(
+        books->options.faults, &books->fault_rng, KT_SIM_PER_BOOK | KT_SIM_PER_CHANGE | KT_SIM_PER_NUMBERED);
+    kt_decimal ask, quantity;
+
+    if (fault == KT_SIM_SEQUENCE_GAP && change->first_id < change->last_id) {
+        leave_out(books, message, change);
+    } else if (fault == KT_SIM_CROSSED_BOOK && kt_level2_count(levels, KT_ASKS) != 0 &&
+               change->bids.count + change->asks.count < KT_SIM_CHANGE_LEVELS) {
+        kt_level2_decimals(levels, KT_ASKS, 0, &ask, &quantity);
+        cross(books, message->symbol, change, ask);
+    } else if (fault == KT_SIM_SEQUENCE_GAP || fault == KT_SIM_CROSSED_BOOK) {
+        fault = KT_SIM_NONE;
+    }
+    return fault;
 }
 
 /* The event of the message in books->text, whole or with one field left out or replaced. */
@@ -279,10 +335,10 @@ static void write_event(kt_sim_books *books, held_message *message, const void *
         message->size = 1 + kt_rng_below(&books->fault_rng, out.n - 1);
 }
 
+/* A message whose fault has been drawn. */
 static void send_event(kt_sim_books *books, held_message *message, const void *event)
 {
     books->totals.messages++;
-    message->fault = pick_fault(books);
     write_event(books, message, event);
     if (message->fault == KT_SIM_DROP) {
         books->totals.missing++;
@@ -301,12 +357,6 @@ static void send_event(kt_sim_books *books, held_message *message, const void *e
 }
 
 /* ---- the true books ---- */
-
-static kt_row_level row_of(int64_t price, int64_t quantity)
-{
-    return (kt_row_level){ kt_decimal_canon((kt_decimal){ .m = price, .scale = KT_SIM_SCALE }),
-        kt_decimal_canon((kt_decimal){ .m = quantity, .scale = KT_SIM_SCALE }) };
-}
 
 /* The price of a level as a mantissa at KT_SIM_SCALE; 0: there is none of this rank. */
 static int64_t price_at(const sim_book *book, kt_level2_side side, uint32_t rank)
@@ -399,7 +449,36 @@ static void tell_best(kt_sim_books *books, uint32_t symbol)
     now.update_id = book->next_id - 1;
     book->ticker = now;
     message.first_id = message.last_id = now.update_id;
+    message.fault = kt_sim_faults_draw(books->options.faults, &books->fault_rng, KT_SIM_PER_BOOK);
     send_event(books, &message, &now);
+}
+
+/* ---- books as they were ---- */
+
+static void copy_book(kt_level2 *to, const kt_level2 *from)
+{
+    kt_decimal price, quantity;
+
+    kt_level2_start(to, from->last_id);
+    for (kt_level2_side side = KT_BIDS; side < KT_LEVEL2_SIDES; side++)
+        for (uint32_t rank = 0; rank < kt_level2_count(from, side); rank++) {
+            kt_level2_decimals(from, side, rank, &price, &quantity);
+            kt_level2_set(to, side, price, quantity); /* without memory it has fewer levels, and is as old */
+        }
+}
+
+/* Keep the book as it is, to be given when it is old. */
+static void remember(kt_sim_books *books, sim_book *book)
+{
+    kt_level2 earlier = book->earlier;
+
+    if (books->now_ns - book->later_ns < OLDER_NS)
+        return;
+    book->earlier = book->later;
+    book->later = earlier;
+    copy_book(&book->later, &book->levels);
+    book->later.last_id = book->next_id - 1;
+    book->later_ns = books->now_ns;
 }
 
 /* ---- recorded books ---- */
@@ -452,6 +531,7 @@ static void play_change(kt_sim_books *books, uint32_t symbol, const kt_binance_d
     if (kt_level2_place_of(&book->levels, depth->first_id, depth->last_id) == KT_LEVEL2_NEXT) {
         set_levels(&book->levels, KT_BIDS, &depth->bids);
         set_levels(&book->levels, KT_ASKS, &depth->asks);
+        remember(books, book);
         kt_level2_continue(&book->levels, depth->last_id);
         book->next_id = depth->last_id + 1;
     }
@@ -459,6 +539,7 @@ static void play_change(kt_sim_books *books, uint32_t symbol, const kt_binance_d
     change.last_id = depth->last_id;
     change.bids = KT_ROWS_OF(depth->bids.at, depth->bids.count);
     change.asks = KT_ROWS_OF(depth->asks.at, depth->asks.count);
+    message.fault = break_change(books, &message, &change);
     send_event(books, &message, &change);
 }
 
@@ -475,6 +556,7 @@ static void play_ticker(kt_sim_books *books, uint32_t symbol, const kt_binance_t
     now.bid_quantity = ticker->bid_quantity;
     now.ask = ticker->ask;
     now.ask_quantity = ticker->ask_quantity;
+    message.fault = kt_sim_faults_draw(books->options.faults, &books->fault_rng, KT_SIM_PER_BOOK);
     send_event(books, &message, &now);
 }
 
@@ -507,6 +589,7 @@ void kt_sim_books_want(kt_sim_books *books, uint32_t symbol, const kt_sim_trade 
     if (book->changed == NULL)
         return;
     book->wanted = true;
+    book->earlier.last_id = book->later.last_id = book->next_id - 1;
     if (books->tape != NULL)
         return;
     book->told_id = book->next_id - 1;
@@ -570,6 +653,7 @@ static void flush_symbol(kt_sim_books *books, uint32_t symbol)
     change.asks = changed_rows(books, book, KT_ASKS);
     book->changed_count = 0;
     book->told_id = message.last_id;
+    message.fault = break_change(books, &message, &change);
     send_event(books, &message, &change);
 }
 
@@ -589,8 +673,10 @@ void kt_sim_books_flush(kt_sim_books *books)
         books->now_ns = books->due_ns;
     books->due_ns = INT64_MAX;
     for (uint32_t i = 0; i < books->count; i++)
-        if (books->books[i].changed_count != 0)
+        if (books->books[i].changed_count != 0) {
+            remember(books, &books->books[i]);
             flush_symbol(books, i);
+        }
 }
 
 void kt_sim_books_end(kt_sim_books *books)
@@ -601,27 +687,30 @@ void kt_sim_books_end(kt_sim_books *books)
         release(books, 0);
 }
 
-static kt_rows best_rows(const kt_sim_books *books, const sim_book *book, kt_level2_side side, uint32_t limit)
+static kt_rows best_rows(const kt_sim_books *books, const kt_level2 *levels, kt_level2_side side, uint32_t limit)
 {
-    uint32_t rows = kt_level2_count(&book->levels, side);
+    uint32_t rows = kt_level2_count(levels, side);
 
     rows = rows < limit ? rows : limit;
     for (uint32_t rank = 0; rank < rows; rank++)
-        kt_level2_decimals(
-            &book->levels, side, rank, &books->rows[side][rank].price, &books->rows[side][rank].quantity);
+        kt_level2_decimals(levels, side, rank, &books->rows[side][rank].price, &books->rows[side][rank].quantity);
     return KT_ROWS_OF(books->rows[side], rows);
 }
 
-void kt_sim_books_answer(const kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_builder *body)
+void kt_sim_books_answer(kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_builder *body)
 {
     const sim_book *book = &books->books[symbol];
+    bool old = kt_sim_faults_draw(books->options.faults, &books->rest_rng, KT_SIM_PER_SNAPSHOT) == KT_SIM_OLD_SNAPSHOT;
+    const kt_level2 *levels = old ? &book->earlier : &book->levels;
     kt_ev_book whole;
 
     kt_event_init(KT_EV_BOOK, &whole);
-    whole.last_id = book->next_id - 1;
-    whole.bids = best_rows(books, book, KT_BIDS, limit);
-    whole.asks = best_rows(books, book, KT_ASKS, limit);
+    whole.last_id = old ? book->earlier.last_id : book->next_id - 1;
+    whole.bids = best_rows(books, levels, KT_BIDS, limit);
+    whole.asks = best_rows(books, levels, KT_ASKS, limit);
     kt_sim_write_book(&whole, body);
+    if (old)
+        tell_old(books, symbol, whole.last_id);
 }
 
 kt_sim_book_totals kt_sim_books_totals(const kt_sim_books *books)

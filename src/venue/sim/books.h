@@ -7,8 +7,8 @@
  * Messages   of Binance's format: every whole 100 ms what has changed since the last ones (depth@100ms), and before
  *            and after each trade the best prices, where they have changed (bookTicker). Updates are numbered without gaps, from the
  *            start time in ms on.
- * Faults     at the rates of the trades', drawn apart from theirs: drop, repeat, reorder, malformed, missing_field and
- *            wrong_type. The others are of trades alone; a silence of the trades' feed is one of the books too.
+ * Faults     those drawn for messages of books and for whole books (venue/sim/faults.h), drawn apart from the trades'; a
+ *            silence of the trades' feed is one of the books too.
  * Truth      one line a message, with what was delivered and which updates it was about.
  *
  * Pure but for the truth file: the same trades, options and answers of `deliver` give the same bytes.
@@ -32,9 +32,9 @@ typedef struct kt_sim_book_totals {
 typedef struct kt_sim_books_options {
     const kt_sim_market *market; /* for its symbols; outlives the books */
     uint64_t seed;
-    int64_t start_ns;                 /* first instant of the market */
-    double rates[KT_SIM_FAULT_COUNT]; /* by kt_sim_fault */
-    FILE *truth;                      /* NULL: none. Borrowed */
+    int64_t start_ns;      /* first instant of the market */
+    kt_sim_faults *faults; /* borrowed; may change between calls */
+    FILE *truth;           /* NULL: none. Borrowed */
     void *ctx;
     /* Hand a message to whoever subscribed to it; false: nobody did or could take it. */
     bool (*deliver)(void *ctx, uint32_t symbol, kt_sim_stream stream, kt_text event);
@@ -62,8 +62,8 @@ void kt_sim_books_flush(kt_sim_books *books);
 /* The market has ended: what has changed, and what was held back, goes out now. */
 void kt_sim_books_end(kt_sim_books *books);
 
-/* The true book as REST gives it, `limit` levels of each side. */
-void kt_sim_books_answer(const kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_builder *body);
+/* The true book as REST gives it, `limit` levels of each side; or the one of 1 to 2 seconds before, or more. */
+void kt_sim_books_answer(kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_builder *body);
 
 kt_sim_book_totals kt_sim_books_totals(const kt_sim_books *books);
 void kt_sim_books_write(const kt_sim_books *books, kt_json_writer *writer); /* as one JSON object */

@@ -6,11 +6,13 @@
 #include "venue/binance_scan.h"
 #include "venue/sim/books.h"
 #include "venue/sim/tape.h"
+#include "venue/sim/test_faults.h"
 #include "venue/sim/wire.h"
 
 enum { TRADES = 4000 };
 
 typedef struct client {
+    kt_sim_faults faults;
     kt_sim_books *books;
     kt_venue_decoder *decoder;
     kt_level2 book;
@@ -159,15 +161,17 @@ static void play(client *c, const double *rates, uint64_t seed, bool check)
         .symbols = "BTC/USDT", .seed = seed, .rate = 50, .start_ns = 1700000000 * KT_NS_PER_S, .count = TRADES
     };
     kt_sim_market *market = NULL;
-    kt_sim_books_options options = {
-        .seed = seed, .start_ns = market_options.start_ns, .ctx = c, .deliver = deliver, .silent = never
-    };
+    kt_sim_books_options options = { .faults = &c->faults,
+        .seed = seed,
+        .start_ns = market_options.start_ns,
+        .ctx = c,
+        .deliver = deliver,
+        .silent = never };
     const kt_sim_trade *next = NULL;
 
     assert_int_equal(kt_sim_market_open(&market_options, &market, NULL), KT_OK);
     options.market = market;
-    if (rates != NULL)
-        memcpy(options.rates, rates, sizeof options.rates);
+    c->faults = kt_test_faults(rates);
     c->decoder = decoder_knowing(&kt_venue_binance, "BTC/USDT", 0);
     assert_int_equal(kt_sim_books_new(&options, &c->books, NULL), KT_OK);
     kt_sim_books_want(c->books, 0, NULL);
@@ -281,7 +285,7 @@ static void a_recorded_book(void **state)
     };
     kt_sim_market *market = NULL;
     client c = { 0 };
-    kt_sim_books_options options = { .ctx = &c, .deliver = deliver, .silent = never };
+    kt_sim_books_options options = { .faults = &c.faults, .ctx = &c, .deliver = deliver, .silent = never };
 
     assert_int_equal(kt_sim_market_open(&market_options, &market, NULL), KT_OK);
     options.market = market;

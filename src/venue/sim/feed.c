@@ -39,25 +39,6 @@ struct kt_sim_feed {
     uint64_t faults[KT_SIM_FAULT_COUNT];
 };
 
-static const char *const fault_names[KT_SIM_FAULT_COUNT] = {
-#define X(name, text) [KT_SIM_##name] = text,
-    KT_SIM_FAULT_MAP(X)
-#undef X
-};
-
-const char *kt_sim_fault_name(kt_sim_fault fault)
-{
-    return fault_names[fault];
-}
-
-kt_sim_fault kt_sim_fault_of(kt_text name)
-{
-    for (kt_sim_fault fault = KT_SIM_DROP; fault < KT_SIM_OUTAGE; fault++)
-        if (kt_text_equal(kt_text_of(fault_names[fault]), name))
-            return fault;
-    return KT_SIM_FAULT_COUNT;
-}
-
 kt_code kt_sim_feed_new(const kt_sim_feed_options *options, kt_sim_feed **out_feed, kt_err *err)
 {
     kt_sim_feed *feed = calloc(1, sizeof *feed);
@@ -140,8 +121,10 @@ static void tell(kt_sim_feed *feed, const sim_parcel *parcel, kt_sim_fault fault
     kt_text line;
 
     feed->line_count++;
-    if (!parcel->copy)
+    if (!parcel->copy) {
         feed->faults[fault]++;
+        feed->options.faults->delivered[fault]++;
+    }
     if (feed->options.truth == NULL)
         return;
     kt_json_writer_init(&writer, mem, sizeof mem);
@@ -150,7 +133,7 @@ static void tell(kt_sim_feed *feed, const sim_parcel *parcel, kt_sim_fault fault
     kt_json_member_text(&writer, "feed", kt_text_of(feed->options.format->name));
     kt_json_member_u64(&writer, "connection", feed->options.connection(feed->options.ctx));
     kt_json_member_i64(&writer, "at", parcel->trade.at_ns);
-    kt_json_member_text(&writer, "fault", kt_text_of(kt_sim_fault_name(fault)));
+    kt_json_member_text(&writer, "fault", kt_text_of(kt_sim_fault_specs[fault].name));
     kt_json_member_bool(&writer, "copy", parcel->copy);
     kt_json_name(&writer, "delivered");
     if (delivered)
@@ -336,23 +319,10 @@ static void hold(kt_sim_feed *feed, const sim_parcel *parcel)
 
 /* ---- trades ---- */
 
-static kt_sim_fault pick_fault(kt_sim_feed *feed)
-{
-    double at = kt_rng_unit(&feed->rng);
-
-    for (kt_sim_fault fault = KT_SIM_DROP; fault < KT_SIM_OUTAGE; fault++) {
-        if (at < feed->options.rates[fault])
-            return fault;
-        at -= feed->options.rates[fault];
-    }
-    return KT_SIM_NONE;
-}
-
-static void begin_disconnect(kt_sim_feed *feed)
+static void begin_outage(kt_sim_feed *feed)
 {
     if (feed->options.counted_outage)
         feed->outage_left = (uint32_t)kt_rng_below(&feed->rng, KT_SIM_OUTAGE_MAX + 1);
-    feed->options.disconnect(feed->options.ctx);
 }
 
 static void begin_silence(kt_sim_feed *feed, int64_t now_ns)
@@ -380,7 +350,7 @@ void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade)
         tell(feed, &parcel, KT_SIM_SILENCE, false);
         return;
     }
-    parcel.fault = pick_fault(feed);
+    parcel.fault = kt_sim_faults_draw(feed->options.faults, &feed->rng, KT_SIM_PER_TRADE);
     if (parcel.fault == KT_SIM_ABSURD_PRICE && symbol->delivered < KT_SIM_SETTLED)
         parcel.fault = KT_SIM_NONE;
     switch (parcel.fault) {
@@ -389,7 +359,14 @@ void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade)
         return;
     case KT_SIM_DISCONNECT:
         tell(feed, &parcel, parcel.fault, false);
-        begin_disconnect(feed);
+        begin_outage(feed);
+        feed->options.disconnect(feed->options.ctx);
+        return;
+    case KT_SIM_CUT_FRAME:
+        write_event(feed, &parcel);
+        tell(feed, &parcel, parcel.fault, false);
+        begin_outage(feed);
+        feed->options.cut(feed->options.ctx, trade->symbol, (kt_text){ parcel.event, parcel.size });
         return;
     case KT_SIM_SILENCE:
         tell(feed, &parcel, parcel.fault, false);
@@ -420,6 +397,11 @@ void kt_sim_feed_subscribed(kt_sim_feed *feed, uint32_t symbol)
 {
     kt_assert(symbol < feed->symbol_count);
     feed->symbols[symbol].started = true;
+}
+
+void kt_sim_feed_speak(kt_sim_feed *feed)
+{
+    feed->silent_until_ns = INT64_MIN;
 }
 
 bool kt_sim_feed_silent(const kt_sim_feed *feed, int64_t now_ns)
@@ -479,10 +461,13 @@ void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_
     sum.invalid += other_invalid;
     kt_json_open_object(writer);
     put_totals(writer, &sum);
+    kt_json_member_u64(writer, "connections", feed->options.connection(feed->options.ctx));
     kt_json_name(writer, "faults");
     kt_json_open_object(writer);
     for (kt_sim_fault fault = KT_SIM_NONE; fault < KT_SIM_FAULT_COUNT; fault++)
-        kt_json_member_u64(writer, kt_sim_fault_name(fault), feed->faults[fault]);
+        if (kt_sim_fault_specs[fault].place == KT_SIM_PLACE_RESULT ||
+            (kt_sim_fault_specs[fault].per & KT_SIM_PER_TRADE) != 0)
+            kt_json_member_u64(writer, kt_sim_fault_specs[fault].name, feed->faults[fault]);
     kt_json_close_object(writer);
     kt_json_name(writer, "symbols");
     kt_json_open_object(writer);

@@ -1,17 +1,8 @@
 /* venue/sim/feed.h - one garbled stream of the sim: true trades in, broken messages out, and the books about both.
  *
- * There is one feed a format. It decides by a seeded generator what becomes of each trade, at most one fault a trade:
- *
- *   drop           never delivered
- *   repeat         delivered, and again 1 to 8 messages later
- *   reorder        delivered 1 to 8 messages later
- *   malformed      delivered as text that is not JSON
- *   missing_field  delivered without one of its fields
- *   wrong_type     delivered with another JSON type in one of its fields
- *   absurd_price   delivered well-formed with a price 2 to 40 times too high or low (once a symbol has 32 good ones:
- *                  before that nobody can tell)
- *   disconnect     lost, and the connection is closed in order; at speed max up to 64 trades more are lost with it
- *   silence        lost, with all that follow for 1 to silence_max seconds of market time; the connection stays open
+ * There is one feed a format. It decides by a seeded generator what becomes of each trade, at most one of the faults that are
+ * drawn for a trade (venue/sim/faults.h). An absurd price comes once a symbol has 32 good ones: before that nobody can tell.
+ * With a disconnect or a cut frame at speed max up to 64 trades more are lost.
  *
  * A trade that nobody is there to receive is lost too, and called `outage`. Only symbols that were subscribed count,
  * from their first subscription on.
@@ -34,25 +25,9 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "venue/sim/faults.h"
 #include "venue/sim/market.h"
 #include "venue/venue.h"
-
-#define KT_SIM_FAULT_MAP(X)           \
-    X(NONE, "none")                   \
-    X(DROP, "drop")                   \
-    X(REPEAT, "repeat")               \
-    X(REORDER, "reorder")             \
-    X(MALFORMED, "malformed")         \
-    X(MISSING_FIELD, "missing_field") \
-    X(WRONG_TYPE, "wrong_type")       \
-    X(ABSURD_PRICE, "absurd_price")   \
-    X(DISCONNECT, "disconnect")       \
-    X(SILENCE, "silence")             \
-    X(OUTAGE, "outage") /* not to be asked for: what follows from the others, and from clients that leave */
-
-#define X(name, text) KT_SIM_##name,
-typedef enum kt_sim_fault { KT_SIM_FAULT_MAP(X) KT_SIM_FAULT_COUNT } kt_sim_fault;
-#undef X
 
 enum {
     KT_SIM_HOLD_MAX = 256,  /* messages held back at once; the oldest goes out when there are more */
@@ -61,11 +36,6 @@ enum {
     KT_SIM_FACTOR_MAX = 40, /* of an absurd price */
     KT_SIM_SETTLED = 32     /* well-formed deliveries of a symbol before an absurd one */
 };
-
-const char *kt_sim_fault_name(kt_sim_fault fault);
-
-/* The fault of that name that can be asked for; KT_SIM_FAULT_COUNT: none. */
-kt_sim_fault kt_sim_fault_of(kt_text name);
 
 typedef struct kt_sim_totals {
     uint64_t trades; /* true ones, since the first subscription of their symbol */
@@ -76,7 +46,7 @@ typedef struct kt_sim_feed_options {
     const kt_venue_format *format;
     const kt_sim_market *market; /* for its symbols; outlives the feed */
     uint64_t seed;
-    double rates[KT_SIM_FAULT_COUNT]; /* by kt_sim_fault; together at most 1 */
+    kt_sim_faults *faults; /* borrowed; may change between calls */
     int64_t silence_max_ns;
     /* Speed max: a disconnect loses a number of trades rather than those of the time until the client is back. */
     bool counted_outage;
@@ -85,7 +55,9 @@ typedef struct kt_sim_feed_options {
     /* Hand a message about a symbol to whoever subscribed it; false: nobody did or could take it. `event` is what a raw
      * stream carries. */
     bool (*deliver)(void *ctx, uint32_t symbol, kt_text event);
-    void (*disconnect)(void *ctx);     /* close all connections once what was delivered has been sent */
+    void (*disconnect)(void *ctx); /* close all connections once what was delivered has been sent */
+    /* Send the message cut off to whoever subscribed the symbol, and end those connections. */
+    void (*cut)(void *ctx, uint32_t symbol, kt_text event);
     uint32_t (*connection)(void *ctx); /* number of the newest connection, for the truth */
 } kt_sim_feed_options;
 
@@ -103,6 +75,9 @@ void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade);
 
 /* The market has ended: what was held back goes out now. */
 void kt_sim_feed_end(kt_sim_feed *feed);
+
+/* What has been withheld until now is over: trades go out again. */
+void kt_sim_feed_speak(kt_sim_feed *feed);
 
 /* Is nothing said at this moment of market time, although the connection is there? */
 bool kt_sim_feed_silent(const kt_sim_feed *feed, int64_t now_ns);

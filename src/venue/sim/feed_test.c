@@ -2,6 +2,7 @@
  * are made again from what they say and from the true trades. */
 #include "base/time.h"
 #include "venue/sim/feed.h"
+#include "venue/sim/test_faults.h"
 #include "venue/sim/wire.h"
 #include "venue/test_sink.h"
 
@@ -12,7 +13,8 @@ typedef struct feed_listener {
     kt_sim_feed *feed;
     const kt_sim_market *market;
     uint64_t first_number;
-    bool here;         /* false: nobody listens */
+    bool here; /* false: nobody listens */
+    uint32_t cut_count;
     uint32_t gone_for; /* trades until it is back after a disconnect */
     bool combined;
     /* what came */
@@ -109,6 +111,12 @@ static void disconnect(void *ctx)
     ((feed_listener *)ctx)->gone_for = 20;
 }
 
+static void cut(void *ctx, uint32_t symbol, kt_text event)
+{
+    ((feed_listener *)ctx)->cut_count++;
+    disconnect(ctx);
+}
+
 static uint32_t connection(void *ctx)
 {
     return 1;
@@ -125,13 +133,16 @@ static kt_sim_totals play(const kt_venue_format *format, bool combined, uint64_t
         .symbols = "3",
         .burst_every_ns = KT_NS_PER_S };
     feed_listener listener = { .combined = combined, .first_number = 1700000000000, .hash = 14695981039346656037u };
+    kt_sim_faults faults = kt_test_faults(rates);
     kt_sim_feed_options options = { .format = format,
+        .faults = &faults,
         .seed = seed,
         .silence_max_ns = 3 * KT_NS_PER_S,
         .truth = truth,
         .ctx = &listener,
         .deliver = deliver,
         .disconnect = disconnect,
+        .cut = cut,
         .connection = connection };
     kt_sim_market *market = NULL;
     kt_sim_totals totals;
@@ -142,7 +153,6 @@ static kt_sim_totals play(const kt_venue_format *format, bool combined, uint64_t
         decoder_knowing(format, format == &kt_venue_binance ? "BTC/USDT ETH/USDT SOL/USDT" : "BTC ETH SOL", 0);
     listener.seen = calloc(SYMBOLS * ID_MAX, 1);
     listener.true_price = calloc(SYMBOLS * ID_MAX, sizeof *listener.true_price);
-    memcpy(options.rates, rates, sizeof options.rates);
     assert_int_equal(kt_sim_feed_new(&options, &listener.feed, NULL), KT_OK);
     for (uint32_t i = 0; i < trades; i++) {
         kt_sim_trade trade = *kt_sim_market_peek(market);
@@ -169,6 +179,7 @@ static kt_sim_totals play(const kt_venue_format *format, bool combined, uint64_t
     assert_int_equal(totals.reordered, listener.totals.reordered);
     assert_int_equal(totals.suspect, listener.totals.suspect);
     assert_int_equal(totals.missing, totals.trades - listener.well_formed);
+    assert_int_equal(faults.delivered[KT_SIM_CUT_FRAME], listener.cut_count);
     *out_hash = listener.hash;
     kt_sim_feed_free(listener.feed);
     kt_venue_decoder_free(listener.decoder);
@@ -200,6 +211,7 @@ static void test_each_fault_alone(void **state)
         { KT_SIM_ABSURD_PRICE, "s" },
         { KT_SIM_DISCONNECT, "m" },
         { KT_SIM_SILENCE, "m" },
+        { KT_SIM_CUT_FRAME, "m" },
     };
 
     for (size_t i = 0; i < KT_COUNT(rows); i++)
@@ -216,7 +228,7 @@ static void test_each_fault_alone(void **state)
                 (totals.reordered != 0) != (strchr(moves, 'o') != NULL) ||
                 (totals.missing != 0) != (strchr(moves, 'm') != NULL) ||
                 (totals.suspect != 0) != (strchr(moves, 's') != NULL))
-                fail_msg("%s", kt_sim_fault_name(rows[i].fault));
+                fail_msg("%s", kt_sim_fault_specs[rows[i].fault].name);
         }
 }
 
@@ -233,7 +245,7 @@ static void test_all_faults(void **state)
         kt_rng rng;
 
         kt_rng_init(&rng, kt_test_seed() + i);
-        for (kt_sim_fault fault = KT_SIM_DROP; fault < KT_SIM_OUTAGE; fault++)
+        for (kt_sim_fault fault = KT_SIM_DROP; fault <= KT_SIM_CUT_FRAME; fault++)
             rates[fault] = kt_rng_unit(&rng) * (fault >= KT_SIM_DISCONNECT ? 0.001 : 0.15);
         play(format, combined, i, rates, 4000, NULL, &hash);
         play(format, combined, i, rates, 4000, NULL, &again);
@@ -244,7 +256,7 @@ static void test_all_faults(void **state)
 /* Rates of 1: every trade, from the first on. */
 static void test_always(void **state)
 {
-    for (kt_sim_fault fault = KT_SIM_DROP; fault < KT_SIM_OUTAGE; fault++) {
+    for (kt_sim_fault fault = KT_SIM_DROP; fault <= KT_SIM_CUT_FRAME; fault++) {
         double rates[KT_SIM_FAULT_COUNT] = { 0 };
         uint64_t hash = 0;
         kt_sim_totals totals;
@@ -270,7 +282,7 @@ static void test_truth(void **state)
     kt_sim_totals totals;
     FILE *file = NULL;
 
-    for (kt_sim_fault fault = KT_SIM_DROP; fault < KT_SIM_OUTAGE; fault++)
+    for (kt_sim_fault fault = KT_SIM_DROP; fault <= KT_SIM_CUT_FRAME; fault++)
         rates[fault] = fault >= KT_SIM_DISCONNECT ? 0.001 : 0.05;
     snprintf(path, sizeof path, "%s/truth", kt_test_dir());
     file = fopen(path, "w+");

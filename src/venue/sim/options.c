@@ -3,7 +3,14 @@
 #include "base/text.h"
 #include "base/time.h"
 
-enum { HISTORY_MAX_S = 7 * 24 * 3600, HELP_COLUMN = 24, BURST_MAX = 100000, WAIT_MAX = 64, KEEP_MAX = 50000000 };
+enum {
+    HISTORY_MAX_S = 7 * 24 * 3600,
+    HELP_COLUMN = 24,
+    FAULT_COLUMN = 19,
+    BURST_MAX = 100000,
+    WAIT_MAX = 64,
+    KEEP_MAX = 50000000
+};
 
 typedef struct sim_flag {
     const char *name;
@@ -171,26 +178,15 @@ static kt_code set_no_rest(kt_sim_options *options, const char *value, kt_err *e
 static kt_code set_fault(kt_sim_options *options, const char *value, kt_err *err)
 {
     kt_text rest = kt_text_of(value), item;
+    kt_code code = KT_OK;
 
-    while (kt_text_cut(&rest, ',', &item)) {
-        kt_text rate_text = item, name = { 0 };
-        kt_decimal rate = { 0 };
-        kt_sim_fault fault = KT_SIM_FAULT_COUNT;
+    while (code == KT_OK && kt_text_cut(&rest, ',', &item)) {
+        kt_text name = { 0 };
 
-        if (kt_text_cut(&rate_text, '=', &name))
-            fault = kt_sim_fault_of(name);
-        if (fault == KT_SIM_FAULT_COUNT)
-            return kt_fail(err, KT_ARG,
-                "'%.*s': no such fault; there are drop, repeat, reorder, malformed, missing_field, wrong_type, "
-                "absurd_price, disconnect and silence",
-                KT_TEXT_ARG(name));
-        if (kt_decimal_parse(rate_text, &rate) != KT_OK || rate.m < 0 ||
-            kt_decimal_compare(rate, (kt_decimal){ .m = 1 }) > 0)
-            return kt_fail(err, KT_RANGE, "'%.*s': a rate from 0 to 1 is needed, such as %s=0.01", KT_TEXT_ARG(item),
-                kt_sim_fault_name(fault));
-        options->faults[fault] = (double)rate.m / (double)kt_pow10(rate.scale);
+        kt_text_cut(&item, '=', &name);
+        code = kt_sim_faults_set(&options->faults, name, item, err);
     }
-    return KT_OK;
+    return code;
 }
 
 static kt_code set_silence(kt_sim_options *options, const char *value, kt_err *err)
@@ -240,8 +236,7 @@ static const sim_flag flags[] = {
     { "keep", "N", "trades of each symbol that REST remembers (1000000)", set_keep },
     { "shuffle", NULL, "rows of /trades come in no order", set_shuffle },
     { "no-rest", NULL, "REST answers 503", set_no_rest },
-    { "fault", "NAME=RATE", "break so many of the trades on the stream; may be repeated, or a list with commas",
-        set_fault },
+    { "fault", "NAME=RATE", "break so much; may be repeated, or a list with commas; the names are below", set_fault },
     { "silence-length", "SECONDS", "the longest silence, in market time (8)", set_silence },
     { "truth", "FILE",
         "write down what became of each trade, a JSON object a line, and totals at the end and on SIGUSR1", set_truth },
@@ -261,13 +256,10 @@ static const sim_flag *find(kt_text name)
 
 static kt_code check(const kt_sim_options *options, kt_err *err)
 {
-    double sum = 0;
+    kt_code code = kt_sim_faults_check(&options->faults, err);
 
-    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
-        sum += options->faults[fault];
-    if (sum > 1 + 1e-9)
-        return kt_fail(err, KT_RANGE,
-            "the rates of all faults add up to %g: a trade has one fault at most, so the sum is at most 1", sum);
+    if (code != KT_OK)
+        return code;
     if (options->market.until_number != 0 && options->market.tape == NULL)
         return kt_fail(err, KT_ARG, "--until-id needs a --tape");
     if ((options->tls_certificate == NULL) != (options->tls_key == NULL))
@@ -314,6 +306,21 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
     return options.help ? KT_OK : check(&options, err);
 }
 
+static void put_faults(FILE *out)
+{
+    fputs(
+        "\nFaults, by where they apply, with their units; 0 is off. Of one trade, message, connection or request at most one "
+        "comes.\n",
+        out);
+    for (kt_sim_place place = 0; place < KT_SIM_PLACE_RESULT; place++) {
+        fprintf(out, "%s\n", kt_sim_place_name(place));
+        for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
+            if (kt_sim_fault_specs[fault].place == place)
+                fprintf(out, "  %-*s %s (%s)\n", FAULT_COLUMN, kt_sim_fault_specs[fault].name,
+                    kt_sim_fault_specs[fault].text, kt_sim_unit_name(kt_sim_fault_specs[fault].unit));
+    }
+}
+
 void kt_sim_help(FILE *out)
 {
     fputs(
@@ -344,17 +351,5 @@ void kt_sim_help(FILE *out)
             flags[i].value != NULL ? flags[i].value : "", flags[i].value_optional ? "]" : "");
         fprintf(out, "  %-*s %s\n", HELP_COLUMN, head, flags[i].text);
     }
-    fputs(
-        "\n"
-        "Faults, each for a share of the trades from 0 to 1, together at most 1 (the first six of the books' messages, too):\n"
-        "  drop            never sent\n"
-        "  repeat          sent, and again 1 to 8 messages later\n"
-        "  reorder         sent 1 to 8 messages later\n"
-        "  malformed       sent as text that is not JSON\n"
-        "  missing_field   sent without one of its fields\n"
-        "  wrong_type      sent with another JSON type in one of its fields\n"
-        "  absurd_price    sent with a price 2 to 40 times too high or low\n"
-        "  disconnect      lost, and the connection is closed\n"
-        "  silence         lost, with all others for 1 second to --silence-length\n",
-        out);
+    put_faults(out);
 }

@@ -19,7 +19,7 @@ typedef struct kt_sim_options {
     uint32_t keep;      /* trades a symbol that REST remembers */
     bool shuffle;       /* rows of /trades in no order */
     bool no_rest;
-    double faults[KT_SIM_FAULT_COUNT];
+    kt_sim_faults faults;
     int64_t silence_max_ns;
     const char *truth;           /* file, NULL: none */
     const char *tls_certificate; /* PEM files, NULL: plain text */

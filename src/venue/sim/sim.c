@@ -46,6 +46,7 @@ typedef struct sim_feed {
 
 typedef struct sim_state {
     const kt_sim_options *options;
+    kt_sim_faults faults;
     kt_loop *loop;
     kt_tls *tls; /* NULL: plain text */
     kt_http_server *http;
@@ -334,6 +335,64 @@ static void disconnect(void *ctx)
             kt_ws_close(client->conn, KT_WS_CLOSE_INTERNAL, KT_TEXT("a fault that was asked for"));
             feed->awaited = true;
         }
+}
+
+static bool is_damaged(kt_deflater *deflater, const uint8_t *packed, size_t size)
+{
+    kt_pool pool;
+    kt_queue message = { 0 };
+    kt_code code = KT_OK;
+
+    kt_pool_init(&pool, 1 << 20, 0);
+    code = kt_inflate(deflater, packed, size, &message, &pool, KT_SIM_EVENT_SIZE);
+    kt_queue_clear(&message, &pool);
+    kt_pool_done(&pool);
+    return code == KT_CORRUPT;
+}
+
+/* A frame with half of the compressed message, as long as nobody can take that for a whole one. 0: not possible. */
+static size_t half_deflated(sim_state *sim, kt_text message, uint8_t *frame)
+{
+    kt_deflater *deflater = kt_ws_server_deflater(sim->ws);
+    uint8_t packed[KT_SIM_EVENT_SIZE];
+    size_t size = kt_deflate(deflater, message.s, message.n, packed, sizeof packed) / 2;
+
+    while (size != 0 && !is_damaged(deflater, packed, size))
+        size--;
+    if (size == 0)
+        return 0;
+    size_t header = kt_ws_header(frame, KT_WS_TEXT, true, size, NULL);
+
+    frame[0] |= KT_WS_COMPRESSED;
+    memcpy(frame + header, packed, size);
+    return header + size;
+}
+
+/* Half of a frame, or a whole one with half of the compressed data in it, is the last that they get. */
+static void cut(void *ctx, uint32_t symbol, kt_text event)
+{
+    sim_feed *feed = ctx;
+    uint8_t frame[KT_WS_HEADER_MAX + KT_SIM_EVENT_SIZE];
+
+    for (sim_client *client = feed->sim->clients; client != NULL; client = client->next) {
+        if (&feed->sim->feeds[client->feed] != feed || (client->subscribed[symbol] & 1 << KT_SIM_TRADES) == 0 ||
+            !kt_ws_is_open(client->conn))
+            continue;
+        size_t packed = kt_ws_deflates(client->conn) ? half_deflated(feed->sim, event, frame) : 0;
+
+        if (packed != 0) {
+            kt_ws_send_frame(client->conn, frame, packed);
+            kt_ws_close(client->conn, KT_WS_CLOSE_INTERNAL, KT_TEXT("a fault that was asked for"));
+        } else {
+            size_t header = kt_ws_header(frame, KT_WS_TEXT, true, event.n, NULL);
+
+            memcpy(frame + header, event.s, event.n);
+            kt_ws_send_frame(client->conn, frame, header + event.n / 2);
+            kt_ws_write_now(client->conn);
+            kt_ws_drop(client->conn, "a fault that was asked for");
+        }
+        feed->awaited = true;
+    }
 }
 
 static uint32_t connection(void *ctx)
@@ -662,6 +721,7 @@ static kt_code open_feed(sim_state *sim, uint32_t index, const kt_venue_format *
     sim_feed *feed = &sim->feeds[index];
     kt_sim_feed_options options = { .format = format,
         .market = sim->market,
+        .faults = &sim->faults,
         .seed = sim->options->market.seed * FEEDS + index,
         .silence_max_ns = sim->options->silence_max_ns,
         .counted_outage = sim->options->speed == KT_SIM_SPEED_MAX,
@@ -669,9 +729,9 @@ static kt_code open_feed(sim_state *sim, uint32_t index, const kt_venue_format *
         .ctx = feed,
         .deliver = deliver,
         .disconnect = disconnect,
+        .cut = cut,
         .connection = connection };
 
-    memcpy(options.rates, sim->options->faults, sizeof options.rates);
     feed->sim = sim;
     feed->format = format;
     return kt_sim_feed_new(&options, &feed->feed, err);
@@ -680,6 +740,7 @@ static kt_code open_feed(sim_state *sim, uint32_t index, const kt_venue_format *
 static kt_code open_books(sim_state *sim, kt_err *err)
 {
     kt_sim_books_options options = { .market = sim->market,
+        .faults = &sim->faults,
         .seed = sim->options->market.seed,
         .start_ns = sim->origin_ns,
         .truth = sim->truth,
@@ -687,7 +748,6 @@ static kt_code open_books(sim_state *sim, kt_err *err)
         .deliver = deliver_book,
         .silent = books_silent };
 
-    memcpy(options.rates, sim->options->faults, sizeof options.rates);
     return kt_sim_books_new(&options, &sim->books, err);
 }
 
@@ -781,7 +841,7 @@ static void close_sim(sim_state *sim)
 
 static kt_code run(const kt_sim_options *options, kt_err *err)
 {
-    sim_state sim = { .options = options };
+    sim_state sim = { .options = options, .faults = options->faults };
     kt_code code = KT_OK;
 
     kt_rng_init(&sim.shuffle, ~options->market.seed);

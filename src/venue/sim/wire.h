@@ -21,11 +21,13 @@ typedef struct kt_sim_field {
 
 const kt_sim_field *kt_sim_fields(const kt_venue_format *format, uint32_t *out_count);
 
-/* One field left out, or with another JSON value: -1 for neither. */
+/* One field left out, or with another JSON value: -1 for neither. In formats whose messages carry a checksum: what is added
+ * to it. */
 typedef struct kt_sim_damage {
     int omit;
     int replace;
     kt_text with;
+    uint32_t checksum;
 } kt_sim_damage;
 
 /* The event itself, as a raw stream carries it. `instrument` gives the venue's spelling of the symbol; `damage` may be
