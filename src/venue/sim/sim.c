@@ -794,9 +794,9 @@ static kt_code open_server(sim_state *sim, kt_err *err)
     kt_http_server_options http = {
         .host = "127.0.0.1", .port = sim->options->port, .on_request = on_request, .ctx = sim
     };
-    kt_code code = kt_loop_new(NULL, &sim->loop, err);
+    kt_code code = KT_OK;
 
-    if (code == KT_OK && sim->options->tls_certificate != NULL)
+    if (sim->options->tls_certificate != NULL)
         code = kt_tls_server_new(sim->options->tls_certificate, sim->options->tls_key, &sim->tls, err);
     http.tls = sim->tls;
     if (code == KT_OK)
@@ -811,8 +811,12 @@ static kt_code open_server(sim_state *sim, kt_err *err)
     return KT_OK;
 }
 
-static void close_sim(sim_state *sim)
+void kt_sim_close(kt_sim *sim)
 {
+    if (sim == NULL)
+        return;
+    kt_timer_cancel(sim->loop, &sim->timer);
+    kt_loop_unhook(sim->loop, &sim->hook);
     if (sim->http != NULL)
         kt_http_server_close(sim->http);
     if (sim->ws != NULL)
@@ -835,35 +839,67 @@ static void close_sim(sim_state *sim)
     if (sim->truth != NULL)
         fclose(sim->truth);
     kt_sim_market_close(sim->market);
-    if (sim->loop != NULL)
-        kt_loop_free(sim->loop);
+    free(sim);
+}
+
+kt_code kt_sim_open(kt_loop *loop, const kt_sim_options *options, kt_sim **out_sim, kt_err *err)
+{
+    kt_sim *sim = calloc(1, sizeof *sim);
+    kt_code code = KT_OK;
+
+    if (sim == NULL)
+        return kt_fail(err, KT_SYS, "no memory for a market");
+    sim->options = options;
+    sim->faults = options->faults;
+    sim->loop = loop;
+    kt_rng_init(&sim->shuffle, ~options->market.seed);
+    code = open_server(
+        sim, err); /* a busy port is told before a long tape is read; nobody is served before the loop runs */
+    if (code == KT_OK)
+        code = open_market(sim, err);
+    if (code != KT_OK) {
+        kt_sim_close(sim);
+        return code;
+    }
+    *out_sim = sim;
+    return KT_OK;
+}
+
+void kt_sim_start(kt_sim *sim)
+{
+    start(sim);
+}
+
+kt_sim_faults *kt_sim_faults_of(kt_sim *sim)
+{
+    return &sim->faults;
 }
 
 static kt_code run(const kt_sim_options *options, kt_err *err)
 {
-    sim_state sim = { .options = options, .faults = options->faults };
-    kt_code code = KT_OK;
+    kt_loop *loop = NULL;
+    kt_sim *sim = NULL;
+    kt_code code = kt_loop_new(NULL, &loop, err);
 
-    kt_rng_init(&sim.shuffle, ~options->market.seed);
-    code = open_server(
-        &sim, err); /* a busy port is told before a long tape is read; nobody is served before the loop runs */
     if (code == KT_OK)
-        code = open_market(&sim, err);
+        code = kt_sim_open(loop, options, &sim, err);
     if (code != KT_OK)
         goto out;
-    catch_signals(sim.loop);
-    printf("listening 127.0.0.1:%u\n", kt_http_server_port(sim.http));
+    catch_signals(loop);
+    printf("listening 127.0.0.1:%u\n", kt_http_server_port(sim->http));
     fflush(stdout);
     if (options->wait == 0 && options->speed != KT_SIM_SPEED_MAX) {
-        kt_loop_turn(sim.loop, 0, NULL); /* so that the clock starts now, however long the tape took to read */
-        start(&sim);
+        kt_loop_turn(loop, 0, NULL); /* so that the clock starts now, however long the tape took to read */
+        start(sim);
     }
-    code = kt_loop_run(sim.loop, err);
-    if (sim.out_of_memory)
+    code = kt_loop_run(loop, err);
+    if (sim->out_of_memory)
         code = kt_fail(err, KT_SYS, "no memory for more trades: --keep says how many are kept");
-    append_totals(&sim);
+    append_totals(sim);
 out:
-    close_sim(&sim);
+    kt_sim_close(sim);
+    if (loop != NULL)
+        kt_loop_free(loop);
     return code;
 }
 
