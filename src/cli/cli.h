@@ -43,6 +43,7 @@ int kt_cli_manual(void);
 int kt_cli_complete(void);
 
 int kt_cli_run(int argc, char **argv);
+int kt_cli_simulate(int argc, char **argv);
 int kt_cli_watch(int argc, char **argv);
 int kt_cli_rebuild(int argc, char **argv);
 int kt_cli_doctor(int argc, char **argv);

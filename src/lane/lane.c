@@ -573,6 +573,11 @@ void kt_lane_stop(kt_lane *lane)
     kt_loop_wake(lane->loop);
 }
 
+bool kt_lane_stopping(const kt_lane *lane)
+{
+    return lane->stopping;
+}
+
 /* ---- opening ---- */
 
 static kt_code check_options(const kt_lane_options *options, kt_err *err)

@@ -257,6 +257,7 @@ kt_code kt_fetcher_new(kt_loop *loop, const kt_fetcher_options *options, kt_fetc
     kt_fetcher *fetcher = calloc(1, sizeof *fetcher);
 
     if (fetcher != NULL && kt_loop_net(loop)->fetch != NULL) {
+        fetcher->loop = loop;
         fetcher->made_up = kt_loop_net(loop);
         *out_fetcher = fetcher;
         return KT_OK;

@@ -142,8 +142,13 @@ static void sync_file(kt_vdisk *disk, int fd, bool fails)
         return;
     shadow *file = &disk->files[file_of(disk, info.st_ino)];
     size_t size = (size_t)info.st_size;
-    uint8_t *now = size > 0 ? mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0) : NULL;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int readable = open(path, O_RDONLY | O_CLOEXEC); /* the writer's own may not be */
+    kt_assert(readable >= 0);
+    uint8_t *now = size > 0 ? mmap(NULL, size, PROT_READ, MAP_SHARED, readable, 0) : NULL;
     kt_assert(now != MAP_FAILED);
+    close(readable);
     size_t was_size = file->clean != NULL ? file->clean_size : 0;
     if (file->clean == NULL || file->clean_size != size)
         resize(&file->clean, &file->clean_size, size);
