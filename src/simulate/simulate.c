@@ -62,6 +62,7 @@ typedef struct simulation {
     int64_t now_ns;
     bool cuts; /* the power may go */
     bool over; /* the mischief is */
+    bool closing;
     kt_vdisk *disk;
     kt_vnet *net;
     kt_house *house;
@@ -88,6 +89,8 @@ static const char *const questions[] = { "/health", "/latest?ticker=BTC", "/hist
 static void note(simulation *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void note(simulation *sim, const char *fmt, ...)
 {
+    if (sim->closing)
+        return; /* what is told is what was before the end */
     char *line = sim->report->events[sim->next_event++ % KT_SIMULATE_EVENTS];
     int at = snprintf(line, sizeof sim->report->events[0], "%10.6f s  step %llu  ",
         (double)(sim->now_ns - START_NS) / (double)KT_NS_PER_S, (unsigned long long)sim->report->steps);
@@ -905,6 +908,7 @@ kt_code kt_simulate(const kt_simulate_options *options, kt_simulate_report *out_
         fill_report(&sim);
         order_events(&sim);
     }
+    sim.closing = true;
     close_all(&sim);
     out_report->hash ^= code == KT_OK ? hash_logs() : 0;
     if (before >= 0 && fchdir(before) != 0 && code == KT_OK)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "log/disk.h"
 #include "schema/events.h"
 
 /* What a record is about: "trades.{venue}.{symbol}", "vwap.{window}.{ticker}" ... */
@@ -119,12 +120,21 @@ void kt_recorder_close(kt_recorder *recorder)
     recorder->reader = NULL;
 }
 
+/* A log can not be read while it has no control page: a power cut may have taken that, for it is never synced. Its writer makes
+ * it anew. */
+static bool is_log(const char *dir)
+{
+    kt_state state;
+
+    return kt_state_read(dir, &state, NULL) == KT_OK;
+}
+
 /* Stand behind what is in the store. KT_EMPTY: there is no log yet. */
 static kt_code recorder_open(kt_recorder *recorder, kt_err *err)
 {
     kt_code code = kt_reader_open(recorder->dir, recorder->boot_id, &recorder->reader, err);
 
-    if (code == KT_NOENT && recorder->cursor.seq == 0)
+    if (code == KT_NOENT && (recorder->cursor.seq == 0 || is_log(recorder->dir)))
         return KT_EMPTY;
     if (code == KT_OK)
         kt_reader_know_durable(recorder->reader, recorder->cursor.seq);
