@@ -24,11 +24,11 @@ enum {
 
 typedef struct subscription {
     const char *channel;
-    char epoch[EPOCH_SIZE]; /* "": none yet */
-    char resumed[EPOCH_SIZE]; /* the one it had when it came back: events may still be of it */
+    char epoch[EPOCH_SIZE]; /* of the last event, or as answered; "": none yet */
     uint64_t offset;        /* last heard */
     uint64_t lost_at;       /* of crowd->losses when it was heard */
     bool conflate;
+    bool heard; /* an event, on this connection: the first may be of an epoch before the one that was answered */
     bool answered;
 } subscription;
 
@@ -74,14 +74,14 @@ static int64_t about_ms(kt_crowd *crowd, int64_t ms)
 /* ---- what is heard ---- */
 
 /* Everybody hears the same. The table forgets; what it remembers must agree. */
-static void remember(guest *who, const subscription *sub, const char *epoch, uint64_t offset, uint64_t event)
+static void remember(guest *who, const subscription *sub, uint64_t offset, uint64_t event)
 {
     kt_crowd *crowd = who->crowd;
-    uint64_t key = kt_hash64(sub->channel, strlen(sub->channel), offset) ^ kt_hash64(epoch, strlen(epoch), offset);
+    uint64_t key = kt_hash64(sub->channel, strlen(sub->channel), offset) ^ kt_hash64(sub->epoch, strlen(sub->epoch), offset);
     uint64_t place = key % KT_CROWD_REMEMBERED;
 
     if (crowd->remembered[place].key == key && crowd->remembered[place].event != event)
-        FAIL(who, "clients heard two events with epoch %s and offset %llu on %s", epoch, (unsigned long long)offset,
+        FAIL(who, "clients heard two events with epoch %s and offset %llu on %s", sub->epoch, (unsigned long long)offset,
             sub->channel);
     crowd->remembered[place].key = key;
     crowd->remembered[place].event = event;
@@ -153,14 +153,13 @@ static void on_event(guest *who, kt_text message)
     if (skipped > 0 && !sub->conflate)
         FAIL(who, "client %u was skipped %llu events of %s, which it had forbidden", who->number,
             (unsigned long long)skipped, sub->channel);
-    if (sub->epoch[0] == '\0') /* the channel has begun since it was subscribed */
-        set_epoch(sub->epoch, epoch);
-    if (!same_epoch(sub->epoch, epoch) && !same_epoch(sub->resumed, epoch))
-        FAIL(who, "client %u heard epoch %.*s of %s, of which nobody told it", who->number, KT_TEXT_ARG(epoch), sub->channel);
-    char named[EPOCH_SIZE];
-    set_epoch(named, epoch);
+    if (sub->heard && !same_epoch(sub->epoch, epoch))
+        FAIL(who, "client %u heard epoch %.*s of %s at offset %llu behind epoch %s, and was not told", who->number,
+            KT_TEXT_ARG(epoch), sub->channel, (unsigned long long)offset, sub->epoch);
+    set_epoch(sub->epoch, epoch);
+    sub->heard = true;
     const char *rest = offset_text.s + offset_text.n;
-    remember(who, sub, named, offset, kt_hash64(rest, (size_t)(message.s + message.n - rest), 0));
+    remember(who, sub, offset, kt_hash64(rest, (size_t)(message.s + message.n - rest), 0));
     sub->offset = offset;
     sub->lost_at = crowd->losses;
     crowd->counts.events++;
@@ -203,7 +202,6 @@ static void on_answer(guest *who, const kt_json_doc *doc)
             (unsigned long long)sub->offset, (unsigned long long)offset);
     crowd->counts.resumes += resumed;
     crowd->counts.recovered += resumed && whole;
-    memcpy(sub->resumed, sub->epoch, sizeof sub->resumed);
     set_epoch(sub->epoch, epoch);
     sub->offset = offset;
     sub->lost_at = crowd->losses;
@@ -229,8 +227,10 @@ static void on_epoch(guest *who, const kt_json_doc *doc)
     who->crowd->counts.epochs++;
     if (sub == NULL || !number_at(doc, 0, "first_offset", &first))
         return;
+    if (sub->heard && !same_epoch(sub->epoch, text_at(doc, "before")))
+        FAIL(who, "client %u is told that epoch %.*s of %s has ended, and is in epoch %s", who->number,
+            KT_TEXT_ARG(text_at(doc, "before")), sub->channel, sub->epoch);
     set_epoch(sub->epoch, text_at(doc, "epoch"));
-    sub->resumed[0] = '\0';
     if (sub->offset >= first)
         sub->offset = first - 1;
 }
@@ -281,7 +281,7 @@ static void subscribe(guest *who, subscription *sub)
     char text[512];
     char from[96] = "\"live\"";
 
-    sub->answered = false;
+    sub->answered = sub->heard = false;
     if (sub->epoch[0] != '\0')
         snprintf(from, sizeof from, "{\"epoch\":\"%s\",\"offset\":%llu}", sub->epoch, (unsigned long long)sub->offset);
     else if (kt_rng_chance(who->crowd->options.rng, 0.3))

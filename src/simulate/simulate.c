@@ -408,6 +408,8 @@ static void fail_sync(simulation *sim)
     uint32_t lane = (uint32_t)kt_rng_below(&sim->rng, KT_HOUSE_LANES);
     bool for_good = chance(sim, 0.5);
 
+    if (!kt_house_lives(sim->house, lane))
+        return; /* one that fails while a log is opened parks the lane, for people to look at */
     kt_vdisk_fail_sync(sim->disk, lane, for_good);
     note(sim, "%s of lane %s fails", for_good ? "each sync" : "a sync", kt_house_lane_name(lane));
 }
