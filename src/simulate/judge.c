@@ -481,6 +481,11 @@ void kt_judge_power_cut(kt_judge *judge)
     }
 }
 
+uint64_t kt_judge_durable(const kt_judge *judge, uint32_t log)
+{
+    return judge->logs[log].durable;
+}
+
 kt_code kt_judge_end_of(kt_judge *judge, uint32_t index, kt_text subject, uint64_t *out_epoch, uint64_t *out_offset)
 {
     log_state *log = &judge->logs[index];

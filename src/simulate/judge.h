@@ -49,6 +49,9 @@ bool kt_judge_complete(const kt_judge *judge, int64_t mark_ns, char *out_why, si
 /* Time of the last trade of all. */
 int64_t kt_judge_last_ns(const kt_judge *judge);
 
+/* What has ever been durable of this log. */
+uint64_t kt_judge_durable(const kt_judge *judge, uint32_t log);
+
 /* Where a subject of the log ends. KT_NOENT: it is not there. */
 kt_code kt_judge_end_of(kt_judge *judge, uint32_t log, kt_text subject, uint64_t *out_epoch, uint64_t *out_offset);
 

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "log/cursor.h"
 #include "log/disk.h"
 #include "schema/config.h"
 #include "simulate/crowd.h"
@@ -627,11 +628,24 @@ static bool end_of(void *ctx, const char *channel, uint64_t *out_epoch, uint64_t
     return kt_judge_end_of(((simulation *)ctx)->judge, KT_HOUSE_MARKET, kt_text_of(channel), out_epoch, out_offset) == KT_OK;
 }
 
+static void on_cursor(void *ctx, const char *name, kt_cursor_position position)
+{
+    if (strcmp(name, "record") == 0)
+        *(uint64_t *)ctx = position.seq;
+}
+
 /* All is well: false and why, where something has still to come. */
 static bool is_settled(simulation *sim, char *out_why, size_t why_size)
 {
     if (!kt_house_all_live(sim->house)) {
         snprintf(out_why, why_size, "not every lane is live");
+        return false;
+    }
+    uint64_t kept = 0, durable = kt_judge_durable(sim->judge, KT_HOUSE_MARKET);
+    kt_cursor_each("house/market", on_cursor, &kept, NULL);
+    if (kept != durable) {
+        snprintf(out_why, why_size, "the store holds log market up to %llu of %llu", (unsigned long long)kept,
+            (unsigned long long)durable);
         return false;
     }
     return kt_judge_complete(sim->judge, kt_judge_last_ns(sim->judge), out_why, why_size) &&
