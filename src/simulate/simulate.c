@@ -291,7 +291,7 @@ static kt_code open_house(simulation *sim, kt_err *err)
                                     .now_ns = &sim->now_ns,
                                     .yaml = sim->yaml,
                                     .data = "house",
-                                    .segment_size = is_long ? 32 << 20 : 1 << 20,
+                                    .segment_size = is_long ? 32 << 20 : 512 << 10,
                                     .retention_bytes = is_long ? 512 << 20 : 0,
                                     .diag = on_diag,
                                     .ctx = sim },
@@ -706,6 +706,7 @@ static kt_code compare_store(simulation *sim, kt_err *err)
 {
     kt_store *kept = NULL, *made = NULL;
     kt_recorder recorder = { 0 };
+    kt_store_cursor cursor = { 0 };
     kt_config *config = NULL;
     char *texts[2] = { NULL, NULL };
     size_t sizes[2] = { 0, 0 };
@@ -717,8 +718,11 @@ static kt_code compare_store(simulation *sim, kt_err *err)
     if (code == KT_OK)
         code = kt_store_open_file("made.db", config, &made, err);
     if (code == KT_OK)
+        code = kt_store_cursor_of(kept, KT_RECORDER_LOG, &cursor, err);
+    if (code == KT_OK)
         code = kt_recorder_init(&recorder, made, "house", err);
     recorder.boot_id = kt_house_boot_id(sim->house);
+    recorder.end = cursor.seq; /* what came while the house stopped waits in the log */
     while (code == KT_OK)
         code = kt_recorder_batch(&recorder, KT_RECORDER_BATCH_MAX, err);
     kt_recorder_close(&recorder);

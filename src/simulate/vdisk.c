@@ -21,7 +21,8 @@ typedef struct shadow {
     uint8_t *disk;  /* what is on disk; NULL: nothing */
     uint8_t *clean; /* what the last sync saw: pages that equal it are not written by the next one */
     uint8_t *last;
-    size_t disk_size, clean_size, last_size;
+    uint8_t *map; /* of the file as it is, kept from sync to sync; NULL: none */
+    size_t disk_size, clean_size, last_size, map_size;
 } shadow;
 
 typedef struct entry {
@@ -95,6 +96,8 @@ static int file_of(kt_vdisk *disk, ino_t inode)
 
 static void shadow_clear(shadow *file)
 {
+    if (file->map != NULL)
+        munmap(file->map, file->map_size);
     free(file->disk);
     free(file->clean);
     free(file->last);
@@ -132,6 +135,28 @@ static void resize(uint8_t **bytes, size_t *size, size_t to)
     *size = to;
 }
 
+/* The bytes of a file as they are. */
+static const uint8_t *look_at(shadow *file, int fd, size_t size)
+{
+    char path[64];
+
+    if (file->map != NULL && file->map_size == size)
+        return file->map;
+    if (file->map != NULL)
+        munmap(file->map, file->map_size);
+    file->map = NULL;
+    file->map_size = size;
+    if (size == 0)
+        return NULL;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int readable = open(path, O_RDONLY | O_CLOEXEC); /* the writer's own may not be */
+    kt_assert(readable >= 0);
+    file->map = mmap(NULL, size, PROT_READ, MAP_SHARED, readable, 0);
+    kt_assert(file->map != MAP_FAILED);
+    close(readable);
+    return file->map;
+}
+
 /* Pages that the kernel holds to be dirty go to the disk, those of a sync that fails by chance. */
 static void sync_file(kt_vdisk *disk, int fd, bool fails)
 {
@@ -142,13 +167,7 @@ static void sync_file(kt_vdisk *disk, int fd, bool fails)
         return;
     shadow *file = &disk->files[file_of(disk, info.st_ino)];
     size_t size = (size_t)info.st_size;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int readable = open(path, O_RDONLY | O_CLOEXEC); /* the writer's own may not be */
-    kt_assert(readable >= 0);
-    uint8_t *now = size > 0 ? mmap(NULL, size, PROT_READ, MAP_SHARED, readable, 0) : NULL;
-    kt_assert(now != MAP_FAILED);
-    close(readable);
+    const uint8_t *now = look_at(file, fd, size);
     size_t was_size = file->clean != NULL ? file->clean_size : 0;
     if (file->clean == NULL || file->clean_size != size)
         resize(&file->clean, &file->clean_size, size);
@@ -162,8 +181,6 @@ static void sync_file(kt_vdisk *disk, int fd, bool fails)
         if (file->disk != NULL && at + n <= file->disk_size && (!fails || kt_rng_chance(disk->rng, 0.3)))
             memcpy(file->disk + at, now + at, n);
     }
-    if (now != NULL)
-        munmap(now, size);
 }
 
 static void add(entries *to, const char *name, int file)
