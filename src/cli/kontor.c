@@ -27,7 +27,7 @@ const kt_cli_command kt_cli_commands[] = {
         "events are told, and how to do it again.\n"
         "  --seed N       the first seed (1)\n"
         "  --seeds K      so many of them, one after the other (1)\n"
-        "  --minutes M    of virtual time until the house comes to rest; 20 seconds when it is not given. Longer than 10 minutes\n"
+        "  --minutes M    of virtual time until the house comes to rest; 12 seconds when it is not given. Longer than 10 minutes\n"
         "                 the power stays on\n"
         "  --symbols S    symbols of the market (3); above 64 of the generic format only\n"
         "  --clients C    clients that come and go (6)\n"

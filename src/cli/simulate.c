@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SHORT_S = 20, SEEDS_MAX = 1000000000 };
+enum { SHORT_S = 12, SEEDS_MAX = 1000000000 };
 
 typedef struct wanted {
     uint64_t seed, seeds, symbols, clients, rate;

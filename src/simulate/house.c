@@ -10,7 +10,6 @@
 #include "service/record_feed.h"
 #include "service/settings.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,18 +272,21 @@ static void host_kill(void *ctx, uint32_t index)
 
 /* ---- tasks ---- */
 
-uint32_t kt_house_tasks(kt_house *house, kt_house_task *out_tasks, int64_t *out_next_ns)
+void kt_house_fds(const kt_house *house, struct pollfd out_fds[KT_HOUSE_LANES])
 {
-    int64_t now_ns = *house->options.now_ns, next_ns = INT64_MAX;
-    struct pollfd fds[KT_HOUSE_LANES];
-    uint32_t count = 0;
-
     for (uint32_t i = 0; i < KT_HOUSE_LANES; i++) {
         const hosted *lane = &house->lanes[i];
-        fds[i] = (struct pollfd){ .fd = lane->state == OPEN && lane->parked ? kt_loop_fd(kt_lane_loop(lane->lane)) : -1,
-            .events = POLLIN };
+        bool asleep = lane->state == OPEN && lane->parked;
+        out_fds[i] = (struct pollfd){ .fd = asleep ? kt_loop_fd(kt_lane_loop(lane->lane)) : -1, .events = POLLIN };
     }
-    poll(fds, KT_HOUSE_LANES, 0);
+}
+
+uint32_t kt_house_tasks(
+    const kt_house *house, const struct pollfd fds[KT_HOUSE_LANES], kt_house_task *out_tasks, int64_t *out_next_ns)
+{
+    int64_t now_ns = *house->options.now_ns, next_ns = INT64_MAX;
+    uint32_t count = 0;
+
     for (uint32_t i = 0; i < KT_HOUSE_LANES; i++) {
         const hosted *lane = &house->lanes[i];
         if (lane->state == TO_OPEN)

@@ -11,6 +11,8 @@
 #include "simulate/vdisk.h"
 #include "simulate/vnet.h"
 
+#include <poll.h>
+
 enum { KT_HOUSE_LANES = 3, KT_HOUSE_MARKET = 0, KT_HOUSE_KEEP = 1, KT_HOUSE_EDGE = 2, KT_HOUSE_SUPERVISOR = 3 };
 
 typedef struct kt_house kt_house;
@@ -37,14 +39,18 @@ const uint8_t *kt_house_boot_id(const kt_house *house);
 /* The power went: every process is gone. */
 void kt_house_fall(kt_house *house);
 
-/* What can be done now, and when at the earliest something else can (INT64_MAX: never). */
+/* Descriptors whose readiness wakes a lane; -1: of a lane that is not asleep. */
+void kt_house_fds(const kt_house *house, struct pollfd out_fds[KT_HOUSE_LANES]);
+
+/* What can be done now, and when at the earliest something else can (INT64_MAX: never). `fds` have been polled. */
 typedef enum kt_house_what { KT_HOUSE_OPEN, KT_HOUSE_TURN, KT_HOUSE_SYNC, KT_HOUSE_SUPERVISE } kt_house_what;
 typedef struct kt_house_task {
     kt_house_what what;
     uint32_t lane;
 } kt_house_task;
 enum { KT_HOUSE_TASK_MAX = 2 * KT_HOUSE_LANES + 1 };
-uint32_t kt_house_tasks(kt_house *house, kt_house_task *out_tasks, int64_t *out_next_ns);
+uint32_t kt_house_tasks(
+    const kt_house *house, const struct pollfd fds[KT_HOUSE_LANES], kt_house_task *out_tasks, int64_t *out_next_ns);
 kt_code kt_house_run(kt_house *house, kt_house_task task, kt_err *err);
 
 /* A lane that sleeps although there is work; NULL: none. Asked when nobody has anything to do. */

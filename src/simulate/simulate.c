@@ -43,7 +43,7 @@ enum {
     LOOP_TIMERS = 1 << 16,
 };
 #define START_NS INT64_C(1700000000000000000)
-#define MISCHIEF_SHORT_NS KT_NS_PER_S        /* between two pieces of it, in short runs */
+#define MISCHIEF_SHORT_NS (KT_NS_PER_S / 2)  /* between two pieces of it, in short runs */
 #define MISCHIEF_LONG_NS (60 * KT_NS_PER_S)  /* and in long ones */
 #define LONG_NS (600 * KT_NS_PER_S)
 #define LAG_NS (900 * KT_NS_PER_S)
@@ -276,7 +276,7 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
                             .channel_count = sim->channel_count,
                             .questions = questions,
                             .question_count = KT_COUNT(questions),
-                            .stay_ns = sim->options->span_ns >= LONG_NS ? 120 * KT_NS_PER_S : 8 * KT_NS_PER_S,
+                            .stay_ns = sim->options->span_ns >= LONG_NS ? 120 * KT_NS_PER_S : 5 * KT_NS_PER_S,
                             .failed = broken,
                             .ctx = sim },
         &sim->crowd, err);
@@ -487,13 +487,6 @@ static kt_code restart_machine(simulation *sim, kt_err *err)
 
 /* ---- steps ---- */
 
-static bool is_due(const simulation *sim, const task *one)
-{
-    struct pollfd fd = { .fd = kt_loop_fd(one->loop), .events = POLLIN };
-
-    return !one->parked || one->until_ns <= sim->now_ns || poll(&fd, 1, 0) > 0;
-}
-
 static kt_code turn(task *one, kt_err *err)
 {
     kt_code code = kt_loop_turn(one->loop, 0, err);
@@ -533,13 +526,18 @@ static kt_code step(simulation *sim, kt_err *err)
     task *const tasks[] = { &sim->net_task, &sim->venue_task, &sim->crowd_task };
     kt_house_task house_tasks[KT_HOUSE_TASK_MAX];
     task *due[KT_COUNT(tasks)];
+    struct pollfd fds[KT_HOUSE_LANES + KT_COUNT(tasks)];
     uint32_t due_count = 0;
     int64_t next_ns;
-    uint32_t house_count = kt_house_tasks(sim->house, house_tasks, &next_ns);
     kt_code code = KT_OK;
 
+    kt_house_fds(sim->house, fds);
     for (uint32_t i = 0; i < KT_COUNT(tasks); i++)
-        if (is_due(sim, tasks[i]))
+        fds[KT_HOUSE_LANES + i] = (struct pollfd){ .fd = kt_loop_fd(tasks[i]->loop), .events = POLLIN };
+    poll(fds, KT_COUNT(fds), 0);
+    uint32_t house_count = kt_house_tasks(sim->house, fds, house_tasks, &next_ns);
+    for (uint32_t i = 0; i < KT_COUNT(tasks); i++)
+        if (!tasks[i]->parked || tasks[i]->until_ns <= sim->now_ns || fds[KT_HOUSE_LANES + i].revents != 0)
             due[due_count++] = tasks[i];
         else
             next_ns = least(next_ns, tasks[i]->until_ns);
