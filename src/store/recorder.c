@@ -144,9 +144,9 @@ static kt_code recorder_open(kt_recorder *recorder, kt_err *err)
         return KT_OK; /* `lost` says what */
     if (code == KT_NOENT || code == KT_SEQ || code == KT_EPOCH)
         code = kt_fail(err, KT_SEQ,
-            "the store holds records of log '%s' up to %llu, which this log never had: it belongs to other logs; move it "
+            "the store holds records of log '%s' up to %llu, which this log never had (%s): it belongs to other logs; move it "
             "away and run 'kontor rebuild store'",
-            KT_RECORDER_LOG, (unsigned long long)recorder->cursor.seq);
+            KT_RECORDER_LOG, (unsigned long long)recorder->cursor.seq, kt_code_name(code));
     if (code != KT_OK)
         kt_recorder_close(recorder);
     return code;
