@@ -104,9 +104,9 @@ static int play(const wanted *plan, const char *folder)
         }
         passed++;
         if (plan->seeds > 1)
-            fprintf(stderr, "seed %llu passed: %llu steps, %llu deaths, %llu power cuts, %016llx\n", (unsigned long long)seed,
-                (unsigned long long)report.steps, (unsigned long long)report.deaths, (unsigned long long)report.power_cuts,
-                (unsigned long long)report.hash);
+            fprintf(stderr, "seed %llu passed: %llu steps, %llu deaths, %llu power cuts, %016llx\n",
+                (unsigned long long)seed, (unsigned long long)report.steps, (unsigned long long)report.deaths,
+                (unsigned long long)report.power_cuts, (unsigned long long)report.hash);
     }
     if (plan->seeds == 1)
         kt_simulate_print(&report, stdout);
@@ -133,7 +133,10 @@ int kt_cli_simulate(int argc, char **argv)
         return KT_EXIT_USAGE;
     }
     /* In memory: the disk is made up anyway. */
-    snprintf(folder, sizeof folder, "%s/kontor-simulate-XXXXXX", tmp != NULL ? tmp : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(folder, sizeof folder, "%s/kontor-simulate-XXXXXX",
+        tmp != NULL                     ? tmp
+        : access("/dev/shm", W_OK) == 0 ? "/dev/shm"
+                                        : "/tmp");
     if (mkdtemp(folder) == NULL) {
         fprintf(stderr, "kontor simulate: cannot make a folder '%s'\n", folder);
         return KT_EXIT_FAILED;

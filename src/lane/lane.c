@@ -455,7 +455,6 @@ static void work(void *ctx)
 
 bool kt_lane_pending(kt_lane *lane)
 {
-
     if (!lane->live || lane->failed || lane->stopping)
         return true;
     for (uint32_t i = 0; i < lane->source_count; i++)

@@ -170,12 +170,12 @@ kt_bus *kt_lane_bus(kt_lane *lane); /* read other logs, call, serve; its callbac
 kt_log *kt_lane_log(kt_lane *lane);
 const char *kt_lane_name(const kt_lane *lane);
 const char *kt_lane_data_dir(const kt_lane *lane);
-const kt_board *kt_lane_board(const kt_lane *lane); /* NULL: alone */
+const kt_board *kt_lane_board(const kt_lane *lane);  /* NULL: alone */
 const uint8_t *kt_lane_boot_id(const kt_lane *lane); /* for readers; NULL: the kernel's */
-bool kt_lane_pending(kt_lane *lane);                 /* there is something to do: a lane that sleeps now has missed its wake-up */
-int64_t kt_lane_clock(const kt_lane *lane);         /* UTC now, for feeds */
-int64_t kt_lane_mono(const kt_lane *lane);          /* a clock that never goes back, for feeds and their threads */
-uint64_t kt_lane_random(kt_lane *lane);             /* for feeds (jitter): not recorded, not for services */
+bool kt_lane_pending(kt_lane *lane); /* there is something to do: a lane that sleeps now has missed its wake-up */
+int64_t kt_lane_clock(const kt_lane *lane); /* UTC now, for feeds */
+int64_t kt_lane_mono(const kt_lane *lane);  /* a clock that never goes back, for feeds and their threads */
+uint64_t kt_lane_random(kt_lane *lane);     /* for feeds (jitter): not recorded, not for services */
 void *kt_lane_service_state(kt_lane *lane, const char *service); /* for tests; NULL: no such service */
 
 /* Text for operators: what happened, and where (venue, address, section). Feeds only: services say what they have to in

@@ -402,8 +402,7 @@ kt_code kt_fetch_start(kt_fetcher *fetcher, const kt_fetch_spec *spec, uint64_t 
     if (fetcher->made_up != NULL) {
         if (out_id != NULL)
             *out_id = fetcher->last_id + 1;
-        return fetcher->made_up->fetch(
-            fetcher->made_up->ctx, fetcher->loop, spec, fetcher, ++fetcher->last_id, err);
+        return fetcher->made_up->fetch(fetcher->made_up->ctx, fetcher->loop, spec, fetcher, ++fetcher->last_id, err);
     }
     if (fetcher->open_count >= fetcher->options.fetch_max)
         return kt_fail(err, KT_FULL, "%u requests are open already", fetcher->open_count);

@@ -51,7 +51,7 @@ struct kt_crowd {
     uint64_t losses; /* power cuts */
     struct {
         uint64_t key, event;
-    } *remembered;
+    } * remembered;
     kt_crowd_counts counts;
     uint64_t last_id;
     char url[64];
@@ -77,12 +77,13 @@ static int64_t about_ms(kt_crowd *crowd, int64_t ms)
 static void remember(guest *who, const subscription *sub, uint64_t offset, uint64_t event)
 {
     kt_crowd *crowd = who->crowd;
-    uint64_t key = kt_hash64(sub->channel, strlen(sub->channel), offset) ^ kt_hash64(sub->epoch, strlen(sub->epoch), offset);
+    uint64_t key =
+        kt_hash64(sub->channel, strlen(sub->channel), offset) ^ kt_hash64(sub->epoch, strlen(sub->epoch), offset);
     uint64_t place = key % KT_CROWD_REMEMBERED;
 
     if (crowd->remembered[place].key == key && crowd->remembered[place].event != event)
-        FAIL(who, "clients heard two events with epoch %s and offset %llu on %s", sub->epoch, (unsigned long long)offset,
-            sub->channel);
+        FAIL(who, "clients heard two events with epoch %s and offset %llu on %s", sub->epoch,
+            (unsigned long long)offset, sub->channel);
     crowd->remembered[place].key = key;
     crowd->remembered[place].event = event;
 }
@@ -262,7 +263,8 @@ static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const u
     if (kt_text_equal(type, KT_TEXT("error")))
         FAIL(who, "client %u is refused: %.*s", who->number, (int)(size < 300 ? size : 300), (const char *)payload);
     for (uint32_t i = 0; i < KT_COUNT(takers); i++)
-        if (kt_text_equal(type, kt_text_of(takers[i].type)) && kt_json_parse(message, nodes, NODES, &doc, NULL) == KT_OK)
+        if (kt_text_equal(type, kt_text_of(takers[i].type)) &&
+            kt_json_parse(message, nodes, NODES, &doc, NULL) == KT_OK)
             takers[i].take(who, &doc);
 }
 
@@ -286,8 +288,8 @@ static void subscribe(guest *who, subscription *sub)
         snprintf(from, sizeof from, "{\"epoch\":\"%s\",\"offset\":%llu}", sub->epoch, (unsigned long long)sub->offset);
     else if (kt_rng_chance(who->crowd->options.rng, 0.3))
         snprintf(from, sizeof from, "\"snapshot\"");
-    snprintf(text, sizeof text, "{\"id\":1,\"op\":\"subscribe\",\"channel\":\"%s\",\"conflate\":%s,\"from\":%s}", sub->channel,
-        sub->conflate ? "true" : "false", from);
+    snprintf(text, sizeof text, "{\"id\":1,\"op\":\"subscribe\",\"channel\":\"%s\",\"conflate\":%s,\"from\":%s}",
+        sub->channel, sub->conflate ? "true" : "false", from);
     say(who, text);
 }
 
@@ -405,8 +407,9 @@ void kt_crowd_lost(kt_crowd *crowd)
     crowd->losses++;
 }
 
-bool kt_crowd_caught_up(const kt_crowd *crowd, bool (*end_of)(void *ctx, const char *channel, uint64_t *out_epoch, uint64_t *out_offset),
-    void *ctx, char *out_why, size_t why_size)
+bool kt_crowd_caught_up(const kt_crowd *crowd,
+    bool (*end_of)(void *ctx, const char *channel, uint64_t *out_epoch, uint64_t *out_offset), void *ctx, char *out_why,
+    size_t why_size)
 {
     for (uint32_t i = 0; i < crowd->options.client_count; i++) {
         const guest *who = &crowd->guests[i];
@@ -423,8 +426,9 @@ bool kt_crowd_caught_up(const kt_crowd *crowd, bool (*end_of)(void *ctx, const c
             snprintf(text, sizeof text, "%016llx", (unsigned long long)epoch);
             if (sub->answered && sub->offset == offset && (offset == 0 || strcmp(text, sub->epoch) == 0))
                 continue;
-            snprintf(out_why, why_size, "client %u has heard %s up to epoch %s, offset %llu; it ends at epoch %s, offset %llu", i,
-                sub->channel, sub->epoch, (unsigned long long)sub->offset, text, (unsigned long long)offset);
+            snprintf(out_why, why_size,
+                "client %u has heard %s up to epoch %s, offset %llu; it ends at epoch %s, offset %llu", i, sub->channel,
+                sub->epoch, (unsigned long long)sub->offset, text, (unsigned long long)offset);
             return false;
         }
     }

@@ -39,8 +39,9 @@ void kt_crowd_settle(kt_crowd *crowd);
 void kt_crowd_lost(kt_crowd *crowd);
 
 /* Everybody is connected and has heard every channel up to its end, as the caller knows it. False: *out_why says who has not. */
-bool kt_crowd_caught_up(const kt_crowd *crowd, bool (*end_of)(void *ctx, const char *channel, uint64_t *out_epoch, uint64_t *out_offset),
-    void *ctx, char *out_why, size_t why_size);
+bool kt_crowd_caught_up(const kt_crowd *crowd,
+    bool (*end_of)(void *ctx, const char *channel, uint64_t *out_epoch, uint64_t *out_offset), void *ctx, char *out_why,
+    size_t why_size);
 
 typedef struct kt_crowd_counts {
     uint64_t messages, events, skipped, connects, resumes, recovered, gaps, epochs, questions, answered;

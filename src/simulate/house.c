@@ -112,9 +112,9 @@ static void want_sync(hosted *lane)
 
     if (log == NULL || lane->sync_ns != INT64_MAX || kt_log_failed(log) || kt_log_written(log) == kt_log_durable(log))
         return;
-    lane->sync_ns = *house->options.now_ns + kt_rng_between(house->options.rng, SYNC_FIRST_US,
-                                                 slow ? KT_COMMIT_DELAY_MS * 1000 : SYNC_MOST_US) *
-                                                 1000;
+    lane->sync_ns =
+        *house->options.now_ns +
+        kt_rng_between(house->options.rng, SYNC_FIRST_US, slow ? KT_COMMIT_DELAY_MS * 1000 : SYNC_MOST_US) * 1000;
 }
 
 /* Between marking asleep and looking again, and between publishing and looking who sleeps, a log's thread may do its work. */
@@ -161,7 +161,10 @@ static void bury(hosted *lane)
 static void close_lane(hosted *lane, kt_code code, bool park, const kt_err *err)
 {
     kt_house *house = lane->house;
-    int status = code == KT_OK ? KT_LANE_EXIT_OK : park ? KT_LANE_EXIT_PARK : code == KT_FULL ? KT_LANE_EXIT_FULL : KT_LANE_EXIT_FAILED;
+    int status = code == KT_OK     ? KT_LANE_EXIT_OK
+                 : park            ? KT_LANE_EXIT_PARK
+                 : code == KT_FULL ? KT_LANE_EXIT_FULL
+                                   : KT_LANE_EXIT_FAILED;
 
     if (code != KT_OK) {
         kt_board_page *page = kt_board_page_of(lane->links.board, lane->index);
@@ -376,12 +379,12 @@ bool kt_house_all_live(const kt_house *house)
     return true;
 }
 
-const char *kt_house_parked(const kt_house *house)
+const char *kt_house_parked(kt_house *house)
 {
     for (uint32_t i = 0; i < KT_HOUSE_LANES && house->supervisor != NULL; i++)
         if (board_state(house, i) == KT_BOARD_PARKED) {
             const kt_board_page *page = kt_board_page_of(kt_supervisor_board(house->supervisor), i);
-            snprintf((char *)house->reason, sizeof house->reason, "%s: %.255s", plans[i].name, page->reason);
+            snprintf(house->reason, sizeof house->reason, "%s: %.255s", plans[i].name, page->reason);
             return house->reason;
         }
     return NULL;

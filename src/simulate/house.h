@@ -59,7 +59,7 @@ const char *kt_house_overslept(const kt_house *house);
 const char *kt_house_lane_name(uint32_t lane);
 bool kt_house_lives(const kt_house *house, uint32_t lane); /* it is open */
 bool kt_house_all_live(const kt_house *house);
-const char *kt_house_parked(const kt_house *house); /* name and reason of a lane that is; NULL: none */
+const char *kt_house_parked(kt_house *house); /* name and reason of a lane that is; NULL: none */
 void kt_house_stop(kt_house *house);
 bool kt_house_stopped(const kt_house *house);
 

@@ -54,7 +54,8 @@ typedef struct symbol {
     uint32_t count, room;
     kt_i128 pq, q;
     int64_t first_ns, last_ns, checked_s;
-    uint8_t *marks; /* of each second from first_s on: bit (format * KT_JUDGE_WINDOW_MAX + window) of its validated averages */
+    uint8_t *
+        marks; /* of each second from first_s on: bit (format * KT_JUDGE_WINDOW_MAX + window) of its validated averages */
     int64_t first_s;
     uint32_t mark_room;
 } symbol;
@@ -99,7 +100,8 @@ static void take_trade(kt_judge *judge, symbol *own, const kt_sim_trade *trade)
 
     if (own->count > 0)
         kt_assert(kept.time_ns >= own->trades[own->count - 1].time_ns);
-    if (own->count == own->room && own->count > 0 && own->trades[own->count / 2].time_ns < kept.time_ns - judge->keep_ns) {
+    if (own->count == own->room && own->count > 0 &&
+        own->trades[own->count / 2].time_ns < kept.time_ns - judge->keep_ns) {
         own->count -= own->count / 2; /* the older half is not asked for any more */
         memmove(own->trades, own->trades + (own->room - own->count), own->count * sizeof *own->trades);
     }
@@ -259,7 +261,8 @@ static symbol *symbol_of(kt_judge *judge, kt_text subject, uint32_t part, uint32
 
     if (venue.n == 0 || kt_subject_part(subject, part + 1).n == 0)
         return NULL;
-    if (kt_map_u64_get(&judge->symbols, kt_hash64(venue.s, (size_t)(subject.s + subject.n - venue.s), 0), &found) != KT_OK)
+    if (kt_map_u64_get(&judge->symbols, kt_hash64(venue.s, (size_t)(subject.s + subject.n - venue.s), 0), &found) !=
+        KT_OK)
         return NULL;
     *out_format = found & 1;
     return &judge->markets[found >> 17].symbols[found >> 1 & 0xFFFF];
@@ -286,7 +289,8 @@ static void judge_vwap(kt_judge *judge, const kt_rec *rec, kt_text subject, cons
         return;
     judge->counts.validated++;
     uint64_t trades = true_sums(own, value->mark - value->window, value->mark, &pq, &q);
-    if (trades != value->trades || pq != at_scale(value->sum_pq, 2 * KT_SIM_SCALE) || q != at_scale(value->sum_q, KT_SIM_SCALE))
+    if (trades != value->trades || pq != at_scale(value->sum_pq, 2 * KT_SIM_SCALE) ||
+        q != at_scale(value->sum_q, KT_SIM_SCALE))
         FAIL(judge, "record %llu: the validated %.*s at mark %lld s has %llu trades, the venue had %llu, or other sums",
             (unsigned long long)rec->seq, KT_TEXT_ARG(subject), (long long)(value->mark / KT_NS_PER_S),
             (unsigned long long)value->trades, (unsigned long long)trades);
@@ -302,15 +306,16 @@ static void judge_trade(kt_judge *judge, const kt_rec *rec, kt_text subject, con
     judge->counts.trades++;
     if (own == NULL || !trade->validated || trade->trade_number == 0)
         return;
-    for (uint32_t i = trade_from(own, trade->venue_time); i < own->count && own->trades[i].time_ns == trade->venue_time; i++)
+    for (uint32_t i = trade_from(own, trade->venue_time); i < own->count && own->trades[i].time_ns == trade->venue_time;
+         i++)
         if (own->trades[i].number == trade->trade_number &&
             kt_decimal_rescale(trade->price, KT_SIM_SCALE, &price) == KT_OK &&
             kt_decimal_rescale(trade->quantity, KT_SIM_SCALE, &quantity) == KT_OK && price == own->trades[i].price &&
             quantity == own->trades[i].quantity)
             return;
     if (own->count > 0 && trade->venue_time >= own->trades[0].time_ns)
-        FAIL(judge, "record %llu: the validated trade %llu on %.*s is none of the venue's", (unsigned long long)rec->seq,
-            (unsigned long long)trade->trade_number, KT_TEXT_ARG(subject));
+        FAIL(judge, "record %llu: the validated trade %llu on %.*s is none of the venue's",
+            (unsigned long long)rec->seq, (unsigned long long)trade->trade_number, KT_TEXT_ARG(subject));
 }
 
 /* ---- order ---- */
@@ -395,8 +400,8 @@ static void judge_record(kt_judge *judge, log_state *log, const kt_rec *rec)
     if (again && memcmp(&now, seen_at(log, rec->seq), sizeof now) == 0)
         return; /* it was there before the power went, and still is */
     if (again && rec->seq <= log->durable) {
-        FAIL(judge, "record %llu of log %s was durable and is another one after the power cut", (unsigned long long)rec->seq,
-            judge->options.dirs[log - judge->logs]);
+        FAIL(judge, "record %llu of log %s was durable and is another one after the power cut",
+            (unsigned long long)rec->seq, judge->options.dirs[log - judge->logs]);
         return;
     }
     for (uint64_t seq = rec->seq; again && seq <= log->recheck; seq++) { /* from here on all is lost */
@@ -407,8 +412,10 @@ static void judge_record(kt_judge *judge, log_state *log, const kt_rec *rec)
         log->recheck = 0;
     const seen *lost = find_lost(judge, &now);
     if (lost != NULL && lost->content != now.content)
-        FAIL(judge, "record %llu: offset %llu of '%.*s' in epoch %016llx was another event, which a power cut took back",
-            (unsigned long long)rec->seq, (unsigned long long)now.offset, KT_TEXT_ARG(subject), (unsigned long long)now.epoch);
+        FAIL(judge,
+            "record %llu: offset %llu of '%.*s' in epoch %016llx was another event, which a power cut took back",
+            (unsigned long long)rec->seq, (unsigned long long)now.offset, KT_TEXT_ARG(subject),
+            (unsigned long long)now.epoch);
     check_twin(judge, log, rec, subject, now.content);
     *seen_at(log, rec->seq) = now;
     log->last = rec->seq;
@@ -416,9 +423,11 @@ static void judge_record(kt_judge *judge, log_state *log, const kt_rec *rec)
         log->first = log->last < SEEN_MAX ? 1 : log->last - SEEN_MAX + 1;
     judge->counts.records++;
     judge->counts.hash = kt_hash64(&now, sizeof now, judge->counts.hash);
-    if (rec->kind == KT_EV_VWAP && kt_event_decode(rec->kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &event) == KT_OK)
+    if (rec->kind == KT_EV_VWAP &&
+        kt_event_decode(rec->kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &event) == KT_OK)
         judge_vwap(judge, rec, subject, &event.vwap);
-    if (rec->kind == KT_EV_TRADE && kt_event_decode(rec->kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &event) == KT_OK)
+    if (rec->kind == KT_EV_TRADE &&
+        kt_event_decode(rec->kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &event) == KT_OK)
         judge_trade(judge, rec, subject, &event.trade);
 }
 

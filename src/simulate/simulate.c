@@ -32,10 +32,10 @@ enum {
     OWNER_CROWD = 5,
     EDGE_PORT = 3000,
     VENUE_PORT = 3001,
-    STEP_US_MAX = 40,  /* virtual time that a step takes, at most */
+    STEP_US_MAX = 40,   /* virtual time that a step takes, at most */
     SETTLE_S_MAX = 180, /* after the mischief: by then all must be well */
     FULL_MS_MAX = 1500, /* that the disk is full */
-    FUSE_MAX = 3000,   /* calls until a death */
+    FUSE_MAX = 3000,    /* calls until a death */
     CHANNEL_MAX = 64,
     CHANNEL_SIZE = 96,
     YAML_SIZE = 16 << 10,
@@ -43,11 +43,15 @@ enum {
     LOOP_TIMERS = 1 << 16,
 };
 #define START_NS INT64_C(1700000000000000000)
-#define MISCHIEF_SHORT_NS (KT_NS_PER_S / 2)  /* between two pieces of it, in short runs */
-#define MISCHIEF_LONG_NS (60 * KT_NS_PER_S)  /* and in long ones */
+#define MISCHIEF_SHORT_NS (KT_NS_PER_S / 2) /* between two pieces of it, in short runs */
+#define MISCHIEF_LONG_NS (60 * KT_NS_PER_S) /* and in long ones */
 #define LONG_NS (600 * KT_NS_PER_S)
 #define LAG_NS (900 * KT_NS_PER_S)
-#define MEMORY_SLACK (64ULL << 20) /* by which the heap may be above that of the end of the first quarter */
+#define MEMORY_SLACK (64ULL << 20) /* by which the heap may be above twice that of the first quarter */
+#define LONG_SEGMENT (16ULL << 20)
+#define LONG_RETENTION (256ULL << 20)
+/* Four logs, one of them four times as large; each has a segment that is written, one ahead, and one that waits to be unlinked. */
+#define LOGS_MAX ((LONG_RETENTION + 4 * LONG_SEGMENT) * 7 / 4)
 
 /* A loop that belongs to nobody's process. */
 typedef struct task {
@@ -83,7 +87,8 @@ typedef struct simulation {
     uint32_t next_event;
 } simulation;
 
-static const char *const questions[] = { "/health", "/latest?ticker=BTC", "/historical?ticker=BTC&ts=1700000005000", "/nowhere" };
+static const char *const questions[] = { "/health", "/latest?ticker=BTC", "/historical?ticker=BTC&ts=1700000005000",
+    "/nowhere" };
 
 /* ---- telling ---- */
 
@@ -143,6 +148,11 @@ static kt_code task_new(simulation *sim, uint32_t owner, task *out_task, kt_err 
                            .timer_max = LOOP_TIMERS,
                            .net = sim->net != NULL ? kt_vnet_of(sim->net, owner) : NULL },
         &out_task->loop, err);
+}
+
+static bool is_long(const simulation *sim)
+{
+    return sim->options->span_ns >= LONG_NS;
 }
 
 /* Both formats are served by each venue; of many symbols only the generic one is gathered, which needs no list of them. */
@@ -218,13 +228,14 @@ static kt_code write_yaml(simulation *sim, kt_err *err)
         "data: house\nedge: {port: %d, client_max: %d}\n"
         "vwap: {windows: [%s], interval_ms: 60000}\nrepair: {interval_ms: 500}\n"
         "log: {retention_bytes: %d}\nvenues:\n",
-        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, sim->options->span_ns >= LONG_NS ? "10s, 1m, 5m" : "5s, 1m", 1 << 26);
+        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, is_long(sim) ? "10s, 1m, 5m" : "5s, 1m", 1 << 26);
     for (uint32_t i = 0; i < sim->market_count; i++)
         put_venue(sim, &yaml, i, false);
     for (uint32_t i = 0; !is_wide(sim) && i < kt_sim_symbol_count(market); i++) {
         if (i == 0)
             put_venue(sim, &yaml, 0, true);
-        kt_builder_format(&yaml, "%s\"%.*s\"", i == 0 ? "" : ", ", KT_TEXT_ARG(kt_sim_symbol_at(market, i)->pair.symbol));
+        kt_builder_format(
+            &yaml, "%s\"%.*s\"", i == 0 ? "" : ", ", KT_TEXT_ARG(kt_sim_symbol_at(market, i)->pair.symbol));
     }
     if (!is_wide(sim))
         kt_builder_str(&yaml, "]}\n");
@@ -276,7 +287,7 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
                             .channel_count = sim->channel_count,
                             .questions = questions,
                             .question_count = KT_COUNT(questions),
-                            .stay_ns = sim->options->span_ns >= LONG_NS ? 120 * KT_NS_PER_S : 5 * KT_NS_PER_S,
+                            .stay_ns = is_long(sim) ? 120 * KT_NS_PER_S : 5 * KT_NS_PER_S,
                             .failed = broken,
                             .ctx = sim },
         &sim->crowd, err);
@@ -284,15 +295,14 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
 
 static kt_code open_house(simulation *sim, kt_err *err)
 {
-    bool is_long = sim->options->span_ns >= LONG_NS;
     kt_code code = kt_house_new(&(kt_house_options){ .disk = sim->disk,
                                     .net = sim->net,
                                     .rng = &sim->rng,
                                     .now_ns = &sim->now_ns,
                                     .yaml = sim->yaml,
                                     .data = "house",
-                                    .segment_size = is_long ? 32 << 20 : 512 << 10,
-                                    .retention_bytes = is_long ? 512 << 20 : 0,
+                                    .segment_size = is_long(sim) ? LONG_SEGMENT : 512 << 10,
+                                    .retention_bytes = is_long(sim) ? LONG_RETENTION : 0,
                                     .diag = on_diag,
                                     .ctx = sim },
         &sim->house, err);
@@ -307,7 +317,7 @@ static kt_code open_judge(simulation *sim, kt_err *err)
         .markets = sim->markets,
         .market_count = sim->market_count,
         .venues = { "gen", is_wide(sim) ? NULL : "bin" },
-        .lag_ns = sim->options->span_ns >= LONG_NS ? LAG_NS : INT64_MAX,
+        .lag_ns = is_long(sim) ? LAG_NS : INT64_MAX,
         .failed = broken,
         .ctx = sim };
     kt_config *config = NULL;
@@ -439,7 +449,7 @@ static void mischief(simulation *sim)
     };
     uint64_t dice = kt_rng_below(&sim->rng, 100);
     uint32_t i = 0;
-    int64_t pause_ns = sim->options->span_ns >= LONG_NS ? MISCHIEF_LONG_NS : MISCHIEF_SHORT_NS;
+    int64_t pause_ns = is_long(sim) ? MISCHIEF_LONG_NS : MISCHIEF_SHORT_NS;
 
     for (; dice >= rows[i].weight; i++)
         dice -= rows[i].weight;
@@ -586,24 +596,50 @@ static void greater(uint64_t *most, uint64_t now)
         *most = now;
 }
 
+/* The logs' part of the disk: the store keeps what it is told to keep. */
+static uint64_t log_bytes(const simulation *sim)
+{
+    static const char *const others[] = { "house/store.db", "house/store.db-wal", "house/store.db-shm" };
+    uint64_t bytes = kt_vdisk_bytes(sim->disk);
+
+    for (uint32_t i = 0; i < KT_COUNT(others); i++) {
+        struct stat info;
+        if (stat(others[i], &info) == 0)
+            bytes -= (uint64_t)info.st_blocks * 512;
+    }
+    return bytes;
+}
+
+/* In a long run nothing grows: neither the heap once all is in use, nor descriptors beyond the links' own, nor the logs beyond
+ * what they may keep. */
 static void look_at_bounds(simulation *sim)
 {
-    uint64_t memory = mallinfo2().uordblks + mallinfo2().hblkhd, files = open_files(), bytes = kt_vdisk_bytes(sim->disk);
+    struct mallinfo2 heap = mallinfo2();
+    uint64_t memory = heap.uordblks + heap.hblkhd, files = open_files(), logs = log_bytes(sim);
     uint64_t files_max = FILES_SLACK + 6ULL * kt_vnet_count(sim->net).open + 2ULL * sim->options->client_count;
     int64_t passed_ns = sim->now_ns - START_NS;
 
     greater(&sim->report->memory_peak, memory);
     greater(&sim->report->files_peak, files);
-    greater(&sim->report->disk_peak, bytes);
+    greater(&sim->report->disk_peak, logs);
     if (files > files_max)
         broken(sim, "%llu descriptors are open; %llu are enough for %u links", (unsigned long long)files,
             (unsigned long long)files_max, kt_vnet_count(sim->net).open);
-    (void)passed_ns;
+    if (!is_long(sim))
+        return;
+    if (passed_ns < sim->options->span_ns / 4)
+        sim->memory_base = sim->report->memory_peak;
+    else if (memory > 2 * sim->memory_base + MEMORY_SLACK)
+        broken(sim, "the heap has grown to %llu bytes; in the first quarter it had at most %llu",
+            (unsigned long long)memory, (unsigned long long)sim->memory_base);
+    if (logs > LOGS_MAX)
+        broken(sim, "the logs have %llu bytes on disk; retention and what is ahead of it make %llu",
+            (unsigned long long)logs, (unsigned long long)LOGS_MAX);
 }
 
 static void progress(simulation *sim)
 {
-    int64_t every_ns = sim->options->span_ns >= LONG_NS ? 60 * KT_NS_PER_S : 5 * KT_NS_PER_S;
+    int64_t every_ns = is_long(sim) ? 60 * KT_NS_PER_S : 5 * KT_NS_PER_S;
     kt_judge_counts counts = kt_judge_count(sim->judge);
 
     if (sim->now_ns < sim->progress_ns)
@@ -612,7 +648,8 @@ static void progress(simulation *sim)
     look_at_bounds(sim);
     if (sim->options->progress == NULL)
         return;
-    fprintf(sim->options->progress, "%8.0f s  %llu steps, %llu records, %llu validated, %u clients, %llu MB heap, %llu MB disk\n",
+    fprintf(sim->options->progress,
+        "%8.0f s  %llu steps, %llu records, %llu validated, %u clients, %llu MB heap, %llu MB disk\n",
         (double)(sim->now_ns - START_NS) / (double)KT_NS_PER_S, (unsigned long long)sim->report->steps,
         (unsigned long long)counts.records, (unsigned long long)counts.validated, kt_crowd_count(sim->crowd).connected,
         (unsigned long long)(mallinfo2().uordblks >> 20), (unsigned long long)(kt_vdisk_bytes(sim->disk) >> 20));
@@ -623,7 +660,8 @@ static void progress(simulation *sim)
 
 static bool end_of(void *ctx, const char *channel, uint64_t *out_epoch, uint64_t *out_offset)
 {
-    return kt_judge_end_of(((simulation *)ctx)->judge, KT_HOUSE_MARKET, kt_text_of(channel), out_epoch, out_offset) == KT_OK;
+    return kt_judge_end_of(((simulation *)ctx)->judge, KT_HOUSE_MARKET, kt_text_of(channel), out_epoch, out_offset) ==
+           KT_OK;
 }
 
 static void on_cursor(void *ctx, const char *name, kt_cursor_position position)
@@ -833,7 +871,7 @@ static void keep_crowd(simulation *sim)
 /* The oldest first. */
 static void order_events(simulation *sim)
 {
-    char (*events)[256] = sim->report->events;
+    char(*events)[256] = sim->report->events;
     uint32_t first = sim->next_event > KT_SIMULATE_EVENTS ? sim->next_event % KT_SIMULATE_EVENTS : 0;
 
     for (; first > 0; first--) {
@@ -920,7 +958,7 @@ kt_code kt_simulate(const kt_simulate_options *options, kt_simulate_report *out_
         keep_crowd(&sim);
     if (code == KT_OK && !is_broken(&sim))
         code = stop(&sim, err);
-    if (code == KT_OK && !is_broken(&sim) && options->span_ns < LONG_NS)
+    if (code == KT_OK && !is_broken(&sim) && !is_long(&sim))
         code = compare_store(&sim, err);
     if (code == KT_OK) {
         fill_report(&sim);

@@ -22,7 +22,11 @@
 
 #include <stdio.h>
 
-enum { KT_SIMULATE_SYMBOL_MAX = 5000, KT_SIMULATE_CLIENT_MAX = 2000, KT_SIMULATE_EVENTS = 24 /* told with a failure */ };
+enum {
+    KT_SIMULATE_SYMBOL_MAX = 5000,
+    KT_SIMULATE_CLIENT_MAX = 2000,
+    KT_SIMULATE_EVENTS = 24 /* told with a failure */
+};
 
 /* Longer spans have no power cuts: a shadow of large files would cost more than the house. */
 #define KT_SIMULATE_CUTS_MAX_NS INT64_C(600000000000)

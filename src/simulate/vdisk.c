@@ -559,8 +559,8 @@ static int disk_store(void *ctx)
 
 kt_log_io kt_vdisk_io(kt_vdisk *disk, uint32_t index)
 {
-    return (kt_log_io){ &disk->owners[index], disk_open, disk_pwrite, disk_fdatasync, disk_fsync, disk_rename, disk_unlink,
-        disk_store };
+    return (kt_log_io){ &disk->owners[index], disk_open, disk_pwrite, disk_fdatasync, disk_fsync, disk_rename,
+        disk_unlink, disk_store };
 }
 
 /* ---- SQLite: the system's files behind the same rules ---- */

@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 enum {
-    PIECE = 32 << 10,     /* read from an end at once */
-    FAULT_BYTES = 65536,  /* after at most so many bytes a link shows its fault */
-    TRICKLE_BYTES = 64,   /* at once, at most */
-    TRICKLE_MS = 5,       /* between two pieces, at most */
-    FULL_MS = 2,          /* until an end that takes nothing is tried again */
-    WAITING_MAX = 4096,   /* not accepted yet */
+    PIECE = 32 << 10,    /* read from an end at once */
+    FAULT_BYTES = 65536, /* after at most so many bytes a link shows its fault */
+    TRICKLE_BYTES = 64,  /* at once, at most */
+    TRICKLE_MS = 5,      /* between two pieces, at most */
+    FULL_MS = 2,         /* until an end that takes nothing is tried again */
+    WAITING_MAX = 4096,  /* not accepted yet */
     REQUEST_SIZE = 4096,
     ANSWER_FIRST = 64 << 10,
 };
@@ -31,12 +31,12 @@ typedef struct vnet_link vnet_link;
 /* One direction. */
 typedef struct way {
     vnet_link *link;
-    int from, to;     /* ours, of the pairs */
-    kt_watch watch;   /* of `from`, while nothing is on the way */
-    kt_timer timer;   /* when the next piece arrives */
-    uint8_t *bytes;   /* PIECE; NULL: nothing is on the way */
+    int from, to;   /* ours, of the pairs */
+    kt_watch watch; /* of `from`, while nothing is on the way */
+    kt_timer timer; /* when the next piece arrives */
+    uint8_t *bytes; /* PIECE; NULL: nothing is on the way */
     uint32_t at, end;
-    bool ends;        /* behind the bytes: this end has closed */
+    bool ends; /* behind the bytes: this end has closed */
 } way;
 
 struct vnet_link {
@@ -45,7 +45,7 @@ struct vnet_link {
     uint32_t owners[2];
     way ways[2];
     int64_t latency_ns;
-    uint64_t left;    /* bytes until the fault */
+    uint64_t left; /* bytes until the fault */
     enum { SOUND, CUT, SILENT, TRICKLES } fault;
 };
 
