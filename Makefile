@@ -11,6 +11,7 @@ help:
 	@echo 'make test     set up, build and run every test'
 	@echo 'make build    set up and build the release: $(BUILD)/kontor'
 	@echo 'make install  install it under PREFIX (now $(PREFIX))'
+	@echo 'make deb      make a Debian package of it: $(BUILD)/kontor_VERSION_ARCHITECTURE.deb'
 	@echo 'make bench    measure, each figure as a ratio to a calibration in the same run'
 	@echo 'make fuzz     fuzz every parser, 60 s each (SECONDS_EACH=...)'
 	@echo 'make soak     the long tests, again and again until you stop them'
@@ -42,6 +43,10 @@ install: build
 	@ninja -C $(BUILD) --quiet build.ninja >/dev/null
 	@meson install -C $(BUILD) --no-rebuild --quiet
 	@echo 'kontor: installed $(DESTDIR)$(PREFIX)/bin/kontor'
+
+.PHONY: deb
+deb: build
+	@deploy/deb $(BUILD)
 
 .PHONY: bench
 bench: build

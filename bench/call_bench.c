@@ -54,6 +54,15 @@ typedef struct figure {
     int64_t p50_ns, p99_ns;
 } figure;
 
+static void keep(const char *what, const char *workload, const int64_t list[CALLS])
+{
+    static double us[CALLS];
+
+    for (uint32_t i = 0; i < CALLS; i++)
+        us[i] = (double)list[i] / 1e3;
+    bench_keep(what, workload, us, CALLS);
+}
+
 static figure figure_of(int64_t list[CALLS])
 {
     qsort(list, CALLS, sizeof *list, order);
@@ -359,6 +368,7 @@ int main(void)
         figure took = rows[i].measure(rows[i].action);
         double p50_us = (double)took.p50_ns / 1e3, demand_us = rows[i].demand_us / bench_speed();
         bool alone = rows[i].measure == within;
+        keep("local call", rows[i].workload, took_ns);
         bench_print(&(bench_row){ .what = "local call",
             .workload = rows[i].workload,
             .figure = bench_text("p50 %.2f us, p99 %.2f us", p50_us, (double)took.p99_ns / 1e3),

@@ -430,6 +430,7 @@ static void crowd(void)
     double cores = (double)spent_ns / wall_ns;
     const char *workload = bench_text("%d clients of one channel, %.0f events/s, the newest each %u ms", CROWD,
         1e9 / (double)taken->event_ns, house.config->edge_flush_ticker_ms);
+    bench_keep_histogram("edge", workload, &taken->ages);
     bench_print(&(bench_row){ .what = "edge",
         .workload = workload,
         .figure =

@@ -249,6 +249,7 @@ static void bench_append_and_read(void)
 
 static void bench_commit(int batch)
 {
+    static double all[RUNS * COMMITS];
     double ours[COMMITS], whole[COMMITS], bare[COMMITS], ratios[RUNS], in_line[RUNS], p50s[RUNS], p99s[RUNS];
     static uint8_t bytes[1024 * 128];
     uint8_t payload[PAYLOAD] = { 1, 2, 3 };
@@ -280,14 +281,17 @@ static void bench_commit(int batch)
             bare[i] = seconds_since(start) * 1e6;
             at += batch * 128;
         }
+        memcpy(all + run * COMMITS, ours, sizeof ours);
         p50s[run] = percentile(ours, COMMITS, 0.5);
         p99s[run] = percentile(ours, COMMITS, 0.99);
         ratios[run] = p50s[run] / percentile(bare, COMMITS, 0.5);
         in_line[run] = percentile(whole, COMMITS, 0.5) / percentile(bare, COMMITS, 0.5);
     }
     double ratio = percentile(ratios, RUNS, 0.5);
+    const char *workload = bench_text("commit of %d record%s, on disk", batch, batch == 1 ? "" : "s");
+    bench_keep("log", workload, all, KT_COUNT(all));
     bench_print(&(bench_row){ .what = "log",
-        .workload = bench_text("commit of %d record%s, on disk", batch, batch == 1 ? "" : "s"),
+        .workload = workload,
         .figure = bench_text("p50 %.0f us, p99 %.0f us", percentile(p50s, RUNS, 0.5), percentile(p99s, RUNS, 0.5)),
         .against = bench_text(
             "%.2fx pwrite and fdatasync; with the making of the records %.2fx", ratio, percentile(in_line, RUNS, 0.5)),
@@ -305,10 +309,14 @@ static void bench_hop(void)
 {
     uint8_t payload[PAYLOAD] = { 1, 2, 3 };
     double *hops = mmap(NULL, HOPS * sizeof *hops, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    double *all = malloc(RUNS * HOPS * sizeof *all);
     double p50[RUNS], p99[RUNS], p999[RUNS], greatest[RUNS];
+    const char *workload = "from the append to an awake reader in another process, in memory";
     int status, ends[2];
     kt_err err;
 
+    if (hops == MAP_FAILED || all == NULL)
+        die_with("no memory", NULL);
     for (int run = 0; run < RUNS; run++) {
         const char *dir = new_dir();
         uint32_t subject;
@@ -340,6 +348,7 @@ static void bench_hop(void)
         waitpid(child, &status, 0);
         close(ends[0]);
         close(ends[1]);
+        memcpy(all + (size_t)run * HOPS, hops, HOPS * sizeof *hops);
         p50[run] = percentile(hops, HOPS, 0.5);
         p99[run] = percentile(hops, HOPS, 0.99);
         p999[run] = percentile(hops, HOPS, 0.999);
@@ -348,8 +357,10 @@ static void bench_hop(void)
         kt_test_remove(dir);
     }
     double half = percentile(p50, RUNS, 0.5), demand = 1 / bench_speed();
+    bench_keep("log", workload, all, (size_t)RUNS * HOPS);
+    free(all);
     bench_print(&(bench_row){ .what = "log",
-        .workload = "from the append to an awake reader in another process, in memory",
+        .workload = workload,
         .figure = bench_text("p50 %.2f us, p99 %.2f us", half, percentile(p99, RUNS, 0.5)),
         .against =
             bench_text("p99.9 %.1f us, max %.0f us", percentile(p999, RUNS, 0.5), percentile(greatest, RUNS, 0.5)),

@@ -6,9 +6,13 @@
  * Demand   absolute ones are for the reference machine, and are scaled by what this one does: bench/run measures it once,
  *          before everything else (calibrate.c), and hands it on as KONTOR_BENCH_SPEED, the core's, and KONTOR_BENCH_DISK, the
  *          lesser one of core and disk. Without them (a bench by hand) nothing is scaled.
+ * Kept     what a figure with percentiles was made of is a file of its own: the percentile distribution of HdrHistogram (.hgrm), in us,
+ *          in the folder that KONTOR_BENCH_HISTOGRAMS names; without it nothing is kept. bench/page.py draws them.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
+
+#include "base/histogram.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +31,11 @@ typedef struct bench_row {
 
 /* Print it, and flush. */
 void bench_print(const bench_row *row);
+
+/* Keep what the row of these two cells was made of: each duration in us; sorts the list. Or a histogram of ns, whose steps are
+ * coarser. */
+void bench_keep(const char *what, const char *workload, double *list_us, size_t count);
+void bench_keep_histogram(const char *what, const char *workload, const kt_histogram *histogram);
 
 /* Text of a cell, kept until the 16th after it. */
 const char *bench_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,5 +1,6 @@
 """The form that every figure has: as report.h, for what is measured in Python."""
 import os
+import re
 import signal
 import sys
 
@@ -23,3 +24,8 @@ def speed():
 def disk_speed():
     """The same for what waits for the disk."""
     return float(os.environ.get("KONTOR_BENCH_DISK", "1"))
+
+
+def kept_name(what, workload):
+    """The file of a row's histogram, as report.c spells it."""
+    return re.sub(r"[^0-9a-z]+", "-", f"{what} {workload}".lower()).strip("-") + ".hgrm"

@@ -37,8 +37,8 @@ function install() {
     writeFileSync(stamp, lock);
 }
 
-// A page is one HTML document under several paths; a path that ends in a slash stands for all below it.
-const documents = ['/', '/m/', '/system', '/channels', '/data'];
+// A page is the same HTML document but for the code that it asks for at once; a path that ends in a slash stands for all below it.
+const documents = [['/', 'market'], ['/m/', 'market'], ['/quality', 'quality'], ['/system', 'system'], ['/channels', 'channels'], ['/data', 'data']];
 
 async function bundle() {
     const { build } = await import(pathToFileURL(join(work, 'node_modules', 'esbuild', 'lib', 'main.js')).href);
@@ -47,15 +47,16 @@ async function bundle() {
     rmSync(dist, { recursive: true, force: true });
     mkdirSync(dist, { recursive: true });
     const { metafile } = await build({ ...common, entryPoints: ['src/shell.ts'], format: 'esm', splitting: true, metafile: true });
-    await build({ ...common, entryPoints: ['src/worker.ts', 'src/theme.ts', 'src/page.css', 'src/docs.ts', 'src/docs.css'], format: 'iife' });
-    for (const name of ['index.html', 'docs.html'])
-        cpSync(join(work, 'src', name), join(dist, name));
+    await build({ ...common, entryPoints: ['src/worker.ts', 'src/theme.ts', 'src/early.ts', 'src/page.css', 'src/docs.ts', 'src/docs.css'], format: 'iife' });
+    cpSync(join(work, 'src', 'docs.html'), join(dist, 'docs.html'));
+    for (const page of new Set(documents.map(([, page]) => page)))
+        writeFileSync(join(dist, `${page}.html`), withPreloads(readFileSync(join(work, 'src', 'index.html'), 'utf8'), codeOf(metafile, [`src/${page}/page.ts`])));
     cpSync(join(work, 'src', 'icon.svg'), join(dist, 'icon.svg'));
     writeFileSync(join(dist, 'licenses.txt'), readFileSync(join(work, 'src', 'licenses.txt'), 'utf8') +
         readFileSync(join(work, 'node_modules', 'lightweight-charts', 'LICENSE'), 'utf8'));
     checkSizes(dist, metafile);
     const others = readdirSync(dist).filter((name) => !name.endsWith('.html')).sort();
-    return [...documents.map((path) => [path, 'index.html']), ['/docs', 'docs.html'], ...others.map((name) => [name === 'licenses.txt' ? '/licenses' : `/${name}`, name])]
+    return [...documents.map(([path, page]) => [path, `${page}.html`]), ['/docs', 'docs.html'], ...others.map((name) => [name === 'licenses.txt' ? '/licenses' : `/${name}`, name])]
         .map(([path, file]) => ({ path, file, bytes: readFileSync(join(dist, file)) }));
 }
 
@@ -63,8 +64,8 @@ async function bundle() {
 
 const budgets = { first: 130e3, all: 300e3, document: 14e3 }; // bytes, gzip -9
 
-// The files of a first visit to Market: the shell, and what it and Market import.
-function firstFiles(metafile) {
+// The code of the shell and of these sources, as files of the build.
+function codeOf(metafile, sources) {
     const outputs = metafile.outputs;
     const of = (source) => Object.keys(outputs).find((name) => outputs[name].entryPoint === source);
     const found = new Set();
@@ -74,17 +75,22 @@ function firstFiles(metafile) {
         found.add(name);
         outputs[name].imports.filter((one) => one.kind === 'import-statement').forEach((one) => add(one.path));
     };
-    for (const source of ['src/shell.ts', 'src/market/page.ts', 'src/market/chart.ts'])
+    for (const source of ['src/shell.ts', ...sources])
         add(of(source));
-    return [...[...found].map((name) => basename(name)), 'index.html', 'page.css', 'theme.js', 'worker.js', 'icon.svg'];
+    return [...found].map((name) => basename(name));
+}
+
+// A module is asked for before the one that imports it has been read.
+function withPreloads(html, files) {
+    return html.replace('</head>', files.map((name) => `<link rel="modulepreload" href="/${name}">\n`).join('') + '</head>');
 }
 
 function checkSizes(dist, metafile) {
     const size = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
-    const first = firstFiles(metafile);
+    const first = [...codeOf(metafile, ['src/market/page.ts', 'src/market/chart.ts']), 'market.html', 'page.css', 'early.js', 'worker.js', 'icon.svg'];
     const names = readdirSync(dist).sort();
     const sums = { first: first.reduce((sum, name) => sum + size(name), 0), all: names.reduce((sum, name) => sum + size(name), 0),
-                   document: size('index.html') + size('page.css') };
+                   document: size('market.html') + size('page.css') };
     const table = [...names.map((name) => `${String(size(name)).padStart(8)}  ${name}${first.includes(name) ? '' : ' (later)'}`),
                    ...Object.entries(sums).map(([name, bytes]) => `${String(bytes).padStart(8)}  ${name}, at most ${budgets[name]}`)].join('\n');
     writeFileSync(join(work, 'sizes.txt'), table + '\n');

@@ -26,7 +26,7 @@ import log_reader
 SYMBOL = "BTC/USDT"
 RUN_S = 30 # far beyond what a command needs
 COMMANDS = ("run", "sim", "watch", "call", "nodes", "services", "actions", "emit", "events", "export", "rebuild", "doctor",
-            "config")
+            "repl", "replay", "config")
 LANES = ("market", "keep", "edge")
 
 
@@ -111,6 +111,8 @@ WORD_ERRORS = [
     ("watch without a pattern", ["watch"], {}, 2, ["pattern", "trades.>"]),
     ("watch with two patterns", ["watch", "a", "b"], {}, 2, ["one pattern"]),
     ("watch with a pattern that can not be", ["watch", "a..b"], {}, 2, ["a..b", "empty token"]),
+    ("repl with a word", ["repl", "nodes"], {}, 2, ["'nodes'", "--help"]),
+    ("repl with --history twice", ["repl", "--history", "a", "--history", "b"], {}, 2, ["--history", "twice"]),
     ("watch with > in the middle", ["watch", "a.>.b"], {}, 2, ["a.>.b"]),
     ("watch without a data folder", ["watch", ">", "--data", "none"], {}, 1, ["none", "--data"]),
     ("watch from a seq without saying of which log", ["watch", ">", "--from", "3"], {}, 2, ["--from 3", "--log"]),
@@ -134,9 +136,11 @@ def keys_of_house(folder):
 
 HELP_FLAGS = {
     "watch": {"--log", "--from", "--once"},
+    "replay": {"--speed", "--from", "--to", "--once"},
+    "repl": {"--history", "--url", "--timeout"},
     "sim": {"--port", "--format", "--seed", "--symbols", "--rate", "--count", "--start-time", "--history", "--burst", "--burst-every",
-            "--tape", "--until-id", "--speed", "--wait", "--keep", "--shuffle", "--no-rest", "--fault", "--silence-length", "--truth",
-            "--tls-certificate", "--tls-key"},
+            "--tape", "--until-id", "--speed", "--wait", "--keep", "--shuffle", "--no-rest", "--fault", "--schedule", "--retry-after",
+            "--control-port", "--silence-length", "--truth", "--tls", "--tls-certificate", "--tls-key"},
 }
 
 

@@ -64,7 +64,7 @@ def wait_for_average(house):
 def page(tap):
     with h.Folder() as folder, faulty_market(folder) as sim, h.House(folder, k.config(sim)) as house:
         wait_for_average(house)
-        play(tap, house, "page")
+        play(tap, house, "page", "quality")
         market = house.lanes()["market"]
         os.kill(market, signal.SIGSTOP)
         try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """GET /metrics of a house at work: strictly in the text format, complete, and in agreement with what can be known otherwise."""
+import json
 import math
 import os
 import re
@@ -8,7 +9,7 @@ import signal
 import house as h
 
 SYMBOL = "BTC/USDT"
-LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\+Inf|[0-9]+(?:\.[0-9]+)?)')
+LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\+Inf|-?[0-9]+(?:\.[0-9]+)?)')
 LABEL = re.compile(r'([a-z]+)="((?:[^"\\\n]|\\["\\n])*)"')
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gauge": ("",)}
 
@@ -88,6 +89,15 @@ def main():
         with tap.case("every line follows the format"):
             values, types = parse(text)
             assert len(types) > 40, sorted(types)
+        with tap.case("the dashboard and the alerts ask for nothing that there is not"):
+            for path in ("grafana/kontor.json", "prometheus/kontor.rules.yml"):
+                with open(os.path.join(h.ROOT, "deploy", path)) as file:
+                    asked = set(re.findall(r"kontor_[a-z_]+", file.read()))
+                told = set(types) | {family + suffix for family, kind in types.items() for suffix in SUFFIXES[kind]}
+                assert len(asked) > 10 and asked <= told, (path, asked - told)
+            with open(os.path.join(h.ROOT, "deploy", "grafana", "kontor.json")) as file:
+                panels = json.load(file)["panels"]
+            assert all(target["expr"] for panel in panels for target in panel["targets"])
         foreign = parse_foreign(text)
         if foreign is None:
             tap.skip("prometheus_client reads the same", "python3-prometheus-client is not installed")

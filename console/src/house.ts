@@ -1,18 +1,24 @@
 // The page's side of the worker: who wants to hear what, calls, and what is known about the connection.
-import { everyFrame, rank } from './frame';
+import { beatMs, everyFrame, news, rank } from './frame';
 import type { Actions } from './schema';
 import type { Answer, Channel, FromWorker, HouseEvent, Status, ToWorker, Want } from './wire';
 
 export interface Listener { wants: Want[]; patterns: string[]; onEvent(event: HouseEvent): void; onChannels?(channels: Channel[]): void }
 
-const takeMs = 16;
-const bulk = 100; // more events than that at once are the past
+const frameMs = 16;
+const batchMs = 20; // of a frame that a batch of events may take
+const batchLeast = 100;
+const batchMost = 1500;
+const bulk = 250; // more events than that at once are the past
 const bulkMs = 300;
-const worker = new Worker('/worker.js', { type: 'module' });
+const worker = window.early; // it connects while the page's code is still on its way
 const listeners = new Set<Listener>();
 const calls = new Map<number, (answer: Answer<unknown>) => void>();
 let nextCall = 1;
 let taking = false;
+let takenAt = -beatMs;
+let batchMax = batchLeast * 3; // what fits into batchMs, as far as is known
+let more = false; // the worker has more than it gave
 let newestBatch = { size: 0, at: 0 };
 
 export const house: { status: Status | null; channels: Map<string, Channel> } = { status: null, channels: new Map() };
@@ -63,21 +69,24 @@ export const sift = (filter: string) => post({ type: 'sift', filter });
 
 // Events of the past still come in bulk.
 export function isCatchingUp(): boolean {
-    return newestBatch.at === 0 || (newestBatch.size > bulk && performance.now() - newestBatch.at < bulkMs);
+    return newestBatch.at === 0 || ((more || newestBatch.size > bulk) && performance.now() - newestBatch.at < bulkMs);
 }
 
 export function isDown(): boolean {
     return house.status?.link === 'lost' || house.status?.link === 'cut';
 }
 
-function take() {
-    if (taking)
+// At most once a beat, unless more is waiting already.
+function take(now: number) {
+    if (taking || (!more && now - takenAt < beatMs - frameMs / 2))
         return;
     taking = true;
-    post({ type: 'take', hidden: document.hidden });
+    takenAt = now;
+    post({ type: 'take', hidden: document.hidden, max: batchMax });
 }
 
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+    const start = performance.now();
     if (data.type === 'answer') {
         calls.get(data.id)?.(data.answer);
         calls.delete(data.id);
@@ -85,8 +94,11 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
     }
     taking = false;
     house.status = data.status;
-    if (data.events.length > 0)
-        newestBatch = { size: data.events.length, at: performance.now() };
+    more = data.more;
+    if (data.events.length > 0) {
+        newestBatch = { size: data.events.length, at: start };
+        news();
+    }
     if (data.channels) {
         house.channels = new Map(data.channels.map((channel) => [channel.channel, channel]));
         for (const listener of [...listeners])
@@ -96,8 +108,10 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
         for (const listener of listeners)
             if (listener.wants.some((want) => want.channel === event.channel))
                 listener.onEvent(event);
+    if (data.events.length >= batchLeast)
+        batchMax = Math.max(batchLeast, Math.min(batchMost, Math.round(data.events.length * batchMs / (performance.now() - start))));
     if (document.hidden) // no frame will ask
-        take();
+        take(start + beatMs);
 };
 
-everyFrame(takeMs, rank.pointer, take);
+everyFrame(frameMs, rank.pointer, take);

@@ -10,7 +10,7 @@ interface Entry { kind: '@' | '>' | '#' | 'page' | 'table' | 'setting'; label: s
 
 const rowsMax = 20;
 const recentMax = 30;
-const pages: [string, string, string][] = [['Market', '/', 'g m'], ['System', '/system', 'g s'], ['Channels', '/channels', 'g c'], ['Data', '/data', 'g d']];
+const pages: [string, string, string][] = [['Market', '/', 'g m'], ['Quality', '/quality', 'g q'], ['System', '/system', 'g s'], ['Channels', '/channels', 'g c'], ['Data', '/data', 'g d']];
 const settingNames: Record<keyof Settings, string> = { theme: 'Theme', zone: 'Time zone', colours: 'Up and down', keys: 'Single keys' };
 const settingValues: Record<string, string> = { blue: 'blue and orange', green: 'green up, red down', red: 'red up, green down', utc: 'UTC' };
 

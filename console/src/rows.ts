@@ -1,6 +1,8 @@
 // Rows that keys can walk through: one stop for Tab, ↑ ↓ PgUp PgDn Home End inside, Enter opens.
 
 const pageRows = 10;
+const marginRows = 2;
+const wholeMs = 1000;
 
 export function walkRows(body: HTMLElement, open: (row: HTMLElement) => void) {
     const rows = () => [...body.children].filter((row) => !(row as HTMLElement).hidden) as HTMLElement[];
@@ -30,4 +32,38 @@ export function walkRows(body: HTMLElement, open: (row: HTMLElement) => void) {
         event.stopPropagation();
     });
     return enter;
+}
+
+// Which rows of a list of equal rows can be seen, known without reading layout. The others are written once a second: to shape text
+// that nobody sees is most of what a fast list costs.
+export class Sight {
+    private first = 0;
+    private last = 0;
+    private wholeAt = -wholeMs;
+    private behind = false; // rows out of sight have not been written
+
+    constructor(scroller: HTMLElement, rowPx: number) {
+        const look = () => {
+            this.first = scroller.scrollTop / rowPx - marginRows;
+            this.last = (scroller.scrollTop + scroller.clientHeight) / rowPx + marginRows;
+            this.wholeAt = -wholeMs;
+        };
+        scroller.addEventListener('scroll', look, { passive: true });
+        new ResizeObserver(look).observe(scroller);
+    }
+
+    // What is written now: `true`, all rows; `false`, those in sight; null, none. `dirty`: there is something new.
+    begin(now: number, dirty: boolean): boolean | null {
+        const whole = now - this.wholeAt >= wholeMs;
+        if (!dirty && !(whole && this.behind))
+            return null;
+        this.behind = !whole;
+        if (whole)
+            this.wholeAt = now;
+        return whole;
+    }
+
+    sees(row: number): boolean {
+        return row >= this.first && row <= this.last;
+    }
 }

@@ -18,6 +18,7 @@ interface Entry { name: string; title: string; path: string; key: string; load: 
 
 const entries: Entry[] = [
     { name: 'm', title: 'Market', path: '/', key: 'm', load: () => import('./market/page') },
+    { name: 'quality', title: 'Quality', path: '/quality', key: 'q', load: () => import('./quality/page') },
     { name: 'system', title: 'System', path: '/system', key: 's', load: () => import('./system/page') },
     { name: 'channels', title: 'Channels', path: '/channels', key: 'c', load: () => import('./channels/page') },
     { name: 'data', title: 'Data', path: '/data', key: 'd', load: () => import('./data/page') },

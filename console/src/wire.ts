@@ -2,7 +2,8 @@
 
 import type { Events, Time } from './schema';
 
-export type { ActionRow, ColumnRow, Correction, Decimal, FeedStats, Instrument, LaneRow, LaneStart, LaneState, LevelRow, Link, LogRow, NodeRow, Time, Trade,
+export type { ActionRow, ColumnRow, Correction, Decimal, FeedStats, Instrument, LaneRow, LaneStart, LaneState, LevelRow, Link, LogRow, NodeRow, QualityHistoryResponse, QualityMinuteRow,
+              QualityStripRow, Time, Trade,
               Vwap } from './schema';
 
 export interface HouseEvent {
@@ -48,9 +49,9 @@ export type ToWorker =
     | { type: 'want'; wants: Want[]; patterns: string[] }
     | { type: 'sift'; filter: string }
     | { type: 'call'; id: number; action: string; params: unknown }
-    | { type: 'take'; hidden: boolean }
+    | { type: 'take'; hidden: boolean; max: number }
     | { type: 'cut' } | { type: 'resume' } | { type: 'retry' };
 
 export type FromWorker =
-    | { type: 'batch'; events: HouseEvent[]; status: Status; channels: Channel[] | null }
+    | { type: 'batch'; events: HouseEvent[]; more: boolean; status: Status; channels: Channel[] | null }
     | { type: 'answer'; id: number; answer: Answer<unknown> };

@@ -11,7 +11,6 @@ const listMs = 5000;
 const hiddenMs = 1000; // a page that is not seen takes its events so often
 const callMs = 10000;
 const queueMax = 50000;
-const batchMax = 1500; // events that a page takes at once: some milliseconds of its frame
 const lossesMax = 50;
 const actionWithin = 200; // characters of an answer among which its action stands
 
@@ -33,6 +32,7 @@ let channelsNew = false;
 let linkNew = false; // the page has to hear of it, even when nothing else comes
 let pageWaits = false;
 let pageHidden = false;
+let pageMax = 0; // events that it takes at once
 let pass: Filter = () => true;
 let nextId = 1;
 let pingAt = 0;
@@ -55,9 +55,9 @@ function give() {
     if (!pageWaits)
         return;
     pageWaits = false;
-    const events = queue.length <= batchMax || pageHidden ? queue : queue.slice(0, batchMax);
-    queue = events === queue ? [] : queue.slice(batchMax);
-    const batch: FromWorker = { type: 'batch', events, status: { ...status }, channels: channelsNew ? [...known.values()] : null };
+    const events = queue.length <= pageMax || pageHidden ? queue : queue.slice(0, pageMax);
+    queue = events === queue ? [] : queue.slice(pageMax);
+    const batch: FromWorker = { type: 'batch', events, more: queue.length > 0, status: { ...status }, channels: channelsNew ? [...known.values()] : null };
     channelsNew = false;
     linkNew = false;
     postMessage(batch);
@@ -419,6 +419,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
     case 'take':
         pageWaits = true;
         pageHidden = data.hidden;
+        pageMax = data.max;
         if (queue.length > 0 || channelsNew || linkNew)
             give();
         break;

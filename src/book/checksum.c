@@ -1,10 +1,24 @@
 #include "book/checksum.h"
 
-#include <zlib.h>
-
 #include "base/text.h"
 
 enum { KRAKEN_LEVELS = 10, TEXT_SIZE = KT_LEVEL2_SIDES * KRAKEN_LEVELS * 2 * KT_DECIMAL_TEXT_MAX + 1 };
+
+/* CRC-32 with the reflected polynomial 0xEDB88320, half a byte at a time. */
+static uint32_t crc32(kt_text text)
+{
+    static const uint32_t halves[16] = { 0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
+        0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278,
+        0xBDBDF21C };
+    uint32_t crc = UINT32_MAX;
+
+    for (size_t i = 0; i < text.n; i++) {
+        crc ^= (uint8_t)text.s[i];
+        crc = crc >> 4 ^ halves[crc & 15];
+        crc = crc >> 4 ^ halves[crc & 15];
+    }
+    return ~crc;
+}
 
 /* The value in units of its last written digit is its text without the point and the zeros in front. */
 static kt_code put_digits(kt_builder *text, int64_t m, uint8_t scale, uint8_t digits)
@@ -43,6 +57,6 @@ kt_code kt_checksum_kraken(const kt_level2 *book, uint32_t *out_checksum)
     if (code == KT_OK)
         code = put_side(&text, book, KT_BIDS);
     if (code == KT_OK)
-        *out_checksum = (uint32_t)crc32(0, (const Bytef *)text.s, (uInt)text.n);
+        *out_checksum = crc32(kt_builder_done(&text));
     return code;
 }

@@ -1,6 +1,6 @@
 /* book/checksum.h - what venues publish so that a client can tell whether its book is theirs.
  *
- * Kraken   https://docs.kraken.com/api/docs/guides/spot-ws-book-v1 and -v2: the CRC-32 (IEEE 802.3, zlib's) of one text:
+ * Kraken   https://docs.kraken.com/api/docs/guides/spot-ws-book-v1 and -v2: the CRC-32 (IEEE 802.3) of one text:
  *          the best ten asks from the least price up, then the best ten bids from the greatest down; each its price, then
  *          its quantity, with all the digits that the venue writes, without the point and without zeros in front. A side
  *          with fewer levels gives as many as it has. Levels beyond the tenth are not covered, whatever the depth.

@@ -25,7 +25,7 @@ static uint32_t part(kt_match *m, uint32_t slot)
 }
 
 /* The slot of an order that is in no level and has no peer any more. */
-static void end(kt_match *m, kt_match_book *book, uint32_t slot)
+HOT static void end(kt_match *m, kt_match_book *book, uint32_t slot)
 {
     kt_match_terms *terms = kt_match_terms_of(m, slot);
 
@@ -35,7 +35,7 @@ static void end(kt_match *m, kt_match_book *book, uint32_t slot)
         if (terms->tif == KT_MATCH_GTD)
             kt_heap_take(m, KT_HEAP_EXPIRY, &m->expiry, slot);
     }
-    kt_slot_give(m, slot);
+    kt_slot_give(m, m->bounds.ids, slot);
 }
 
 static void tell_level(kt_match *m, const kt_match_book *book, uint32_t half, uint32_t price, uint32_t level)
@@ -43,34 +43,40 @@ static void tell_level(kt_match *m, const kt_match_book *book, uint32_t half, ui
     kt_match_tell(m, KT_MATCH_LEVEL, KT_MATCH_NONE, book->symbol, half, price, 0, m->levels[level].total, 0);
 }
 
-HOT static void remove_resting(kt_match *m, kt_match_book *book, uint32_t slot, kt_match_kind kind, kt_match_why why)
+/* Out of its level, and told. */
+HOT static void remove_resting(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_why why)
 {
     const kt_match_slot *order = &m->orders[slot];
-    uint32_t side = m->pages[order->place >> (KT_PAGE_BITS + 1)].half;
-    uint32_t price = kt_match_price(m, side, kt_level_key(m, order->place >> 1));
-    uint32_t level = kt_level_pull(m, book, slot);
+    uint32_t level = order->place >> 1;
+    const kt_match_page *page = &m->pages[level >> KT_PAGE_BITS];
+    uint32_t price = kt_match_price(m, page->half, kt_level_key(m, level));
+    uint64_t spot = kt_match_spot(page->symbol, page->half, price);
+    int64_t total = m->levels[level].total - order->left;
+    kt_match_event *at = m->next;
 
-    kt_match_tell(m, kind, why, book->symbol, side, price, order->id, kt_match_whole(m, slot), order->owner);
-    tell_level(m, book, side, price, level);
+    at = kt_match_put(at, kind, why, spot, order->id, kt_match_whole(m, slot), order->owner);
+    m->next = kt_match_put(at, KT_MATCH_LEVEL, KT_MATCH_NONE, spot, 0, total, 0);
+    kt_level_pull(m, slot);
 }
 
 void kt_match_remove(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_why why)
 {
     const kt_match_slot *order = &m->orders[slot];
-    kt_match_book *book = kt_match_book_of(m, slot);
     const kt_match_terms *terms;
+    kt_match_book *book;
     uint32_t peer;
 
     kt_match_room(m);
     if (KT_LIKELY(!kt_match_has_terms(order))) {
-        remove_resting(m, book, slot, kind, why);
-        kt_slot_give(m, slot);
+        remove_resting(m, slot, kind, why);
+        kt_slot_give(m, m->bounds.ids, slot);
         return;
     }
     terms = &m->terms[slot];
+    book = &m->books[terms->symbol];
     peer = part(m, slot);
     if (terms->where == KT_RESTING) {
-        remove_resting(m, book, slot, kind, why);
+        remove_resting(m, slot, kind, why);
     } else {
         kt_match_unwait(m, book, slot);
         kt_match_tell(m, kind, why, book->symbol, terms->side, terms->limit, order->id, order->left, order->owner);
@@ -113,7 +119,7 @@ static void show_more(kt_match *m, kt_match_book *book, kt_match_level *level, u
     level->tail = slot;
 }
 
-uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_t qty)
+HOT static uint32_t filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_t qty)
 {
     kt_match_slot *order = &m->orders[slot];
     kt_match_level *level = &m->levels[order->place >> 1];
@@ -138,21 +144,9 @@ uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_
     return peer;
 }
 
-void kt_match_tell_trade(kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker, uint32_t taker,
-    uint32_t taker_side, int64_t qty)
+uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_t qty)
 {
-    kt_match_trade *trade = (kt_match_trade *)m->out->next;
-
-    kt_match_tell_head(&trade->event, KT_MATCH_TRADE, KT_MATCH_NONE, book->symbol, taker_side, price);
-    trade->event.id = m->orders[maker].id;
-    trade->event.qty = qty;
-    trade->event.other = m->orders[taker].id;
-    trade->maker_left = kt_match_whole(m, maker) - qty;
-    trade->taker_left = kt_match_whole(m, taker) - qty;
-    trade->maker_owner = m->orders[maker].owner;
-    trade->taker_owner = m->orders[taker].owner;
-    trade->number = ++m->trades;
-    m->out->next += 2;
+    return filled(m, book, slot, qty);
 }
 
 /* Trade with the best level until it or the taker has nothing left, or something else must be done first. */
@@ -174,12 +168,11 @@ static void take_level(kt_match *m, kt_match_book *book, const kt_taker *taker)
         kt_match_room(m);
         kt_match_tell_trade(m, book, price, slot, taker->slot, taker->side, qty);
         order->left -= qty;
-        peer = kt_match_filled(m, book, slot, qty);
+        peer = filled(m, book, slot, qty);
     } while (order->left != 0 && level->head != 0 && peer == 0 && m->orders[level->head].owner != taker->self);
 
     tell_level(m, book, which, price, number);
-    if (level->head == 0)
-        kt_level_drop(m, book, number);
+    kt_level_drop(m, number);
     if (KT_UNLIKELY(peer != 0))
         kt_match_remove(m, peer, KT_MATCH_CANCELLED, KT_MATCH_PEER);
     if (price != book->last)
@@ -274,7 +267,7 @@ static void rest(kt_match *m, kt_match_book *book, uint32_t slot, uint32_t side,
             order->left = terms->display;
         }
     }
-    tell_level(m, book, side, price, kt_level_push(m, book, side, kt_match_key(m, side, price), slot));
+    tell_level(m, book, side, price, kt_level_push(m, &book->halves[side], kt_match_key(m, side, price), slot));
 }
 
 void kt_match_execute(kt_match *m, kt_match_book *book, uint32_t slot, const kt_match_intent *intent)
@@ -354,7 +347,7 @@ static bool closed_to(const kt_match_book *book, bool post_only, const kt_match_
 
 static kt_match_why wrong_peer(const kt_match *m, const kt_match_command *c)
 {
-    uint32_t peer = kt_id_find(m, c->peer);
+    uint32_t peer = kt_match_find(m, c->peer);
     const kt_match_terms *terms = peer != 0 ? kt_match_terms_of(m, peer) : NULL;
 
     return peer == 0 || (terms != NULL && terms->peer != 0) || m->orders[peer].owner != c->owner ||
@@ -401,7 +394,7 @@ static kt_match_why wrong_new(const kt_match *m, const kt_match_command *c)
         return KT_MATCH_BAD_TIME;
     if (spec.trail && book->last == 0)
         return KT_MATCH_NO_PRICE;
-    if (b->ids != KT_MATCH_HANDLES && kt_id_find(m, c->id) != 0)
+    if (b->ids != KT_MATCH_HANDLES && kt_match_find(m, c->id) != 0)
         return KT_MATCH_TWICE;
     if (c->peer != 0 && wrong_peer(m, c) != KT_MATCH_NONE)
         return KT_MATCH_BAD_PEER;
@@ -410,7 +403,7 @@ static kt_match_why wrong_new(const kt_match *m, const kt_match_command *c)
     return KT_MATCH_NONE;
 }
 
-static void reject(kt_match *m, const kt_match_command *c, kt_match_why why)
+__attribute__((cold, noinline)) static void reject(kt_match *m, const kt_match_command *c, kt_match_why why)
 {
     kt_match_tell(m, KT_MATCH_REJECTED, why, c->symbol, c->side, c->price, c->id, c->qty, c->op);
 }
@@ -445,39 +438,50 @@ static void set_terms(kt_match *m, uint32_t slot, const kt_match_command *c)
         kt_heap_push(m, KT_HEAP_EXPIRY, &m->expiry, slot, c->time);
     }
     if (c->peer != 0) {
-        terms->peer = kt_id_find(m, c->peer);
+        terms->peer = kt_match_find(m, c->peer);
         give_terms(m, terms->peer, c->symbol, c->side)->peer = slot;
     }
 }
 
 /* A limit order that is good till cancelled and nothing else, and breaks no rule: most are, and need few looks. */
-HOT static bool is_plain(const kt_match *m, const kt_match_command *c)
+HOT static bool is_plain(const kt_match *m, kt_match_ids ids, uint32_t hash, const kt_match_command *c)
 {
+    static const kt_match_command any = { .symbol = UINT16_MAX, .side = 1, .stp = UINT8_MAX };
     const kt_match_bounds *b = &m->bounds;
-    bool nothing_else = (c->type | c->tif | c->post_only | c->stop | c->trail | c->display | (int64_t)c->peer) == 0;
+    uint64_t shape, may, stops;
 
-    return nothing_else && c->symbol < b->symbol_max && c->side <= KT_MATCH_SELL && c->stp < KT_MATCH_STP_COUNT &&
-           c->price - 1 < b->price_max && (uint64_t)c->qty - 1 < (uint64_t)b->qty_max && m->live < b->order_max &&
-           m->books[c->symbol].state == KT_MATCH_OPEN &&
-           (b->ids == KT_MATCH_HANDLES ||
-               (c->id != 0 && (b->ids == KT_MATCH_HASH || c->id <= b->id_max) && kt_id_find(m, c->id) == 0));
+    memcpy(
+        &shape, &c->symbol, sizeof shape); /* from the symbol to post_only: all of a plain order is 0 but these three */
+    memcpy(&may, &any.symbol, sizeof may);
+    memcpy(&stops, &c->stop, sizeof stops);
+    return ((shape & ~may) | stops | (uint64_t)c->display | c->peer) == 0 && c->stp < KT_MATCH_STP_COUNT &&
+           c->symbol < b->symbol_max && c->price - 1 < b->price_max && (uint64_t)c->qty - 1 < (uint64_t)b->qty_max &&
+           m->live < b->order_max && m->books[c->symbol].state == KT_MATCH_OPEN &&
+           (ids == KT_MATCH_HANDLES ||
+               (c->id != 0 && (ids == KT_MATCH_HASH || c->id <= b->id_max) && kt_id_find(m, ids, hash, c->id) == 0));
 }
 
-HOT static uint32_t enter(kt_match *m, const kt_match_command *c)
+/* A slot for it, and its acceptance. */
+HOT static uint32_t enter(kt_match *m, kt_match_ids ids, uint32_t hash, const kt_match_command *c, uint64_t spot)
 {
     uint32_t slot = kt_slot_take(m);
     kt_match_slot *order = &m->orders[slot];
+    uint64_t tag = c->id, id = ids == KT_MATCH_HANDLES ? order->id : tag;
+    int64_t qty = c->qty;
 
     order->owner = c->owner;
-    order->left = c->qty;
-    if (m->bounds.ids != KT_MATCH_HANDLES)
-        order->id = c->id;
-    kt_id_put(m, order->id, slot);
-    kt_match_tell(m, KT_MATCH_ACCEPTED, KT_MATCH_NONE, c->symbol, c->side, c->price, order->id, c->qty, c->id);
+    if (c->owner != 0)
+        m->owners[slot] = c->owner;
+    order->left = qty;
+    if (ids != KT_MATCH_HANDLES) {
+        order->id = id;
+        kt_id_put(m, ids, hash, id, slot);
+    }
+    m->next = kt_match_put(m->next, KT_MATCH_ACCEPTED, KT_MATCH_NONE, spot, id, qty, tag);
     return slot;
 }
 
-static void new_special(kt_match *m, const kt_match_command *c)
+__attribute__((noinline)) static void new_special(kt_match *m, const kt_match_command *c)
 {
     bool special = (c->stop | c->trail | (uint64_t)c->display | c->peer) != 0 || c->tif == KT_MATCH_GTD;
     kt_match_why why = wrong_new(m, c);
@@ -487,7 +491,7 @@ static void new_special(kt_match *m, const kt_match_command *c)
         reject(m, c, why);
         return;
     }
-    slot = enter(m, c);
+    slot = enter(m, m->bounds.ids, kt_id_hash(m, c->id), c, kt_match_spot(c->symbol, c->side, c->price));
     if (special)
         set_terms(m, slot, c);
     if (type_specs[c->type].stop || type_specs[c->type].trail) {
@@ -506,24 +510,26 @@ static void new_special(kt_match *m, const kt_match_command *c)
         kt_match_work_off(m, &m->books[c->symbol]);
 }
 
-static void new_order(kt_match *m, const kt_match_command *c)
+HOT static void new_order(kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    kt_match_book *book;
-    uint32_t slot, key;
+    uint32_t side = c->side, price = c->price, slot, key, level;
+    uint64_t spot = kt_match_spot(c->symbol, side, price);
+    kt_match_book *book = &m->books[c->symbol];
+    kt_match_half *half = &book->halves[side], *other = &book->halves[side ^ 1];
+    uint32_t hash = ids == KT_MATCH_HASH ? kt_id_hash(m, c->id) : 0;
 
-    if (KT_UNLIKELY(!is_plain(m, c))) {
+    if (KT_UNLIKELY(!is_plain(m, ids, hash, c))) {
         new_special(m, c);
         return;
     }
-    book = &m->books[c->symbol];
-    slot = enter(m, c);
-    key = kt_match_key(m, c->side ^ 1, c->price);
-    if (book->halves[c->side ^ 1].best_key > key) {
-        key = kt_match_key(m, c->side, c->price);
-        tell_level(m, book, c->side, c->price, kt_level_push(m, book, c->side, key, slot));
+    slot = enter(m, ids, hash, c, spot);
+    key = kt_match_key(m, side, price);
+    if (KT_LIKELY(other->best_key > m->price_top - key)) {
+        level = kt_level_push(m, half, key, slot);
+        m->next = kt_match_put(m->next, KT_MATCH_LEVEL, KT_MATCH_NONE, spot, 0, m->levels[level].total, 0);
     } else {
         kt_match_execute(
-            m, book, slot, &(kt_match_intent){ .price = c->price, .side = c->side, .rests = true, .stp = c->stp });
+            m, book, slot, &(kt_match_intent){ .price = price, .side = side, .rests = true, .stp = c->stp });
         if (KT_UNLIKELY(book->queued != 0))
             kt_match_work_off(m, book);
     }
@@ -534,25 +540,40 @@ static void new_order(kt_match *m, const kt_match_command *c)
 /* The live order that a command names, *out_slot, or why it must not touch it. */
 static kt_match_why find(const kt_match *m, const kt_match_command *c, uint32_t *out_slot)
 {
-    uint32_t slot = kt_id_find(m, c->id);
+    uint32_t slot = kt_match_find(m, c->id);
 
     *out_slot = slot;
-    if (KT_UNLIKELY(slot == 0))
+    if (slot == 0)
         return KT_MATCH_UNKNOWN;
     return c->owner == 0 || c->owner == m->orders[slot].owner ? KT_MATCH_NONE : KT_MATCH_NOT_OWNER;
 }
 
-static void cancel(kt_match *m, const kt_match_command *c)
+__attribute__((noinline)) static void cancel_special(kt_match *m, const kt_match_command *c)
 {
     uint32_t slot;
     kt_match_why why = find(m, c, &slot);
 
-    if (KT_LIKELY(why == KT_MATCH_NONE) && KT_UNLIKELY(kt_match_book_of(m, slot)->state == KT_MATCH_HALT))
+    if (why == KT_MATCH_NONE && kt_match_book_of(m, slot)->state == KT_MATCH_HALT)
         why = KT_MATCH_CLOSED;
-    if (KT_LIKELY(why == KT_MATCH_NONE))
+    if (why == KT_MATCH_NONE)
         kt_match_remove(m, slot, KT_MATCH_CANCELLED, KT_MATCH_ASKED);
     else
         reject(m, c, why);
+}
+
+/* An order without terms, which nothing forbids to cancel, needs few looks. */
+HOT static void cancel(kt_match *m, kt_match_ids ids, const kt_match_command *c)
+{
+    uint32_t slot = kt_id_find(m, ids, ids == KT_MATCH_HASH ? kt_id_hash(m, c->id) : 0, c->id);
+    const kt_match_slot *order = &m->orders[slot];
+
+    if (KT_UNLIKELY(slot == 0 || kt_match_has_terms(order) || (c->owner != 0 && c->owner != order->owner) ||
+                    m->books[m->pages[order->place >> (KT_PAGE_BITS + 1)].symbol].state == KT_MATCH_HALT)) {
+        cancel_special(m, c);
+        return;
+    }
+    remove_resting(m, slot, KT_MATCH_CANCELLED, KT_MATCH_ASKED);
+    kt_slot_give(m, ids, slot);
 }
 
 static kt_match_why wrong_amend(kt_match *m, const kt_match_command *c, uint32_t slot)
@@ -654,7 +675,7 @@ static void amend(kt_match *m, const kt_match_command *c)
         if (intent.price == old_price && qty <= before && c->op == KT_MATCH_AMEND) {
             shrink(m, book, slot, old_price, before - qty);
         } else {
-            level = kt_level_pull(m, book, slot);
+            level = kt_level_pull(m, slot);
             tell_level(m, book, side, old_price, level);
             m->orders[slot].left = qty;
             m->orders[slot].place &= 1;
@@ -683,6 +704,8 @@ static void cancel_many(kt_match *m, const kt_match_command *c)
     for (uint32_t slot = 1; slot < m->slots && m->live != 0; slot++) {
         const kt_match_slot *order = &m->orders[slot];
 
+        if (!all && c->owner != 0 && m->owners[slot] != c->owner)
+            continue; /* most are others', and `owners` is an eighth of the orders to read */
         if (order->left != 0 && (all || order->owner == c->owner) &&
             (c->symbol == KT_MATCH_ANY || kt_match_book_of(m, slot)->symbol == c->symbol))
             kt_match_remove(m, slot, KT_MATCH_CANCELLED, KT_MATCH_MASS);
@@ -728,9 +751,8 @@ static void no_such(kt_match *m, const kt_match_command *c)
     reject(m, c, KT_MATCH_BAD_OP);
 }
 
-static void (*const ops[KT_MATCH_OP_COUNT + 1])(kt_match *, const kt_match_command *) = {
-    [KT_MATCH_NEW] = new_order,
-    [KT_MATCH_CANCEL] = cancel,
+/* All but NEW and CANCEL, which are most. */
+static void (*const others[KT_MATCH_OP_COUNT + 1])(kt_match *, const kt_match_command *) = {
     [KT_MATCH_AMEND] = amend,
     [KT_MATCH_REPLACE] = amend,
     [KT_MATCH_CANCEL_OWNER] = cancel_many,
@@ -749,89 +771,112 @@ static void (*const ops[KT_MATCH_OP_COUNT + 1])(kt_match *, const kt_match_comma
 #define FETCHES \
     __attribute__((always_inline)) static inline /* gcc drops calls of functions that do nothing but fetch */
 
-static kt_match_half *half_of(kt_match *m, const kt_match_command *c)
+/* Where a command that makes an order will put it, or some other place that may be read: without a branch on what is
+ * wrong, and on what the command is, which nobody can guess. */
+typedef struct kt_ahead {
+    const kt_match_half *half;
+    uint32_t key;
+    uint32_t slot;
+} kt_ahead;
+
+FETCHES kt_ahead ahead_of(const kt_match *m, const kt_match_command *c)
 {
-    return c->op == KT_MATCH_NEW && c->symbol < m->bounds.symbol_max && c->side <= KT_MATCH_SELL &&
-                   c->price <= m->bounds.price_max
-               ? &m->books[c->symbol].halves[c->side]
-               : NULL;
+    uint32_t symbol = c->symbol < m->bounds.symbol_max ? c->symbol : 0, side = c->side & 1;
+    uint32_t price = c->price < m->bounds.price_max ? c->price : 0;
+
+    return (kt_ahead){ .half = &m->books[symbol].halves[side], .key = kt_match_key(m, side, price) };
 }
 
-FETCHES void fetch_place(kt_match *m, const kt_match_command *c)
+FETCHES uint32_t slot_ahead(const kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    const kt_match_half *half = half_of(m, c);
-
-    if (half != NULL)
-        __builtin_prefetch(&half->directory[kt_match_key(m, c->side, c->price) >> KT_PAGE_BITS]);
-    if (m->bounds.ids == KT_MATCH_HASH)
-        __builtin_prefetch(&m->hash[kt_id_hash(m, c->id) >> m->hash_shift], 1);
-    else if (m->bounds.ids == KT_MATCH_DIRECT && c->id <= m->bounds.id_max)
-        __builtin_prefetch(&m->direct[c->id], 1);
-    else if (m->bounds.ids == KT_MATCH_HANDLES && half == NULL && (uint32_t)c->id < m->slot_count)
-        __builtin_prefetch(&m->orders[(uint32_t)c->id], 1);
+    if (ids == KT_MATCH_HASH)
+        return m->hash[kt_id_place(m, kt_id_hash(m, c->id), c->id)] & KT_SLOT_MASK;
+    if (ids == KT_MATCH_DIRECT)
+        return m->direct[c->id <= m->bounds.id_max ? c->id : 0];
+    return c->op != KT_MATCH_NEW && (uint32_t)c->id < m->slot_count ? (uint32_t)c->id : 0;
 }
 
-static uint32_t slot_hint(const kt_match *m, uint64_t id)
+FETCHES void fetch_place(const kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    if (m->bounds.ids == KT_MATCH_HASH)
-        return (uint32_t)m->hash[kt_id_hash(m, id) >> m->hash_shift];
-    if (m->bounds.ids == KT_MATCH_DIRECT)
-        return id <= m->bounds.id_max ? m->direct[id] : 0;
-    return (uint32_t)id < m->slot_count ? (uint32_t)id : 0;
+    kt_ahead ahead = ahead_of(m, c);
+
+    __builtin_prefetch(&ahead.half->directory[ahead.key >> KT_PAGE_BITS]);
+    if (ids == KT_MATCH_HASH)
+        __builtin_prefetch(&m->hash[kt_id_place(m, kt_id_hash(m, c->id), c->id)], 1);
+    else if (ids == KT_MATCH_DIRECT)
+        __builtin_prefetch(&m->direct[c->id <= m->bounds.id_max ? c->id : 0], 1);
+    else
+        __builtin_prefetch(&m->orders[slot_ahead(m, ids, c)], 1);
 }
 
-FETCHES void fetch_order(kt_match *m, const kt_match_command *c)
+FETCHES void fetch_order(const kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    const kt_match_half *half = half_of(m, c);
+    kt_ahead ahead = ahead_of(m, c);
+    uint32_t page = ahead.half->directory[ahead.key >> KT_PAGE_BITS];
 
-    if (half != NULL) {
-        uint32_t key = kt_match_key(m, c->side, c->price);
-        uint32_t page = half->directory[key >> KT_PAGE_BITS];
-
-        __builtin_prefetch(&m->levels[page << KT_PAGE_BITS | (key & (KT_PAGE_LEVELS - 1))], 1);
-        __builtin_prefetch(&m->pages[page], 1);
-    } else {
-        __builtin_prefetch(&m->orders[slot_hint(m, c->id)], 1);
-    }
+    __builtin_prefetch(&m->levels[page << KT_PAGE_BITS | (ahead.key & (KT_PAGE_LEVELS - 1))], 1);
+    __builtin_prefetch(&m->pages[page], 1);
+    if (ids != KT_MATCH_HANDLES)
+        __builtin_prefetch(&m->orders[slot_ahead(m, ids, c)], 1);
 }
 
-FETCHES void fetch_neighbours(kt_match *m, const kt_match_command *c)
+FETCHES void fetch_neighbours(const kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    const kt_match_half *half = half_of(m, c);
+    kt_ahead ahead = ahead_of(m, c);
+    uint32_t page = ahead.half->directory[ahead.key >> KT_PAGE_BITS];
+    const kt_match_slot *order = &m->orders[slot_ahead(m, ids, c)];
 
-    if (half != NULL) {
-        uint32_t key = kt_match_key(m, c->side, c->price);
-        uint32_t page = half->directory[key >> KT_PAGE_BITS];
+    __builtin_prefetch(&m->orders[m->levels[page << KT_PAGE_BITS | (ahead.key & (KT_PAGE_LEVELS - 1))].tail], 1);
+    __builtin_prefetch(&m->levels[order->place >> 1], 1);
+    __builtin_prefetch(&m->pages[order->place >> (KT_PAGE_BITS + 1)], 1);
+    __builtin_prefetch(&m->orders[order->prev], 1);
+    __builtin_prefetch(&m->orders[order->next], 1);
+}
 
-        __builtin_prefetch(&m->orders[m->levels[page << KT_PAGE_BITS | (key & (KT_PAGE_LEVELS - 1))].tail], 1);
-    } else {
-        const kt_match_slot *order = &m->orders[slot_hint(m, c->id)];
+/* For the commands from `at` on that come next: all stages for the first ones, then one step of each. */
+HOT static void look_ahead(
+    const kt_match *m, kt_match_ids ids, const kt_match_command *commands, size_t count, size_t at)
+{
+    size_t next[4] = { at != 0 ? at + KT_AHEAD : 0 };
 
-        __builtin_prefetch(&m->levels[order->place >> 1], 1);
-        __builtin_prefetch(&m->pages[order->place >> (KT_PAGE_BITS + 1)], 1);
-        __builtin_prefetch(&m->orders[order->prev], 1);
-        __builtin_prefetch(&m->orders[order->next], 1);
+    for (uint32_t i = 1; i < KT_COUNT(next); i++)
+        next[i] = at + (i + 1) * KT_AHEAD < count ? at + (i + 1) * KT_AHEAD : count;
+    for (size_t i = at != 0 ? next[2] : 0; i < next[3]; i++)
+        fetch_place(m, ids, &commands[i]);
+    for (size_t i = at != 0 ? next[1] : 0; i < next[2]; i++)
+        fetch_order(m, ids, &commands[i]);
+    for (size_t i = next[0]; i < next[1]; i++)
+        fetch_neighbours(m, ids, &commands[i]);
+}
+
+HOT static void apply(kt_match *m, kt_match_ids ids, const kt_match_command *commands, size_t count)
+{
+    bool ahead = m->live > KT_AHEAD_LIVE_MIN && count > 1;
+
+    for (size_t at = 0, end; at < count; at = end) {
+        end = at + KT_AHEAD < count ? at + KT_AHEAD : count;
+        if (ahead)
+            look_ahead(m, ids, commands, count, at);
+        for (const kt_match_command *c = commands + at; c < commands + end; c++) {
+            kt_match_room(m);
+            if (c->op == KT_MATCH_NEW)
+                new_order(m, ids, c);
+            else if (c->op == KT_MATCH_CANCEL)
+                cancel(m, ids, c);
+            else
+                others[c->op < KT_MATCH_OP_COUNT ? c->op : KT_MATCH_OP_COUNT](m, c);
+        }
     }
 }
 
 void kt_match_submit(kt_match *m, const kt_match_command *commands, size_t count, kt_match_out *out)
 {
-    bool ahead = m->live > KT_AHEAD_LIVE_MIN && count > 1;
-
-    m->out = out;
-    for (size_t i = 0; ahead && i < KT_AHEAD_PLACE && i < count; i++)
-        fetch_place(m, &commands[i]);
-    for (size_t i = 0; ahead && i < KT_AHEAD_ORDER && i < count; i++)
-        fetch_order(m, &commands[i]);
-    for (size_t i = 0; i < count; i++) {
-        const kt_match_command *c = &commands[i];
-
-        if (ahead) {
-            fetch_place(m, &commands[i + KT_AHEAD_PLACE < count ? i + KT_AHEAD_PLACE : count - 1]);
-            fetch_order(m, &commands[i + KT_AHEAD_ORDER < count ? i + KT_AHEAD_ORDER : count - 1]);
-            fetch_neighbours(m, &commands[i + KT_AHEAD_NEIGHBOURS < count ? i + KT_AHEAD_NEIGHBOURS : count - 1]);
-        }
-        kt_match_room(m);
-        ops[c->op < KT_MATCH_OP_COUNT ? c->op : KT_MATCH_OP_COUNT](m, c);
-    }
+    kt_match_turn(m, out);
+    if (m->bounds.ids == KT_MATCH_HANDLES)
+        apply(m, KT_MATCH_HANDLES, commands, count);
+    else if (m->bounds.ids == KT_MATCH_HASH)
+        apply(m, KT_MATCH_HASH, commands, count);
+    else
+        apply(m, KT_MATCH_DIRECT, commands, count);
+    out->next = m->next;
 }

@@ -35,7 +35,7 @@ static size_t lay_out(kt_match *m, const kt_match_bounds *b)
     kt_match sizes = { .bounds = *b };
     char *block = (char *)m;
     uint64_t pages;
-    uint32_t hash_bits = 1;
+    uint32_t hash_bits = 5; /* more than one line */
     size_t used = 0;
 
     if (m == NULL)
@@ -43,25 +43,28 @@ static size_t lay_out(kt_match *m, const kt_match_bounds *b)
     part(NULL, &used, 1, sizeof *m + b->symbol_max * sizeof(kt_match_book));
     m->bounds = *b;
     m->price_top = b->price_max + 1;
+    m->key_flip[0] = UINT32_MAX; /* price_top - price is ~price + price_top + 1 */
+    m->key_base[0] = m->price_top + 1;
     m->slot_count = b->order_max + KT_ORDER_SPARE;
     m->directory_size = (m->price_top >> KT_PAGE_BITS) + 1;
     pages = (uint64_t)m->directory_size * b->symbol_max * KT_HALF_COUNT;
     m->page_count = (pages < b->order_max ? (uint32_t)pages : b->order_max) + 2;
     while (UINT64_C(1) << hash_bits < 2 * (uint64_t)m->slot_count)
         hash_bits++;
-    m->hash_shift = 32 - hash_bits;
+    m->hash_shift = 32 - (hash_bits - KT_ID_ROW_BITS);
     m->hash_mask = (UINT32_C(1) << hash_bits) - 1;
 
     m->orders = part(block, &used, m->slot_count, sizeof *m->orders);
     m->pages = part(block, &used, m->page_count, sizeof *m->pages);
     m->levels = part(block, &used, m->page_count, KT_PAGE_LEVELS * sizeof *m->levels);
+    m->owners = part(block, &used, m->slot_count, sizeof *m->owners);
     if (b->ids == KT_MATCH_HASH)
         m->hash = part(block, &used, (size_t)m->hash_mask + 1, sizeof *m->hash);
     else if (b->ids == KT_MATCH_DIRECT)
         m->direct = part(block, &used, (size_t)b->id_max + 1, sizeof *m->direct);
     for (uint32_t which = 0; which < KT_HALF_COUNT; which++)
         for (uint32_t symbol = 0; symbol < b->symbol_max; symbol++) {
-            kt_match_half half = { .best_key = KT_KEY_NONE };
+            kt_match_half half = { .best_key = KT_KEY_NONE, .symbol = (uint16_t)symbol, .which = (uint16_t)which };
             size_t words = m->directory_size;
 
             half.directory = part(block, &used, m->directory_size, sizeof *half.directory);
@@ -147,7 +150,7 @@ uint32_t kt_match_live(const kt_match *m)
 
 bool kt_match_order(const kt_match *m, uint64_t id, kt_match_order_info *out_order)
 {
-    uint32_t slot = kt_id_find(m, id);
+    uint32_t slot = kt_match_find(m, id);
     const kt_match_slot *order = &m->orders[slot];
     const kt_match_terms *terms;
     bool waits;

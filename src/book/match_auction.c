@@ -84,8 +84,7 @@ static uint32_t fill(kt_match *m, kt_match_book *book, uint32_t side, int64_t qt
     uint32_t peer = kt_match_filled(m, book, m->levels[level].head, qty);
 
     kt_match_tell(m, KT_MATCH_LEVEL, KT_MATCH_NONE, book->symbol, side, price, 0, m->levels[level].total, 0);
-    if (m->levels[level].head == 0)
-        kt_level_drop(m, book, level);
+    kt_level_drop(m, level);
     return peer;
 }
 

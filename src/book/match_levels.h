@@ -77,7 +77,7 @@ static inline uint32_t kt_level_behind(const kt_match *m, const kt_match_half *h
     return index << KT_PAGE_BITS | (uint32_t)__builtin_ctzll(m->pages[index].used);
 }
 
-__attribute__((noinline)) static uint32_t kt_page_take(kt_match *m, kt_match_book *book, uint32_t which, uint32_t index)
+__attribute__((noinline)) static uint32_t kt_page_take(kt_match *m, kt_match_half *half, uint32_t index)
 {
     uint32_t page = m->free_page;
 
@@ -86,142 +86,163 @@ __attribute__((noinline)) static uint32_t kt_page_take(kt_match *m, kt_match_boo
     else
         page = m->pages_used++;
     kt_assert(page < m->page_count);
-    m->pages[page] = (kt_match_page){ .first = index, .symbol = book->symbol, .half = (uint16_t)which };
-    book->halves[which].directory[index] = page;
-    kt_tree_set(&book->halves[which], index);
+    m->pages[page] = (kt_match_page){ .first = index, .symbol = half->symbol, .half = half->which };
+    half->directory[index] = page;
+    kt_tree_set(half, index);
     return page;
 }
 
-/* Put an order behind all others at this key. */
-static inline uint32_t kt_level_push(kt_match *m, kt_match_book *book, uint32_t which, uint32_t key, uint32_t slot)
+/* Put an order behind all others at this key; returns the level. All of it is done whether the level is new or
+ * not, best or not: nobody can guess that, and a wrong guess costs more than the work. */
+static inline uint32_t kt_level_push(kt_match *m, kt_match_half *half, uint32_t key, uint32_t slot)
 {
-    kt_match_half *half = &book->halves[which];
     kt_match_slot *order = &m->orders[slot];
     uint32_t index = key >> KT_PAGE_BITS, at = key & (KT_PAGE_LEVELS - 1);
     uint32_t page = half->directory[index];
-    uint32_t number;
+    uint32_t best_key = half->best_key, best_level = half->best_level, better = -(uint32_t)(key < best_key);
+    uint32_t number, tail;
     kt_match_level *level;
 
     if (KT_UNLIKELY(page == 0))
-        page = kt_page_take(m, book, which, index);
+        page = kt_page_take(m, half, index);
     number = page << KT_PAGE_BITS | at;
     level = &m->levels[number];
-    order->place = number << 1 | (order->place & 1);
-    order->prev = level->tail;
-    order->next = 0;
-    m->orders[level->tail].next = slot;
-    level->head = level->tail != 0 ? level->head : slot;
-    level->tail = slot;
+    tail = level->tail;
+    half->best_key = best_key ^ ((best_key ^ key) & better);
+    half->best_level = best_level ^ ((best_level ^ number) & better);
     m->pages[page].used |= UINT64_C(1) << at;
-    half->best_level = key < half->best_key ? number : half->best_level;
-    half->best_key = key < half->best_key ? key : half->best_key;
+    level->head |= slot & -(uint32_t)(tail == 0); /* 0 before, then */
+    level->tail = slot;
     level->total += order->left;
+    order->prev = tail;
+    order->next = 0;
+    order->place = number << 1 | (order->place & 1);
+    m->orders[tail].next = slot;
     return number;
 }
 
-/* A level has lost its last order. */
-static inline void kt_level_drop(kt_match *m, kt_match_book *book, uint32_t number)
+/* A page has lost its last order. */
+__attribute__((noinline)) static void kt_page_give(kt_match *m, kt_match_half *half, uint32_t number)
 {
-    kt_match_page *page = &m->pages[number >> KT_PAGE_BITS];
-    kt_match_half *half = &book->halves[page->half];
+    kt_match_page *page = &m->pages[number];
     uint32_t index = page->first;
 
-    kt_assert(m->levels[number].total == 0);
-    page->used &= ~(UINT64_C(1) << (number & (KT_PAGE_LEVELS - 1)));
-    if (page->used != 0) {
-        if (number == half->best_level)
-            kt_half_set_best(m, half, index);
-        return;
-    }
     half->directory[index] = 0;
     kt_tree_clear(half, index);
     page->first = m->free_page;
-    m->free_page = number >> KT_PAGE_BITS;
-    if (number == half->best_level) {
-        index = kt_tree_from(half, index);
-        if (index != KT_KEY_NONE) {
-            kt_half_set_best(m, half, index);
-        } else {
-            half->best_key = KT_KEY_NONE;
-            half->best_level = 0;
-        }
+    m->free_page = number;
+    if (number != half->best_level >> KT_PAGE_BITS)
+        return;
+    index = kt_tree_from(half, index);
+    if (index != KT_KEY_NONE) {
+        kt_half_set_best(m, half, index);
+    } else {
+        half->best_key = KT_KEY_NONE;
+        half->best_level = 0;
     }
 }
 
+/* A level has lost an order, perhaps its last. The best level is always the first of its page. */
+static inline void kt_level_drop(kt_match *m, uint32_t number)
+{
+    const kt_match_level *level = &m->levels[number];
+    uint32_t in_page = number >> KT_PAGE_BITS, at = number & (KT_PAGE_LEVELS - 1);
+    kt_match_page *page = &m->pages[in_page];
+    kt_match_half *half = &m->books[page->symbol].halves[page->half];
+    uint64_t used = page->used & ~((uint64_t)(level->head == 0) << at);
+
+    kt_assert((level->head == 0) == (level->total == 0));
+    page->used = used;
+    if (KT_UNLIKELY(used == 0))
+        kt_page_give(m, half, in_page);
+    else if (number == half->best_level)
+        kt_half_set_best(m, half, page->first);
+}
+
 /* Take an order out of its level; what it has left leaves the total. Returns the level. */
-static inline uint32_t kt_level_pull(kt_match *m, kt_match_book *book, uint32_t slot)
+static inline uint32_t kt_level_pull(kt_match *m, uint32_t slot)
 {
     kt_match_slot *order = &m->orders[slot];
-    uint32_t number = order->place >> 1;
+    uint32_t number = order->place >> 1, prev = order->prev, next = order->next;
     kt_match_level *level = &m->levels[number];
 
     kt_assert(level->total >= order->left);
     level->total -= order->left;
-    m->orders[order->prev].next = order->next;
-    m->orders[order->next].prev = order->prev;
-    level->head = order->prev != 0 ? level->head : order->next;
-    level->tail = order->next != 0 ? level->tail : order->prev;
-    if (level->head == 0)
-        kt_level_drop(m, book, number);
+    level->head ^= (level->head ^ next) & -(uint32_t)(prev == 0);
+    level->tail ^= (level->tail ^ prev) & -(uint32_t)(next == 0);
+    m->orders[prev].next = next;
+    m->orders[next].prev = prev;
+    kt_level_drop(m, number);
     return number;
 }
 
-/* ---- ids ---- */
+/* ---- ids ----
+ *
+ * `ids` is always bounds.ids: a parameter, so that loops over many commands can be compiled once for each kind. */
 
-/* Eight ids in a row share a line of the cache, and only their number of eight is hashed: ids are mostly given out in a row, and
- * most cancels are for an order that has just come. The top bits are the place in the table. */
+/* Sixteen ids in a row share a line of the cache, and only their number of sixteen is hashed: ids are mostly given out in a
+ * row, and most cancels are for an order that has just come. The top bits are the line, the low ones a mark. */
 static inline uint32_t kt_id_hash(const kt_match *m, uint64_t id)
 {
-    uint32_t hash = (uint32_t)(kt_hash_u64(id >> 3, m->bounds.seed) >> 32);
+    return (uint32_t)(kt_hash_u64(id / KT_ID_ROW, m->bounds.seed) >> 32);
+}
 
-    return (hash & ~(UINT32_C(7) << m->hash_shift)) | (uint32_t)(id & 7) << m->hash_shift;
+/* Each id keeps to its place in the line, and goes on to the next line when that is taken: full lines would else be searched
+ * from end to end. */
+static inline uint32_t kt_id_place(const kt_match *m, uint32_t hash, uint64_t id)
+{
+    return (hash >> m->hash_shift) * KT_ID_ROW | (uint32_t)(id % KT_ID_ROW);
+}
+
+/* What the table holds: the slot, and above it the mark, so that orders of other ids are hardly ever looked at. */
+static inline uint32_t kt_id_entry(uint32_t hash, uint32_t slot)
+{
+    return hash << KT_SLOT_BITS | slot;
 }
 
 /* Slot of the live order with this id; 0: none. */
-static inline uint32_t kt_id_find(const kt_match *m, uint64_t id)
+static inline uint32_t kt_id_find(const kt_match *m, kt_match_ids ids, uint32_t hash, uint64_t id)
 {
     uint32_t slot = (uint32_t)id;
 
-    if (m->bounds.ids == KT_MATCH_HASH) {
-        uint32_t hash = kt_id_hash(m, id);
+    if (ids == KT_MATCH_HASH) {
+        for (uint32_t i = kt_id_place(m, hash, id);; i = (i + KT_ID_ROW) & m->hash_mask) {
+            uint32_t entry = m->hash[i];
 
-        for (uint32_t i = hash >> m->hash_shift;; i = (i + 1) & m->hash_mask) {
-            uint64_t entry = m->hash[i];
-
-            slot = (uint32_t)entry;
-            if (slot == 0 || ((entry >> 32) == hash && m->orders[slot].id == id))
+            slot = entry & KT_SLOT_MASK;
+            if (slot == 0 || (entry == kt_id_entry(hash, slot) && m->orders[slot].id == id))
                 return slot;
         }
     }
-    if (m->bounds.ids == KT_MATCH_DIRECT)
+    if (ids == KT_MATCH_DIRECT)
         return id <= m->bounds.id_max ? m->direct[id] : 0;
     return slot < m->slot_count && m->orders[slot].id == id && m->orders[slot].left != 0 ? slot : 0;
 }
 
-static inline void kt_id_put(kt_match *m, uint64_t id, uint32_t slot)
+static inline void kt_id_put(kt_match *m, kt_match_ids ids, uint32_t hash, uint64_t id, uint32_t slot)
 {
-    if (m->bounds.ids == KT_MATCH_HASH) {
-        uint32_t hash = kt_id_hash(m, id);
-        uint32_t i = hash >> m->hash_shift;
+    if (ids == KT_MATCH_HASH) {
+        uint32_t i = kt_id_place(m, hash, id);
 
         while (m->hash[i] != 0)
-            i = (i + 1) & m->hash_mask;
-        m->hash[i] = (uint64_t)hash << 32 | slot;
-    } else if (m->bounds.ids == KT_MATCH_DIRECT) {
+            i = (i + KT_ID_ROW) & m->hash_mask;
+        m->hash[i] = kt_id_entry(hash, slot);
+    } else if (ids == KT_MATCH_DIRECT) {
         m->direct[id] = slot;
     }
 }
 
 /* Those behind move up, so that a search may end at the first free place. */
-static inline void kt_id_drop(kt_match *m, uint64_t id, uint32_t slot)
+static inline void kt_id_drop(kt_match *m, kt_match_ids ids, uint64_t id, uint32_t slot)
 {
-    if (m->bounds.ids == KT_MATCH_HASH) {
-        uint32_t hole = kt_id_hash(m, id) >> m->hash_shift, i;
+    if (ids == KT_MATCH_HASH) {
+        uint32_t hash = kt_id_hash(m, id), hole = kt_id_place(m, hash, id), i;
 
-        while ((uint32_t)m->hash[hole] != slot)
-            hole = (hole + 1) & m->hash_mask;
-        for (i = (hole + 1) & m->hash_mask; m->hash[i] != 0; i = (i + 1) & m->hash_mask) {
-            uint32_t home = (uint32_t)(m->hash[i] >> 32) >> m->hash_shift;
+        while (m->hash[hole] != kt_id_entry(hash, slot))
+            hole = (hole + KT_ID_ROW) & m->hash_mask;
+        for (i = (hole + KT_ID_ROW) & m->hash_mask; m->hash[i] != 0; i = (i + KT_ID_ROW) & m->hash_mask) {
+            uint64_t other = m->orders[m->hash[i] & KT_SLOT_MASK].id;
+            uint32_t home = kt_id_place(m, kt_id_hash(m, other), other);
 
             if (((i - home) & m->hash_mask) >= ((i - hole) & m->hash_mask)) {
                 m->hash[hole] = m->hash[i];
@@ -229,9 +250,15 @@ static inline void kt_id_drop(kt_match *m, uint64_t id, uint32_t slot)
             }
         }
         m->hash[hole] = 0;
-    } else if (m->bounds.ids == KT_MATCH_DIRECT) {
+    } else if (ids == KT_MATCH_DIRECT) {
         m->direct[id] = 0;
     }
+}
+
+/* The same for those who look once and in a while. */
+static inline uint32_t kt_match_find(const kt_match *m, uint64_t id)
+{
+    return kt_id_find(m, m->bounds.ids, m->bounds.ids == KT_MATCH_HASH ? kt_id_hash(m, id) : 0, id);
 }
 
 /* ---- slots ---- */
@@ -252,12 +279,12 @@ static inline uint32_t kt_slot_take(kt_match *m)
     return slot;
 }
 
-static inline void kt_slot_give(kt_match *m, uint32_t slot)
+static inline void kt_slot_give(kt_match *m, kt_match_ids ids, uint32_t slot)
 {
     kt_match_slot *order = &m->orders[slot];
 
-    kt_id_drop(m, order->id, slot);
-    if (m->bounds.ids == KT_MATCH_HANDLES)
+    kt_id_drop(m, ids, order->id, slot);
+    if (ids == KT_MATCH_HANDLES)
         order->id += UINT64_C(1) << 32; /* a handle of this slot's past never fits again */
     order->left = 0;
     order->place = 0;

@@ -38,9 +38,11 @@ enum {
     KT_HALF_COUNT = 4,           /* an odd half counts keys upwards with the price */
     KT_ORDER_SPARE = 2,          /* slot 0 is none, and one more than order_max is for a taker that will not rest */
     KT_AHEAD_LIVE_MIN = 1 << 15, /* with fewer orders nearly all is in the cache anyway */
-    KT_AHEAD_PLACE = 18,         /* commands ahead: see match.c */
-    KT_AHEAD_ORDER = 12,
-    KT_AHEAD_NEIGHBOURS = 6,
+    KT_AHEAD = 8,                /* commands at a time: see match.c */
+    KT_ID_ROW_BITS = 4,
+    KT_ID_ROW = 1 << KT_ID_ROW_BITS, /* ids that share a line: see match_levels.h */
+    KT_SLOT_BITS = 24,               /* what KT_MATCH_ORDER_CEILING needs */
+    KT_SLOT_MASK = (1 << KT_SLOT_BITS) - 1,
 };
 
 #define KT_KEY_NONE UINT32_MAX
@@ -104,7 +106,7 @@ typedef struct kt_match_half {
     uint32_t *directory;
     uint64_t *tree[KT_TREE_DEPTH];
     uint32_t trailing; /* first of the newest trailing group */
-    uint32_t zero;
+    uint16_t symbol, which;
 } kt_match_half;
 
 typedef struct kt_match_book {
@@ -117,18 +119,22 @@ typedef struct kt_match_book {
 } kt_match_book;
 
 struct kt_match {
+    kt_match_event *next,
+        *full; /* of `out`, while commands are applied: from `full` on there are fewer than KT_MATCH_ROOM places */
     kt_match_out *out;
     kt_match_slot *orders;
     kt_match_level *levels;
     kt_match_page *pages;
     kt_match_terms *terms;
+    uint32_t *owners; /* by slot: of the last order there that had one */
     union {
-        uint64_t *hash;   /* KT_MATCH_HASH: hash of the id << 32 | slot; 0: free */
+        uint32_t *hash;   /* KT_MATCH_HASH: 8 bits of the hash of the id, slot; 0: free */
         uint32_t *direct; /* KT_MATCH_DIRECT: slot by id */
     };
     uint32_t hash_shift, hash_mask;
-    uint32_t price_top;        /* price_max + 1: key of a price that nothing reaches */
-    uint32_t free_slot, slots; /* the last freed; slots ever used, slot 0 included */
+    uint32_t price_top;                /* price_max + 1: key of a price that nothing reaches */
+    uint32_t key_flip[2], key_base[2]; /* of an even and an odd half: see kt_match_key */
+    uint32_t free_slot, slots;         /* the last freed; slots ever used, slot 0 included */
     uint32_t free_page, pages_used;
     uint32_t live;
     uint32_t expiry; /* root of the heap */
@@ -140,34 +146,53 @@ struct kt_match {
     kt_match_book books[];
 };
 
-/* ---- events: written in place ---- */
+/* ---- events: written in place ----
+ *
+ * A step asks for room once and writes what it has to tell in a row. Compilers must take any store for one that may change
+ * `next`, so steps that every command runs through keep it in a variable: at = kt_match_put(at, ...). */
+
+static inline void kt_match_turn(kt_match *m, kt_match_out *out)
+{
+    m->out = out;
+    m->next = out->next;
+    m->full = out->end - KT_MATCH_ROOM;
+}
+
+__attribute__((cold, noinline)) static void kt_match_more(kt_match *m)
+{
+    m->out->next = m->next;
+    m->out->more(m->out);
+    kt_match_turn(m, m->out);
+}
 
 /* Room for what a step writes between two calls of this. */
 static inline void kt_match_room(kt_match *m)
 {
-    if (KT_UNLIKELY(m->out->end - m->out->next < KT_MATCH_ROOM))
-        m->out->more(m->out);
+    if (KT_UNLIKELY(m->next > m->full))
+        kt_match_more(m);
 }
 
-/* The first eight bytes of an event in one store: kind, side and why, symbol, price. */
-static inline void kt_match_tell_head(
-    kt_match_event *event, kt_match_kind kind, kt_match_why why, uint32_t symbol, uint32_t side, uint32_t price)
+/* Symbol, side and price, where the first eight bytes of an event have them; kind and why are the rest. */
+static inline uint64_t kt_match_spot(uint32_t symbol, uint32_t side, uint32_t price)
 {
-    uint64_t head = (uint64_t)kind | (uint64_t)((side & 1) | (uint32_t)why << 1) << 8 | (uint64_t)symbol << 16 |
-                    (uint64_t)price << 32;
+    return (uint64_t)price << 32 | symbol << 16 | (side & 1) << 8;
+}
 
-    memcpy(event, &head, sizeof head);
+static inline kt_match_event *kt_match_put(kt_match_event *event, kt_match_kind kind, kt_match_why why, uint64_t spot,
+    uint64_t id, int64_t qty, uint64_t other)
+{
+    spot |= (uint32_t)kind | (uint32_t)why << 9;
+    memcpy(event, &spot, sizeof spot);
+    event->id = id;
+    event->qty = qty;
+    event->other = other;
+    return event + 1;
 }
 
 static inline void kt_match_tell(kt_match *m, kt_match_kind kind, kt_match_why why, uint32_t symbol, uint32_t side,
     uint32_t price, uint64_t id, int64_t qty, uint64_t other)
 {
-    kt_match_event *event = m->out->next++;
-
-    kt_match_tell_head(event, kind, why, symbol, side, price);
-    event->id = id;
-    event->qty = qty;
-    event->other = other;
+    m->next = kt_match_put(m->next, kind, why, kt_match_spot(symbol, side, price), id, qty, other);
 }
 
 /* ---- orders ---- */
@@ -190,12 +215,28 @@ static inline int64_t kt_match_whole(const kt_match *m, uint32_t slot)
     return KT_UNLIKELY(kt_match_has_terms(order)) ? order->left + m->terms[slot].hidden : order->left;
 }
 
+static inline void kt_match_tell_trade(kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker,
+    uint32_t taker, uint32_t taker_side, int64_t qty)
+{
+    const kt_match_slot *makers = &m->orders[maker], *takers = &m->orders[taker];
+    uint64_t spot = kt_match_spot(book->symbol, taker_side, price);
+    int64_t maker_left = kt_match_whole(m, maker) - qty, taker_left = kt_match_whole(m, taker) - qty;
+    uint32_t maker_owner = makers->owner, taker_owner = takers->owner;
+    kt_match_trade *trade = (kt_match_trade *)m->next;
+
+    kt_match_put(&trade->event, KT_MATCH_TRADE, KT_MATCH_NONE, spot, makers->id, qty, takers->id);
+    trade->maker_left = maker_left;
+    trade->taker_left = taker_left;
+    trade->maker_owner = maker_owner;
+    trade->taker_owner = taker_owner;
+    trade->number = ++m->trades;
+    m->next = (kt_match_event *)(trade + 1);
+}
+
 /* The price for an odd half, else price_top - price: without a branch, which would be guessed wrong every other time. */
 static inline uint32_t kt_match_key(const kt_match *m, uint32_t half, uint32_t price)
 {
-    uint32_t even = (half & 1) - 1;
-
-    return (price ^ even) + ((m->price_top + 1) & even);
+    return (price ^ m->key_flip[half & 1]) + m->key_base[half & 1];
 }
 
 static inline uint32_t kt_match_price(const kt_match *m, uint32_t half, uint32_t key)
@@ -227,8 +268,6 @@ void kt_match_remove(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_wh
 
 /* `qty` of an order in its level has traded: its next part, or its end. Returns the slot of a peer that is to go now; 0: none. */
 uint32_t kt_match_filled(kt_match *m, kt_match_book *book, uint32_t slot, int64_t qty);
-void kt_match_tell_trade(kt_match *m, const kt_match_book *book, uint32_t price, uint32_t maker, uint32_t taker,
-    uint32_t taker_side, int64_t qty);
 
 /* match_stops.c */
 void kt_match_wait(kt_match *m, kt_match_book *book, uint32_t slot);

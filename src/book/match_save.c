@@ -296,13 +296,13 @@ static bool load_slots(kt_match *m, const saved_parts *in)
         if (!id_fits(b, slot, &saved))
             return false;
         if (saved.left != 0 && b->ids != KT_MATCH_HANDLES) {
-            if (kt_id_find(m, saved.id) != 0)
+            if (kt_match_find(m, saved.id) != 0)
                 return false;
-            kt_id_put(m, saved.id, slot);
+            kt_id_put(m, b->ids, kt_id_hash(m, saved.id), saved.id, slot);
         }
         order->id = saved.id;
         order->left = saved.left;
-        order->owner = saved.owner;
+        order->owner = m->owners[slot] = saved.owner;
         order->next = saved.left == 0 ? saved.next : 0;
         m->live += saved.left != 0;
     }
@@ -423,7 +423,7 @@ static bool load_queues(kt_match *m, const saved_parts *in)
                 saved.side != start.side || saved.price != start.price ||
                 (kt_match_has_terms(&m->orders[slot]) && m->terms[slot].where == KT_WAITING))
                 return false;
-            number = kt_level_push(m, book, saved.side, kt_match_key(m, saved.side, saved.price), slot);
+            number = kt_level_push(m, &book->halves[saved.side], kt_match_key(m, saved.side, saved.price), slot);
             if (before == 0 && m->levels[number].head != slot)
                 return false; /* two queues at one price */
             count++;
@@ -480,7 +480,7 @@ static const char *audit_level(audit *a, const kt_match_book *book, uint32_t whi
         RULE(order->prev == before);
         RULE(order->left > 0);
         RULE(order->place >> 1 == number);
-        RULE(kt_id_find(m, order->id) == slot);
+        RULE(kt_match_find(m, order->id) == slot);
         RULE((which >= KT_STOP_HALVES) == (terms != NULL && terms->where == KT_WAITING));
         RULE(terms == NULL ||
              (terms->symbol == book->symbol && (terms->side ^ (which >= KT_STOP_HALVES)) == (which & 1)));

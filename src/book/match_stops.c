@@ -12,7 +12,7 @@
 static void wait_at(kt_match *m, kt_match_book *book, uint32_t which, uint32_t key, uint32_t slot)
 {
     m->terms[slot].where = KT_WAITING;
-    kt_level_push(m, book, which, key, slot);
+    kt_level_push(m, &book->halves[which], key, slot);
 }
 
 /* `first` leads the group that follows `key`, on top of the group `older`. */
@@ -36,7 +36,7 @@ static void lead(
 
 static void to_rear(kt_match *m, kt_match_book *book, uint32_t slot)
 {
-    kt_level_pull(m, book, slot);
+    kt_level_pull(m, slot);
     m->orders[slot].place = 1;
     m->terms[slot].where = KT_BEHIND;
 }
@@ -64,7 +64,7 @@ static void leave(kt_match *m, kt_match_book *book, uint32_t which, uint32_t slo
         kt_heap_take(m, KT_HEAP_TRAIL, &root, slot); /* the root is another and stays */
         return;
     }
-    kt_level_pull(m, book, slot);
+    kt_level_pull(m, slot);
     kt_heap_take(m, KT_HEAP_TRAIL, &root, slot);
     if (root != 0) {
         lead(m, book, which, root, terms->follows, terms->older, terms->newer);
@@ -203,7 +203,7 @@ void kt_match_unwait(kt_match *m, kt_match_book *book, uint32_t slot)
     else if (terms->trail != 0)
         leave(m, book, kt_match_stop_half(terms->side), slot);
     else
-        kt_level_pull(m, book, slot);
+        kt_level_pull(m, slot);
     m->orders[slot].place = 1;
     terms->where = KT_TAKING;
 }

@@ -13,6 +13,7 @@
 #include "lane/lane.h"
 #include "schema/config.h"
 #include "schema/events.h"
+#include "service/replay_feed.h"
 
 #include <stdio.h>
 
@@ -42,6 +43,10 @@ int kt_cli_manual(void);
  * (deploy/kontor.bash) with the line in COMP_LINE and the place of the cursor in COMP_POINT. */
 int kt_cli_complete(void);
 
+/* What the last word of a line, which may be empty, can become: each such word with what follows it, a blank, or = where a value
+ * does. The line begins with the program's name. */
+void kt_cli_offer(kt_text line, void (*put)(void *ctx, const char *word), void *ctx);
+
 int kt_cli_run(int argc, char **argv);
 int kt_cli_simulate(int argc, char **argv);
 int kt_cli_watch(int argc, char **argv);
@@ -55,6 +60,11 @@ int kt_cli_services(int argc, char **argv);
 int kt_cli_actions(int argc, char **argv);
 int kt_cli_emit(int argc, char **argv);
 int kt_cli_events(int argc, char **argv);
+int kt_cli_repl(int argc, char **argv);
+int kt_cli_replay(int argc, char **argv);
+
+/* The house of `kontor run`, until it is told to stop; `replay`: a recorded log in the place of its venues, or NULL. */
+int kt_cli_house(const char *name, const kt_config *config, kt_replay *replay);
 
 /* Load the configuration from these words; on failure say why, and which command helps, and return the exit status.
  * With --help among them *out_config is NULL and the help of the subcommand `name` has been printed. */

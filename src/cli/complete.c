@@ -1,4 +1,5 @@
-/* cli/complete.c - `kontor --complete`: what the shell offers. It reads the help, so there is nothing to keep up to date. */
+/* cli/complete.c - what can follow a line: `kontor --complete` for shells, Tab in `kontor repl`. It reads the help, so there is
+ * nothing to keep up to date. */
 #include "base/text.h"
 #include "cli/cli.h"
 #include "schema/actions.h"
@@ -6,26 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_SIZE = 4096, WORD_MAX = 64 };
+enum { LINE_SIZE = 4096, WORD_MAX = 64, OFFER_SIZE = 256 };
 
 typedef struct typed_line {
     char line[LINE_SIZE];
     const char *words[WORD_MAX]; /* the program's name first, last the word at the cursor, which may be empty */
     uint32_t count;
+    void (*put)(void *ctx, const char *word);
+    void *ctx;
 } typed_line;
 
-static bool read_line(typed_line *typed)
+/* False: no word behind the program's name has begun. */
+static bool read_line(typed_line *typed, kt_text line)
 {
-    const char *line = getenv("COMP_LINE"), *point = getenv("COMP_POINT");
-    uint64_t n = 0;
     bool blank = true;
 
-    if (line == NULL || point == NULL || kt_text_u64(kt_text_of(point), &n) != KT_OK || n > strlen(line) ||
-        n >= LINE_SIZE)
+    if (line.n >= LINE_SIZE)
         return false;
-    memcpy(typed->line, line, n);
-    typed->line[n] = '\0';
-    for (uint64_t i = 0; i < n; i++) {
+    memcpy(typed->line, line.s, line.n);
+    typed->line[line.n] = '\0';
+    for (size_t i = 0; i < line.n; i++) {
         if (typed->line[i] == ' ')
             typed->line[i] = '\0';
         else if (blank && typed->count < WORD_MAX - 1)
@@ -42,8 +43,12 @@ static void offer(const typed_line *typed, const char *word, size_t n, const cha
 {
     const char *begun = typed->words[typed->count - 1];
 
-    if (strlen(begun) <= n && strncmp(word, begun, strlen(begun)) == 0)
-        printf("%.*s%s\n", (int)n, word, tail);
+    char text[OFFER_SIZE];
+
+    if (strlen(begun) > n || strncmp(word, begun, strlen(begun)) != 0)
+        return;
+    snprintf(text, sizeof text, "%.*s%s", (int)n, word, tail);
+    typed->put(typed->ctx, text);
 }
 
 static void offer_actions(const typed_line *typed)
@@ -156,17 +161,15 @@ static void offer_words(const typed_line *typed, const kt_cli_command *command)
     }
 }
 
-int kt_cli_complete(void)
+void kt_cli_offer(kt_text line, void (*put)(void *ctx, const char *word), void *ctx)
 {
     static typed_line typed;
     const kt_cli_command *command;
     const char *begun;
 
-    if (!read_line(&typed)) {
-        fprintf(
-            stderr, "kontor --complete: this is for the shell, which says in COMP_LINE and COMP_POINT what is typed\n");
-        return KT_EXIT_USAGE;
-    }
+    typed = (typed_line){ .put = put, .ctx = ctx };
+    if (!read_line(&typed, line))
+        return;
     begun = typed.words[typed.count - 1];
     command = kt_cli_command_of(typed.words[1]);
     if (typed.count == 2)
@@ -176,5 +179,23 @@ int kt_cli_complete(void)
         offer_flags(&typed, command);
     else if (command != NULL)
         offer_words(&typed, command);
+}
+
+static void print_offer(void *ctx, const char *word)
+{
+    puts(word);
+}
+
+int kt_cli_complete(void)
+{
+    const char *line = getenv("COMP_LINE"), *point = getenv("COMP_POINT");
+    uint64_t n = 0;
+
+    if (line == NULL || point == NULL || kt_text_u64(kt_text_of(point), &n) != KT_OK || n > strlen(line)) {
+        fprintf(
+            stderr, "kontor --complete: this is for the shell, which says in COMP_LINE and COMP_POINT what is typed\n");
+        return KT_EXIT_USAGE;
+    }
+    kt_cli_offer((kt_text){ line, n }, print_offer, NULL);
     return KT_EXIT_OK;
 }

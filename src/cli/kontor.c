@@ -17,7 +17,7 @@ const kt_cli_command kt_cli_commands[] = {
         "REST, WebSocket and a page on http://127.0.0.1:3000/ (-p changes the port).\n"
         "Ctrl-C stops it cleanly; whatever kills it, the next start goes on where it was.\n",
         true, kt_cli_run },
-    { "sim", "[--port PORT] [--fault NAME=RATE ...]",
+    { "sim", "[--port PORT] [--fault NAME=VALUE ...] [--schedule FILE]",
         "be a faulty market: a venue that breaks things and keeps the truth", NULL, false, kt_sim_main },
     { "simulate", "[--seed N] [--seeds K] [--minutes M] [--symbols S] [--clients C] [--rate R]",
         "break the whole house in one process, by a seed, and see whether it keeps its promises",
@@ -34,6 +34,21 @@ const kt_cli_command kt_cli_commands[] = {
         "  --rate R       trades a second, of all symbols (20)\n"
         "  --verbose      say what happens\n",
         false, kt_cli_simulate },
+    { "replay", "LOG|TAPE [--speed X|max] [--from SEQ|TIME] [--to SEQ|TIME] [--once]",
+        "run a house on what was recorded: a log, or a venue's tape",
+        "LOG is a data folder, or the folder of its log market, of a house that runs or has ended. Its inputs (messages, answers of\n"
+        "REST, timers) are given to the services of a new house, in their order and with their times; averages, books and\n"
+        "corrections are computed and published anew, and compared with those that stand in the log. The configuration is the\n"
+        "log's, unless --config names another file; flags go over it.\n"
+        "TAPE is a file as `kontor sim --tape` plays it: the sim is started too, and the new house listens to it. A house that runs\n"
+        "already listens to `kontor sim --tape FILE --speed X` by its configuration.\n"
+        "The new house has a folder of its own, by default data/replay; started again there it goes on where it was.\n"
+        "  --speed X      times the recorded pace, or max: as fast as it goes (1)\n"
+        "  --from PLACE   of a log: up to here as fast as it goes, then at --speed; a seq, or a time as 2024-08-08T23:54:00Z\n"
+        "  --to PLACE     of a log: the first record that is not given any more\n"
+        "  --once         of a log: stop at its end, when the store has it, instead of serving on; exit status 1 when an output\n"
+        "                 was another\n",
+        true, kt_cli_replay },
     { "watch", "PATTERN [--log NAME] [--from live|start|SEQ|TIME] [--once]",
         "print events as they are written, one JSON object a line",
         "PATTERN is a subject in which * stands for one token and a last > for the rest: 'trades.binance.*', 'vwap.5m.>'.\n"
@@ -83,6 +98,14 @@ const kt_cli_command kt_cli_commands[] = {
         "`kontor watch PATTERN` prints their events.\n"
         "  --json         the answer of action channels, as it came\n" KT_CLI_CLIENT_FLAGS,
         true, kt_cli_events },
+    { "repl", "[--history FILE]", "talk with the running house, a line at a time",
+        "A line is what `kontor` takes: call, nodes, services, actions, events, emit or config with their words; an action alone\n"
+        "is called: vwap.latest ticker=BTC. Words with blanks stand in quotes. `help`, `help ACTION` and `help COMMAND` say more,\n"
+        "`exit` or Ctrl-D ends it. Tab completes commands, actions and their parameters; arrows and Ctrl-R find former lines.\n"
+        "Reads from a pipe, too: then the exit status is that of the last line that failed. The flags of this command hold for\n"
+        "each line.\n"
+        "  --history FILE where lines are kept (default: .kontor_history in the home folder; empty: nowhere)\n" KT_CLI_CLIENT_FLAGS,
+        true, kt_cli_repl },
     { "config", "[show [SECTION] | set KEY=VALUE ... | unset KEY ...] [--config FILE] [--KEY VALUE ...]",
         "print every configuration value and where it comes from, and change it while the house runs",
         "A value comes from, the first that says it wins: flag, environment, key-value store, YAML file, default.\n"

@@ -8,6 +8,7 @@
 #include "service/feed.h"
 #include "service/market.h"
 #include "service/record_feed.h"
+#include "service/replay_feed.h"
 #include "service/settings.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 enum {
     /* Version of the services' logic, see lane/lane.h: raise it when the same inputs give other outputs. */
-    LOGIC = 1,
+    LOGIC = 2,
     /* Small logs share a part of log.retention_bytes, lane market has the rest. */
     SMALL_SHARE = 16,
     SEGMENTS_MIN = 8,      /* segments in a log's share, so that retention can remove a part of it */
@@ -38,6 +39,9 @@ static const kt_service_spec *const no_services[] = { NULL };
 static const kt_service_spec *const edge_services[] = { &kt_settings_service, NULL };
 static const kt_feed_spec *const edge_feeds[] = { &kt_settings_feed, &kt_cli_diag_feed, &kt_edge_feed, NULL };
 
+/* A recorded log in the place of the venues. */
+static const kt_feed_spec *const replay_feeds[] = { &kt_settings_feed, &kt_replay_feed, NULL };
+
 static const lane_plan plans[] = {
     { "market", market_services, market_feeds },
     { "keep", no_services, keep_feeds },
@@ -49,6 +53,7 @@ typedef struct run_lane {
     const lane_plan *plan;
     const kt_config *config;
     kt_text config_text;
+    kt_replay *replay; /* NULL: the venues themselves */
 } run_lane;
 
 /* Bytes of one log's share of log.retention_bytes: market has what the small ones leave. */
@@ -114,6 +119,15 @@ static int host(const kt_lane_links *links, void *ctx)
         .diag_ctx = (void *)hosted->plan->name,
     };
 
+    if (hosted->replay != NULL && hosted->plan->feeds == market_feeds) {
+        kt_replay_set(hosted->replay);
+        options.feeds = replay_feeds;
+        options.timers_given = true;
+        options.origin_dir = hosted->replay->dir;
+        options.origin_seq = hosted->replay->origin_seq;
+        options.clock_ns = kt_replay_clock;
+        options.clock_ctx = hosted->replay;
+    }
     tell_services(links, hosted->plan);
     return kt_lane_main(&options);
 }
@@ -127,7 +141,8 @@ static const lane_plan *plan_of(const char *name)
 }
 
 /* The lanes that the configuration names, each once. */
-static uint32_t choose(const kt_config *config, kt_text config_text, run_lane *hosts, kt_supervisor_lane *lanes)
+static uint32_t choose(
+    const kt_config *config, kt_text config_text, kt_replay *replay, run_lane *hosts, kt_supervisor_lane *lanes)
 {
     uint32_t count = 0;
 
@@ -138,56 +153,59 @@ static uint32_t choose(const kt_config *config, kt_text config_text, run_lane *h
             there = there || hosts[j].plan == plan;
         if (there)
             continue;
-        hosts[count] = (run_lane){ plan, config, config_text };
+        hosts[count] = (run_lane){ plan, config, config_text, replay };
         lanes[count] = (kt_supervisor_lane){ plan->name, host, &hosts[count] };
         count++;
     }
     return count;
 }
 
-int kt_cli_run(int argc, char **argv)
+int kt_cli_house(const char *name, const kt_config *config, kt_replay *replay)
 {
     static char text[KT_CONFIG_TEXT_MAX];
     run_lane hosts[PLAN_COUNT];
     kt_supervisor_lane lanes[PLAN_COUNT];
     size_t length = 0;
     kt_supervisor *supervisor = NULL;
-    kt_config *config = NULL;
     kt_err err = { 0 };
     char line[KT_ERR_MSG_SIZE];
-    int status = kt_cli_config_load("run", argc, argv, &config);
+    int status;
 
-    if (config == NULL)
-        return status;
-    status = kt_cli_no_words("run", config);
-    if (status != KT_EXIT_OK)
-        goto out;
-    status = KT_EXIT_FAILED;
     if (kt_config_text(config, text, sizeof text, &length) != KT_OK) {
-        fprintf(stderr, "kontor run: the configuration is longer than %d bytes\n", KT_CONFIG_TEXT_MAX);
-        goto out;
+        fprintf(stderr, "kontor %s: the configuration is longer than %d bytes\n", name, KT_CONFIG_TEXT_MAX);
+        return KT_EXIT_FAILED;
     }
     kt_supervisor_options options = {
         .data_dir = config->data,
         .lanes = lanes,
-        .lane_count = choose(config, (kt_text){ text, length }, hosts, lanes),
+        .lane_count = choose(config, (kt_text){ text, length }, replay, hosts, lanes),
         .house_segment_size = segment_of(config, "house"),
         .house_retention_bytes = retention_of(config, "house"),
         .diag = kt_cli_diag,
     };
-    if (kt_supervisor_open(&options, &supervisor, &err) != KT_OK) {
-        kt_cli_fail("run", &err);
-        goto out;
-    }
+    if (kt_supervisor_open(&options, &supervisor, &err) != KT_OK)
+        return kt_cli_fail(name, &err);
     if (config->venue_count == 0)
         kt_cli_diag(NULL, KT_LEVEL_WARNING,
             "no venue is configured: nothing will be gathered (see `kontor run --help`, venues)");
     snprintf(line, sizeof line, "http%s://%s:%u/ serves page, REST and WebSocket; data in %s",
         config->edge_tls_certificate[0] != '\0' ? "s" : "", config->edge_host, config->edge_port, config->data);
     kt_cli_diag(NULL, KT_LEVEL_INFO, line);
-    status = kt_supervisor_run(supervisor, &err) == KT_OK ? KT_EXIT_OK : kt_cli_fail("run", &err);
+    status = kt_supervisor_run(supervisor, &err) == KT_OK ? KT_EXIT_OK : kt_cli_fail(name, &err);
     kt_supervisor_close(supervisor);
-out:
+    return status;
+}
+
+int kt_cli_run(int argc, char **argv)
+{
+    kt_config *config = NULL;
+    int status = kt_cli_config_load("run", argc, argv, &config);
+
+    if (config == NULL)
+        return status;
+    status = kt_cli_no_words("run", config);
+    if (status == KT_EXIT_OK)
+        status = kt_cli_house("run", config, NULL);
     kt_config_free(config);
     return status;
 }

@@ -117,6 +117,14 @@ static kt_code act_event_emit(
     return KT_OK;
 }
 
+/* A market of our own is no part of the house. */
+static kt_code prepare_sim_faults(const kt_act_house *house, void *params, kt_refusal *out_refusal)
+{
+    return kt_refuse(out_refusal, KT_BUSY, NULL,
+        "the house has no market of its own: ask `kontor sim` itself, as in `kontor call sim.faults --url "
+        "http://127.0.0.1:3001`");
+}
+
 const kt_act kt_acts[KT_ACTION_COUNT] = {
     [KT_ACTION_vwap_latest] = { .own = kt_act_vwap_latest },
     [KT_ACTION_vwap_historical] = { .prepare = kt_act_prepare_historical },
@@ -129,4 +137,5 @@ const kt_act kt_acts[KT_ACTION_COUNT] = {
     [KT_ACTION_node_lanes] = { .own = kt_act_node_lanes },
     [KT_ACTION_node_logs] = { .own = kt_act_node_logs },
     [KT_ACTION_node_clients] = { .own = kt_act_node_clients },
+    [KT_ACTION_sim_faults] = { .prepare = prepare_sim_faults },
 };

@@ -25,8 +25,10 @@ typedef struct feed {
     char symbol[NAME_SIZE]; /* empty: of the venue as a whole */
     bool has_stats;
     bool has_link;
+    bool has_quality;
     kt_link link;
     kt_ev_feed_stats stats;
+    kt_ev_quality quality; /* of the newest minute that was told */
 } feed;
 
 struct kt_metrics {
@@ -118,6 +120,20 @@ static void take_stats(kt_metrics *metrics, const kt_rec *rec, kt_text subject)
     of->has_stats = true;
 }
 
+static void take_quality(kt_metrics *metrics, const kt_rec *rec, kt_text subject)
+{
+    kt_ev_quality ev;
+    feed *of;
+
+    if (kt_event_decode(KT_EV_QUALITY, kt_rec_payload(rec), kt_rec_payload_size(rec), &ev) != KT_OK)
+        return;
+    of = feed_of(metrics, subject, kt_subject_part(subject, 2).n > 0);
+    if (of == NULL || (of->has_quality && ev.minute < of->quality.minute))
+        return;
+    of->quality = ev;
+    of->has_quality = true;
+}
+
 static void take_link(kt_metrics *metrics, const kt_rec *rec, kt_text subject)
 {
     kt_ev_link ev;
@@ -176,6 +192,8 @@ static void look(kt_metrics *metrics, uint32_t max)
             take_trade(metrics, rec);
         else if (rec->kind == KT_EV_FEED_STATS)
             take_stats(metrics, rec, kt_reader_subject(metrics->reader, rec->subject));
+        else if (rec->kind == KT_EV_QUALITY)
+            take_quality(metrics, rec, kt_reader_subject(metrics->reader, rec->subject));
         else if (rec->kind == KT_EV_LINK)
             take_link(metrics, rec, kt_reader_subject(metrics->reader, rec->subject));
     }
@@ -233,6 +251,16 @@ static void put_seconds(kt_builder *out, const char *name, const char *const *la
     put_labels(out, labels);
     kt_builder_format(
         out, " %llu.%09llu\n", (unsigned long long)(ns / KT_NS_PER_S), (unsigned long long)(ns % KT_NS_PER_S));
+}
+
+static void put_signed_seconds(kt_builder *out, const char *name, const char *const *labels, int64_t ns)
+{
+    uint64_t size = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+
+    kt_builder_str(out, name);
+    put_labels(out, labels);
+    kt_builder_format(out, " %s%llu.%09llu\n", ns < 0 ? "-" : "", (unsigned long long)(size / KT_NS_PER_S),
+        (unsigned long long)(size % KT_NS_PER_S));
 }
 
 static void put_one(kt_builder *out, const char *name, const char *type, const char *help, uint64_t value)
@@ -337,6 +365,52 @@ static void put_feeds(const kt_metrics *metrics, kt_builder *out)
         if (metrics->feeds[i].has_link)
             put_u64(out, "kontor_feed_connected", LABELS("venue", metrics->feeds[i].venue),
                 metrics->feeds[i].link == KT_LINK_CONNECTED);
+}
+
+/* Of the newest minute of each feed: counts, then times; a field of kt_ev_quality each. */
+static void put_quality(const kt_metrics *metrics, kt_builder *out)
+{
+    static const struct {
+        const char *field;
+        const char *name;
+        const char *quantile; /* NULL: it is none */
+    } times[] = {
+        { "minute", "kontor_quality_minute_seconds", NULL },
+        { "silence", "kontor_quality_silence_seconds", NULL },
+        { "latency_p50", "kontor_quality_latency_seconds", "0.5" },
+        { "latency_p99", "kontor_quality_latency_seconds", "0.99" },
+        { "latency_max", "kontor_quality_latency_seconds", "1" },
+    };
+    const kt_table *table = &kt_event_by_kind(KT_EV_QUALITY)->table;
+    char name[NAME_SIZE];
+
+    for (uint32_t f = 0; f < table->field_count; f++) {
+        if (table->fields[f].type != KT_FIELD_U64)
+            continue;
+        snprintf(name, sizeof name, "kontor_quality_%s", table->fields[f].name);
+        kt_builder_format(
+            out, "# HELP %s In the newest minute: %s\n# TYPE %s gauge\n", name, table->fields[f].text, name);
+        for (uint32_t i = 0; i < metrics->feed_count; i++)
+            if (metrics->feeds[i].has_quality)
+                put_u64(out, name, LABELS("venue", metrics->feeds[i].venue, "symbol", metrics->feeds[i].symbol),
+                    number_of(&table->fields[f], &metrics->feeds[i].quality));
+    }
+    for (uint32_t t = 0; t < KT_COUNT(times); t++) {
+        const kt_field *field = kt_table_field(table, kt_text_of(times[t].field));
+
+        if (t == 0 || strcmp(times[t].name, times[t - 1].name) != 0)
+            kt_builder_format(out, "# HELP %s Of the newest minute: %s\n# TYPE %s gauge\n", times[t].name, field->text,
+                times[t].name);
+        for (uint32_t i = 0; i < metrics->feed_count; i++) {
+            const feed *of = &metrics->feeds[i];
+
+            if (of->has_quality && (times[t].quantile == NULL || of->quality.timed > 0))
+                put_signed_seconds(out, times[t].name,
+                    LABELS("venue", of->venue, "symbol", of->symbol, times[t].quantile != NULL ? "quantile" : NULL,
+                        times[t].quantile),
+                    *(const int64_t *)((const uint8_t *)&of->quality + field->at));
+        }
+    }
 }
 
 static void put_clients(const kt_metrics *metrics, kt_builder *out)
@@ -528,6 +602,7 @@ kt_code kt_metrics_write(kt_metrics *metrics, char *buf, size_t size, kt_text *o
     put_u64(&out, "kontor_info", LABELS("version", KT_VERSION_TEXT), 1);
     put_delays(metrics, &out);
     put_feeds(metrics, &out);
+    put_quality(metrics, &out);
     put_clients(metrics, &out);
     put_lanes(metrics, &out);
     put_logs(metrics, &out);

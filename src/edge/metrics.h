@@ -8,7 +8,7 @@
  *          When the reader is further behind than KT_METRICS_LAG_MAX it goes on at the end, and says how many records
  *          it did not look at: figures must not cost the house its speed.
  * Names    kontor_..., in base units (seconds, bytes); counters end in _total. Counters of feeds are the fields of
- *          feed_stats, by their names there.
+ *          feed_stats, by their names there; kontor_quality_... those of the newest minute that was told (quality).
  */
 #ifndef KT_EDGE_METRICS_H
 #define KT_EDGE_METRICS_H
@@ -16,7 +16,7 @@
 #include "edge/hub.h"
 
 enum {
-    KT_METRICS_SIZE_MAX = 1 << 20, /* bytes of one answer */
+    KT_METRICS_SIZE_MAX = 4 << 20, /* bytes of one answer */
     KT_METRICS_FEED_MAX = 1024,    /* feeds and venues that are told; those beyond are left out */
     KT_METRICS_LAG_MAX = 65536,    /* records */
     KT_METRICS_TURN_MAX = 128,     /* records looked at in one turn, some 10 us */

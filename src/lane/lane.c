@@ -208,6 +208,8 @@ static void fire_timers(kt_lane *lane)
     const kt_lane_timer *next;
     int64_t now = kt_lane_clock(lane);
 
+    if (lane->options.timers_given)
+        return;
     while ((next = kt_timers_next(&lane->timers)) != NULL && next->due_ns <= now && !lane->failed) {
         char subject[KT_SUBJECT_MAX + 1];
         const char *service = lane->services[next->service].spec->name;

@@ -122,6 +122,12 @@ typedef struct kt_lane_options {
     void (*diag)(void *ctx, kt_level level, const char *line);
     void *diag_ctx;
 
+    /* A lane that applies a recorded log again (service/replay_feed.h). */
+    bool timers_given; /* timers come as inputs of a feed, never by the clock */
+    const char *
+        origin_dir; /* the folder of a log of this lane: with its newest snapshot up to origin_seq this log begins. NULL: with nothing */
+    uint64_t origin_seq;
+
     uint32_t turn_max;              /* foreign records a turn; 0: KT_LANE_TURN_MAX */
     uint64_t hash_seed;             /* 0: random */
     uint64_t seed;                  /* of the services' randomness; 0: random. Recorded in lane_start */

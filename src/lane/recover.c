@@ -203,19 +203,23 @@ kt_code kt_lane_restore(kt_lane *lane, uint32_t version, kt_text bytes, kt_err *
     return code == KT_CORRUPT ? kt_fail_within(err, code, "the snapshot of lane '%s'", lane->name) : code;
 }
 
-/* Restore the newest snapshot that is valid. *out_seq: applied up to here, 0 without one. */
+/* Restore the newest snapshot that is valid, or the one that the log begins with. *out_seq: applied up to here, 0 without one of
+ * its own. */
 static kt_code restore(kt_lane *lane, uint64_t *out_seq, kt_err *err)
 {
     kt_snapshot snapshot = { 0 };
     kt_code code = kt_snapshot_newest(lane->dir, kt_log_recovered(lane->log)->last_seq, &snapshot, err);
+    bool own = code == KT_OK;
 
     *out_seq = 0;
+    if (code == KT_EMPTY && lane->options.origin_dir != NULL)
+        code = kt_snapshot_newest(lane->options.origin_dir, lane->options.origin_seq, &snapshot, err);
     if (code == KT_EMPTY)
         return KT_OK;
     if (code != KT_OK)
         return code;
     code = kt_lane_restore(lane, snapshot.version, (kt_text){ snapshot.bytes, snapshot.size }, err);
-    *out_seq = snapshot.seq;
+    *out_seq = own ? snapshot.seq : 0;
     kt_snapshot_done(&snapshot);
     return code;
 }

@@ -523,7 +523,9 @@ static bool conn_greet(http_conn *conn)
         conn_refuse(conn, 400, "this port speaks TLS: use https:// or wss://");
         return false;
     }
-    if (kt_tls_accept(server->options.tls, conn->stream.fd, &conn->stream) == KT_OK)
+    kt_tls *tls =
+        server->options.choose_tls != NULL ? server->options.choose_tls(server->options.ctx) : server->options.tls;
+    if (kt_tls_accept(tls, conn->stream.fd, &conn->stream) == KT_OK)
         return true;
     conn_kill(conn);
     return false;

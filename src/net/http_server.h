@@ -50,6 +50,8 @@ typedef struct kt_http_server_options {
     uint32_t write_time_ms;  /* an answer of which the client takes nothing for so long: closed */
     const char *server_name; /* Server header; NULL: none */
     kt_tls *tls;             /* of kt_tls_server_new, borrowed; NULL: plain text */
+    /* With `tls`: the one that the next handshake is made with. NULL: `tls` always. */
+    kt_tls *(*choose_tls)(void *ctx);
     /* The request and all its texts are good until on_request returns. */
     void (*on_request)(void *ctx, kt_http_server *server, uint64_t exchange, const kt_http_request *request);
     void *ctx;

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "net/resolve.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -310,6 +311,14 @@ void kt_ws_drop(kt_ws_conn *conn, const char *reason)
     if (conn->state == CONN_DEAD)
         return;
     conn_die(conn, KT_WS_CLOSE_ABNORMAL, kt_text_of(reason));
+}
+
+int kt_ws_abandon(kt_ws_conn *conn, const char *reason)
+{
+    int fd = fcntl(conn->stream.fd, F_DUPFD_CLOEXEC, 0);
+
+    kt_ws_drop(conn, reason);
+    return fd;
 }
 
 /* The peer broke the rules: tell it, and be done. */

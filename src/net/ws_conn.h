@@ -80,6 +80,11 @@ void kt_ws_close(kt_ws_conn *conn, uint16_t code, kt_text reason);
  * static. */
 void kt_ws_drop(kt_ws_conn *conn, const char *reason);
 
+/* End it as kt_ws_drop does, but without the peer learning of it: the socket stays open, and nobody reads it. What a peer sees
+ * of a machine that has gone, for those who test that. Returns the descriptor, the caller's to close; -1: there is none left, and
+ * the connection just ends. */
+int kt_ws_abandon(kt_ws_conn *conn, const char *reason);
+
 bool kt_ws_is_open(const kt_ws_conn *conn); /* neither end has begun to close */
 
 /* Loop time (kt_loop_now) of the last bytes from the peer: any frame is a sign of life. */

@@ -32,9 +32,22 @@
     E(1, KT_BREAKER_OPEN, "open")     \
     E(2, KT_BREAKER_HALF_OPEN, "half-open")
 
-#define KT_ACTION_ENUM_MAP(M)        \
-    M(kt_scope, scope, KT_SCOPE_MAP) \
-    M(kt_breaker, breaker, KT_BREAKER_MAP)
+/* What of a minute's quality is looked at; of latency the 99th percentile. */
+#define KT_MEASURE_MAP(E)                   \
+    E(0, KT_MEASURE_UNKNOWN, "unknown")     \
+    E(1, KT_MEASURE_MISSING, "missing")     \
+    E(2, KT_MEASURE_REPAIRED, "repaired")   \
+    E(3, KT_MEASURE_INVALID, "invalid")     \
+    E(4, KT_MEASURE_REPEATED, "repeated")   \
+    E(5, KT_MEASURE_REORDERED, "reordered") \
+    E(6, KT_MEASURE_SUSPECT, "suspect")     \
+    E(7, KT_MEASURE_SILENCE, "silence")     \
+    E(8, KT_MEASURE_LATENCY, "latency")
+
+#define KT_ACTION_ENUM_MAP(M)              \
+    M(kt_scope, scope, KT_SCOPE_MAP)       \
+    M(kt_breaker, breaker, KT_BREAKER_MAP) \
+    M(kt_measure, measure, KT_MEASURE_MAP)
 
 /* What any action may be answered with. C(code, when) */
 #define KT_COMMON_ERROR_MAP(C)                                                                                         \
@@ -167,6 +180,51 @@
 #define KT_ERRORS_ticker_latest(E)                                                  \
     E(NOENT, "there is no such venue or symbol; the message lists those there are") \
     E(EMPTY, "the venue has not said it yet")
+
+/* ---- quality ---- */
+
+#define KT_ROW_quality_strip(F, T)                                                                                \
+    F(T, 1, TEXT, none, venue, "", 1, 64, 0, "venue")                                                             \
+    F(T, 2, TEXT, none, symbol, "", 0, 128, 0, "spelled as ccxt does: BTC/USDT; empty: messages that named none") \
+    F(T, 3, TEXT, none, cells, "", 0, 4000, 0,                                                                    \
+        "a digit for each step of time: the worst minute in it as `steps` has it; -: no feed")                    \
+    F(T, 4, I64, none, total, "", INT64_MIN, INT64_MAX, 0,                                                        \
+        "of the measure, over the range: a sum; of latency, in ns, the greatest")                                 \
+    F(T, 5, U64, none, received, "messages", 0, UINT64_MAX, 0, "over the range")
+
+#define KT_PARAMS_quality_history(F, T)                                        \
+    F(T, 1, TEXT, none, venue, "", 0, 64, 0, "venue; empty: all")              \
+    F(T, 2, TEXT, none, symbol, "", 0, 128, 0, "part of a symbol; empty: all") \
+    F(T, 3, ENUM, measure, measure, "", 1, 8, 1, "what is looked at")          \
+    F(T, 4, TIME, none, from, "ns", 0, INT64_MAX, -1, "first minute")          \
+    F(T, 5, TIME, none, to, "ns", 0, INT64_MAX, -1, "last minute")             \
+    F(T, 6, U32, none, points, "cells", 1, 4000, 1440,                         \
+        "at most so many cells of a symbol: the resolution is the finest that fits")
+
+#define KT_RESPONSE_quality_history(F, T)                                                         \
+    F(T, 1, I64, none, step, "ns", 1, INT64_MAX, 60000000000, "minutes that one cell stands for") \
+    F(T, 2, TIME, none, start, "ns", 0, INT64_MAX, 0, "of the first cell")                        \
+    F(T, 3, TEXTS, none, steps, "", 0, 5, 0,                                                      \
+        "what 0 to 4 in `cells` mean; percent of the messages that came or should have come")     \
+    F(T, 4, ROWS, quality_strip, rows, "", 0, 200, 0, "by venue and symbol")                      \
+    F(T, 5, BOOL, none, complete, "", 0, 1, 0, "false: there are more symbols, ask for a part or for fewer points")
+
+#define KT_ERRORS_quality_history(E) E(ARG, "`to` lies before `from`")
+
+#define KT_ROW_quality_minute(F, T) KT_FIELDS_quality(F, T)
+
+#define KT_PARAMS_quality_minutes(F, T)                                                                           \
+    F(T, 1, TEXT, none, venue, "", 1, 64, 0, "venue")                                                             \
+    F(T, 2, TEXT, none, symbol, "", 0, 128, 0, "spelled as ccxt does: BTC/USDT; empty: messages that named none") \
+    F(T, 3, TIME, none, from, "ns", 0, INT64_MAX, -1, "first minute")                                             \
+    F(T, 4, TIME, none, to, "ns", 0, INT64_MAX, -1, "last minute")                                                \
+    F(T, 5, U32, none, limit, "minutes", 1, 1440, 60, "at most so many")
+
+#define KT_RESPONSE_quality_minutes(F, T)                                                                 \
+    F(T, 1, ROWS, quality_minute, rows, "", 0, 1440, 0, "in order; minutes that nobody saw are left out") \
+    F(T, 2, BOOL, none, complete, "", 0, 1, 0, "false: cut at `limit`")
+
+#define KT_ERRORS_quality_minutes(E) E(ARG, "`to` lies before `from`")
 
 /* ---- channels ---- */
 
@@ -407,22 +465,44 @@
     E(ARG, "the change would strand a running service, or needs a restart; the message says why") \
     E(SEQ, "the section has another revision than expected: read it again")
 
+/* ---- the market of our own (`kontor sim`), which answers by itself ---- */
+
+#define KT_ROW_sim_fault(F, T)                                                                            \
+    F(T, 1, TEXT, none, fault, "", 1, 64, 0, "name")                                                      \
+    F(T, 2, DEC, none, value, "", INT64_MIN, INT64_MAX, 0, "in its unit; 0: off")                         \
+    F(T, 3, TEXT, none, unit, "", 1, 64, 0, "share (from 0 to 1), switch, bytes/s, ms or ppm")            \
+    F(T, 4, TEXT, none, place, "", 1, 64, 0, "where it applies: stream, book, connection, REST or clock") \
+    F(T, 5, U64, none, delivered, "", 0, UINT64_MAX, 0, "how often it came so far")                       \
+    F(T, 6, TEXT, none, text, "", 1, 256, 0, "what it does")
+
+#define KT_PARAMS_sim_faults(F, T) \
+    F(T, 1, JSON, none, faults, "", 0, 65535, 0, "object of new values by name; what is not named stays as it is")
+
+#define KT_RESPONSE_sim_faults(F, T) F(T, 1, ROWS, sim_fault, faults, "", 0, 256, 0, "each fault, as it is now")
+
+#define KT_ERRORS_sim_faults(E) \
+    KT_OPERATE_ERROR(E)         \
+    E(ARG, "there is no such fault; the message lists those there are")
+
 /* Rows inside answers. R(name, text) */
-#define KT_ACTION_ROW_MAP(R)                           \
-    R(vwap_point, "an average price")                  \
-    R(trade_point, "a trade, or the trades of a step") \
-    R(channel, "a channel")                            \
-    R(node, "a node")                                  \
-    R(service, "the actions of one name in one lane")  \
-    R(action, "an action")                             \
-    R(lane, "a lane")                                  \
-    R(log_reader, "who reads a log")                   \
-    R(log, "a log")                                    \
-    R(client, "who is connected")                      \
-    R(column, "a column")                              \
-    R(store_table, "a table of the store")             \
-    R(migration, "a migration of the store")           \
-    R(setting, "a value of the configuration")
+#define KT_ACTION_ROW_MAP(R)                                  \
+    R(vwap_point, "an average price")                         \
+    R(trade_point, "a trade, or the trades of a step")        \
+    R(quality_strip, "how good the minutes of a symbol were") \
+    R(quality_minute, "how good a minute was")                \
+    R(channel, "a channel")                                   \
+    R(node, "a node")                                         \
+    R(service, "the actions of one name in one lane")         \
+    R(action, "an action")                                    \
+    R(lane, "a lane")                                         \
+    R(log_reader, "who reads a log")                          \
+    R(log, "a log")                                           \
+    R(client, "who is connected")                             \
+    R(column, "a column")                                     \
+    R(store_table, "a table of the store")                    \
+    R(migration, "a migration of the store")                  \
+    R(setting, "a value of the configuration")                \
+    R(sim_fault, "what the market of our own breaks")
 
 /* A(NAME, name, lane, method, alias, scope, cost, time_ms, repeats, text) */
 #define KT_ACTION_MAP(A)                                                                                               \
@@ -434,6 +514,10 @@
         "average prices over a range of time, at the finest resolution that fits")                                     \
     A(trades_history, "trades.history", "keep", "GET", "", READ, 5, 2000, true,                                        \
         "trades over a range of time, at the finest resolution that fits")                                             \
+    A(quality_history, "quality.history", "keep", "GET", "", READ, 5, 2000, true,                                      \
+        "how good the trades were over a range of time: the worst minute of each step, for each symbol")               \
+    A(quality_minutes, "quality.minutes", "keep", "GET", "", READ, 2, 2000, true,                                      \
+        "all that is counted of a symbol's minutes")                                                                   \
     A(book_snapshot, "book.snapshot", "market", "GET", "", READ, 2, 2000, true, "the best levels of a book")           \
     A(ticker_latest, "ticker.latest", "market", "GET", "", READ, 1, 2000, true, "the best bid and ask of a symbol")    \
     A(health, "health", "edge", "GET", "", READ, 0, 2000, true, "whether the edge answers")                            \
@@ -454,7 +538,9 @@
     A(store_migrations, "store.migrations", "keep", "GET", "", READ, 1, 2000, true, "how the store was made")          \
     A(config_get, "config.get", "edge", "GET", "", READ, 1, 2000, true,                                                \
         "values of the configuration, and where they come from")                                                       \
-    A(config_put, "config.put", "edge", "POST", "", OPERATE, 5, 2000, false, "change a section of the configuration")
+    A(config_put, "config.put", "edge", "POST", "", OPERATE, 5, 2000, false, "change a section of the configuration")  \
+    A(sim_faults, "sim.faults", "sim", "POST", "", OPERATE, 1, 2000, false,                                            \
+        "what a market of our own breaks, and change it: asked of `kontor sim` itself")
 
 /* ---- what the lists above make ---- */
 

@@ -103,7 +103,7 @@ enum {
     K(TEXT, market_rest_url, "market.rest_url", "", "MARKET_REST_URL", 0, 1000, "", "its reliable source of trades",   \
         "its venue is in use")                                                                                         \
     K(TEXT, venue, "venue", "", "", 0, 32, "",                                                                         \
-        "one more venue, by its format's name and at its public addresses: binance; needs symbols",                    \
+        "one more venue, by its name and at its public addresses: binance or kraken; needs symbols",                   \
         "its venue is in use")                                                                                         \
     K(WORDS, symbols, "symbols", "", "", 0, 1024, "", "what to gather from `venue`, such as BTC/USDT,ETH/USDT",        \
         "its venue is in use")                                                                                         \
@@ -134,7 +134,15 @@ typedef struct kt_words {
     uint32_t count;
 } kt_words;
 
-typedef enum kt_config_format { KT_CONFIG_GENERIC, KT_CONFIG_BINANCE } kt_config_format; /* names as in venue/venue.h */
+typedef enum kt_config_format {
+    KT_CONFIG_GENERIC,
+    KT_CONFIG_BINANCE,
+    KT_CONFIG_KRAKEN_V1,
+    KT_CONFIG_KRAKEN_V2,
+    KT_CONFIG_FORMAT_COUNT
+} kt_config_format;
+
+extern const char *const kt_config_format_names[KT_CONFIG_FORMAT_COUNT]; /* as in venue/venue.h */
 
 typedef struct kt_config_venue {
     const char *name; /* [a-z0-9_-]+, at most 32 bytes: a token of subjects */
@@ -148,6 +156,7 @@ typedef struct kt_config_venue {
     uint32_t requests_per_s; /* to REST, at most */
     uint32_t renew_s;        /* until a connection is replaced by a new one; 0: ahead of the end that the venue sets */
     bool books;              /* gather books and best prices too, where the format has them */
+    bool candles;            /* and the venue's own minutes */
     bool compression;        /* offer permessage-deflate to its stream */
 } kt_config_venue;
 

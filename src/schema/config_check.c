@@ -96,7 +96,7 @@ static kt_code check_venue(const kt_config *config, uint32_t index, kt_err *err)
         code = check_url(what, venue->rest_url, "http://", "https://", err);
     if (code != KT_OK)
         return code;
-    if (venue->format == KT_CONFIG_BINANCE && venue->symbols.count == 0)
+    if (venue->format != KT_CONFIG_GENERIC && venue->symbols.count == 0)
         return kt_fail(err, KT_NOENT, "%s: symbols: this format needs to be told which", what);
     for (uint32_t i = 0; i < venue->symbols.count; i++)
         if (one_of(venue->symbols.at[i], venue->symbols.at, i))
@@ -151,11 +151,15 @@ static kt_code check_tickers(const kt_config *config, kt_err *err)
     return KT_OK;
 }
 
-/* Where a format's own venue is; NULL: there is none. */
+/* Where a format's own venue is, its name for `venue`, and how often its REST may be asked at most (0: as configured); NULL:
+ * there is none. */
 static const struct {
-    const char *ws_url, *rest_url;
+    const char *ws_url, *rest_url, *venue;
+    uint32_t requests_per_s;
 } public_addresses[KT_CONFIG_FORMAT_COUNT] = {
-    [KT_CONFIG_BINANCE] = { "wss://stream.binance.com:9443", "https://api.binance.com" },
+    [KT_CONFIG_BINANCE] = { "wss://stream.binance.com:9443", "https://api.binance.com", "binance", 0 },
+    [KT_CONFIG_KRAKEN_V1] = { "wss://ws.kraken.com", "https://api.kraken.com", NULL, 1 },
+    [KT_CONFIG_KRAKEN_V2] = { "wss://ws.kraken.com/v2", "https://api.kraken.com", "kraken", 1 },
 };
 
 static kt_code take_public_addresses(kt_config *config, kt_err *err)
@@ -163,6 +167,8 @@ static kt_code take_public_addresses(kt_config *config, kt_err *err)
     kt_config_venue *venues = (kt_config_venue *)config->venues;
 
     for (uint32_t i = 0; i < config->venue_count; i++) {
+        uint32_t requests_per_s = public_addresses[venues[i].format].requests_per_s;
+
         if (venues[i].ws_url[0] != '\0')
             continue;
         if (public_addresses[venues[i].format].ws_url == NULL)
@@ -171,6 +177,8 @@ static kt_code take_public_addresses(kt_config *config, kt_err *err)
         venues[i].ws_url = public_addresses[venues[i].format].ws_url;
         if (venues[i].rest_url[0] == '\0')
             venues[i].rest_url = public_addresses[venues[i].format].rest_url;
+        if (requests_per_s != 0 && venues[i].requests_per_s > requests_per_s)
+            venues[i].requests_per_s = requests_per_s;
     }
     return KT_OK;
 }
@@ -216,11 +224,11 @@ static kt_code add_public(kt_config *config, kt_err *err)
         return kt_fail(
             err, KT_NOENT, "%s: symbols are given, but venue is not; both are needed", WHERE(config, symbols));
     while (format < KT_CONFIG_FORMAT_COUNT &&
-           (public_addresses[format].ws_url == NULL || strcmp(kt_config_format_names[format], config->venue) != 0))
+           (public_addresses[format].venue == NULL || strcmp(public_addresses[format].venue, config->venue) != 0))
         format++;
     if (format == KT_CONFIG_FORMAT_COUNT)
-        return kt_fail(
-            err, KT_RANGE, "%s: venue: '%s' is not known; allowed is binance", WHERE(config, venue), config->venue);
+        return kt_fail(err, KT_RANGE, "%s: venue: '%s' is not known; allowed are binance and kraken",
+            WHERE(config, venue), config->venue);
     return add_venue(config,
         &(kt_config_venue){ .name = config->venue,
             .format = (kt_config_format)format,

@@ -62,9 +62,8 @@ enum {
     KT_CONFIG_KEY_COUNT = KT_CONFIG_MAP(KT_CONFIG_ONE),
     KT_CONFIG_LIST_COUNT = 3,
     KT_CONFIG_NAME_COUNT = KT_CONFIG_KEY_COUNT + KT_CONFIG_LIST_COUNT,
-    KT_CONFIG_VENUE_PART_COUNT = 12,
+    KT_CONFIG_VENUE_PART_COUNT = 13,
     KT_CONFIG_MEMBER_PART_COUNT = 2,
-    KT_CONFIG_FORMAT_COUNT = KT_CONFIG_BINANCE + 1,
 };
 #undef KT_CONFIG_ONE
 
@@ -72,7 +71,7 @@ extern const kt_key_spec kt_config_keys[KT_CONFIG_KEY_COUNT];
 extern const kt_list_spec kt_config_lists[KT_CONFIG_LIST_COUNT];
 extern const kt_value_spec kt_config_venue_parts[KT_CONFIG_VENUE_PART_COUNT];
 extern const kt_value_spec kt_config_member_parts[KT_CONFIG_MEMBER_PART_COUNT];
-extern const char *const kt_config_format_names[KT_CONFIG_FORMAT_COUNT]; /* by kt_config_format */
+#define KT_CONFIG_FORMATS_TEXT "generic, binance, kraken_v1 or kraken_v2"
 
 const char *kt_config_name_of(uint32_t index);
 uint32_t kt_config_name_index(kt_text name); /* KT_CONFIG_NAME_COUNT: none */

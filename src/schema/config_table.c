@@ -25,7 +25,7 @@ const kt_key_spec kt_config_keys[KT_CONFIG_KEY_COUNT] = { KT_CONFIG_MAP(KEY) };
 
 const kt_value_spec kt_config_venue_parts[KT_CONFIG_VENUE_PART_COUNT] = {
     PART(TEXT, kt_config_venue, name, 1, 32, NULL, "small letters, digits, _ and -"),
-    PART(FORMAT, kt_config_venue, format, 0, 0, NULL, "generic or binance"),
+    PART(FORMAT, kt_config_venue, format, 0, 0, NULL, KT_CONFIG_FORMATS_TEXT),
     PART(TEXT, kt_config_venue, ws_url, 0, 1000, "",
         "its stream, ws:// or wss://; empty: the public address of the format, and that of REST"),
     PART(TEXT, kt_config_venue, rest_url, 0, 1000, "", "its reliable source, http:// or https://; empty: not asked"),
@@ -37,7 +37,9 @@ const kt_value_spec kt_config_venue_parts[KT_CONFIG_VENUE_PART_COUNT] = {
     PART(U32, kt_config_venue, requests_per_s, 1, 10000, "20", "requests to REST a second, at most"),
     PART(U32, kt_config_venue, renew_s, 0, 31536000, "0",
         "s until a connection is replaced by a new one; 0: ahead of the end that the venue sets"),
-    PART(BOOL, kt_config_venue, books, 0, 1, "false", "gather books and best prices too (binance; needs rest_url)"),
+    PART(BOOL, kt_config_venue, books, 0, 1, "false",
+        "gather books and best prices too (binance, which needs rest_url, and kraken)"),
+    PART(BOOL, kt_config_venue, candles, 0, 1, "false", "gather the venue's own minutes too (kraken)"),
     PART(BOOL, kt_config_venue, compression, 0, 1, "false",
         "offer permessage-deflate: fewer bytes on the way, more work at both ends"),
 };
@@ -70,7 +72,10 @@ const kt_list_spec kt_config_lists[KT_CONFIG_LIST_COUNT] = {
 };
 
 const char *const kt_config_format_names[KT_CONFIG_FORMAT_COUNT] = {
-    [KT_CONFIG_GENERIC] = "generic", [KT_CONFIG_BINANCE] = "binance"
+    [KT_CONFIG_GENERIC] = "generic",
+    [KT_CONFIG_BINANCE] = "binance",
+    [KT_CONFIG_KRAKEN_V1] = "kraken_v1",
+    [KT_CONFIG_KRAKEN_V2] = "kraken_v2",
 };
 
 const char *kt_config_name_of(uint32_t index)

@@ -174,7 +174,28 @@ static void test_a_public_venue_needs_only_its_name(void **state)
     assert_int_equal(config->venues[0].symbols.count, 2);
     assert_string_equal(config->venues[0].symbols.at[1], "ETH/USDT");
     assert_int_equal(config->venues[0].silence_ms, 10000);
+    assert_int_equal(config->venues[0].requests_per_s, 20);
     assert_string_equal(config->venues[1].name, "market");
+    kt_config_free(config);
+}
+
+static void test_kraken_is_asked_once_a_second(void **state)
+{
+    kt_config *config = parse("venue: kraken\nsymbols: [BTC/USD]\n"
+                              "venues: [{name: old, format: kraken_v1, symbols: [BTC/USD]},"
+                              "{name: mine, format: kraken_v2, ws_url: 'ws://h/v2', symbols: [BTC/USD]}]\n");
+
+    assert_int_equal(config->venue_count, 3);
+    assert_string_equal(config->venues[0].ws_url, "wss://ws.kraken.com");
+    assert_int_equal(config->venues[0].requests_per_s, 1);
+    assert_int_equal(config->venues[1].requests_per_s, 20);
+    assert_string_equal(config->venues[1].rest_url, "");
+    assert_string_equal(config->venues[2].name, "kraken");
+    assert_int_equal(config->venues[2].format, KT_CONFIG_KRAKEN_V2);
+    assert_string_equal(config->venues[2].ws_url, "wss://ws.kraken.com/v2");
+    assert_string_equal(config->venues[2].rest_url, "https://api.kraken.com");
+    assert_int_equal(config->venues[2].requests_per_s, 1);
+    assert_true(config->venues[2].books && !config->venues[2].candles);
     kt_config_free(config);
 }
 
@@ -276,8 +297,9 @@ static void test_bad_files(void **state)
             "edge.tls_key is given, but edge.tls_certificate is not; both are needed" },
         { "symbols of no venue", "symbols: [BTC/USDT]\n", KT_NOENT, "symbols are given, but venue is not" },
         { "a public venue without symbols", "venue: binance\n", KT_NOENT, "symbols: this format needs to be told" },
-        { "an unknown public venue", "venue: nyse\nsymbols: [A/USD]\n", KT_RANGE, "allowed is binance" },
-        { "a format without a public venue", "venue: generic\nsymbols: [A/USD]\n", KT_RANGE, "allowed is binance" },
+        { "an unknown public venue", "venue: nyse\nsymbols: [A/USD]\n", KT_RANGE, "allowed are binance and kraken" },
+        { "a format without a public venue", "venue: generic\nsymbols: [A/USD]\n", KT_RANGE,
+            "allowed are binance and kraken" },
         { "no stream where none is public", "venues: [{name: a, format: generic}]\n", KT_NOENT,
             "the format generic has no public address" },
         { "a public venue twice",
@@ -289,7 +311,7 @@ static void test_bad_files(void **state)
             "unknown key 'colour' in venues; allowed are name, format" },
         { "venue with a key twice", "venues: [" VENUE ", name: b}]\n", KT_TWICE, "name: is given twice" },
         { "venue with unknown format", "venues: [{name: a, format: fix, ws_url: 'ws://h/s'}]\n", KT_RANGE,
-            "format: 'fix' is not known; allowed is generic or binance" },
+            "format: 'fix' is not known; allowed is generic, binance, kraken_v1 or kraken_v2" },
         { "venue with a bad name", "venues: [{name: A.b, format: generic, ws_url: 'ws://h/s'}]\n", KT_SYNTAX,
             "venues[0] A.b: name: allowed are small letters" },
         { "venue with a bad stream", "venues: [{name: a, format: generic, ws_url: 'http://h/s'}]\n", KT_SYNTAX,
@@ -602,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_canonical_form_reads_back_the_same),
         cmocka_unit_test(test_flag_over_environment_over_file_over_default),
         cmocka_unit_test(test_a_public_venue_needs_only_its_name),
+        cmocka_unit_test(test_kraken_is_asked_once_a_second),
         cmocka_unit_test(test_list_names_value_and_origin),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_bad_flags_and_variables),

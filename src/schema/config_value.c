@@ -81,7 +81,7 @@ void kt_config_allowed(const kt_value_spec *spec, char *buf, size_t size)
         snprintf(buf, size, "a list of %llu to %llu windows from 1s to 24h, such as 30s, 1m, 1h", min, max);
         break;
     case KT_VALUE_FORMAT:
-        snprintf(buf, size, "generic or binance");
+        snprintf(buf, size, KT_CONFIG_FORMATS_TEXT);
         break;
     case KT_VALUE_MEMBERS:
         snprintf(buf, size, "a list of %llu to %llu pairs {venue, symbol}", min, max);

@@ -1,8 +1,8 @@
 #include "schema/config_parts.h"
+#include "schema/yaml.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 typedef struct yaml_reader {
     kt_config *config;
@@ -14,19 +14,9 @@ typedef struct yaml_reader {
 
 static const char *where_of(yaml_reader *reader, const yaml_node_t *node)
 {
-    const char *where = kt_config_printf(reader->config, "%s:%zu", reader->name, node->start_mark.line + 1);
+    const char *where = kt_config_printf(reader->config, "%s:%u", reader->name, kt_yaml_line(node));
 
     return where != NULL ? where : reader->name;
-}
-
-static kt_text scalar_text(const yaml_node_t *node)
-{
-    return (kt_text){ (const char *)node->data.scalar.value, node->data.scalar.length };
-}
-
-static const char *node_kind(const yaml_node_t *node)
-{
-    return node->type == YAML_MAPPING_NODE ? "an object" : node->type == YAML_SEQUENCE_NODE ? "a list" : "one value";
 }
 
 static kt_code read_words(
@@ -39,10 +29,10 @@ static kt_code read_words(
         const yaml_node_t *item = yaml_document_get_node(reader->document, *i);
 
         if (item->type != YAML_SCALAR_NODE)
-            return kt_config_refuse(reader->err, KT_TYPE, where, spec, "holds %s", node_kind(item));
+            return kt_config_refuse(reader->err, KT_TYPE, where, spec, "holds %s", kt_yaml_kind(item));
         if (count == KT_COUNT(words))
             return kt_config_refuse(reader->err, KT_RANGE, where, spec, "has more than %zu words", KT_COUNT(words));
-        words[count++] = scalar_text(item);
+        words[count++] = kt_yaml_text(item);
     }
     return kt_config_set_words(reader->config, spec, words, count, at, where, reader->err);
 }
@@ -69,12 +59,12 @@ static kt_code read_value(yaml_reader *reader, const kt_value_spec *spec, const 
     if (list && node->type == YAML_SEQUENCE_NODE)
         return read_words(reader, spec, node, at, where);
     if (node->type != YAML_SCALAR_NODE)
-        return kt_config_refuse(reader->err, KT_TYPE, where, spec, "is %s", node_kind(node));
+        return kt_config_refuse(reader->err, KT_TYPE, where, spec, "is %s", kt_yaml_kind(node));
     if (spec->type != KT_VALUE_TEXT && spec->type != KT_VALUE_FORMAT && !list &&
         node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
         return kt_config_refuse(
-            reader->err, KT_TYPE, where, spec, "'%.*s' is text in quotes", KT_CUT(scalar_text(node)));
-    return kt_config_set_value(reader->config, spec, scalar_text(node), at, where, reader->err);
+            reader->err, KT_TYPE, where, spec, "'%.*s' is text in quotes", KT_CUT(kt_yaml_text(node)));
+    return kt_config_set_value(reader->config, spec, kt_yaml_text(node), at, where, reader->err);
 }
 
 /* One venue, composite, member or ticker. */
@@ -87,18 +77,18 @@ static kt_code read_object(yaml_reader *reader, const kt_value_spec *parts, uint
 
     if (node->type != YAML_MAPPING_NODE)
         return kt_fail(reader->err, KT_TYPE, "%s: %s: an element is %s; allowed is an object with %s, ...", where, list,
-            node_kind(node), parts[0].name);
+            kt_yaml_kind(node), parts[0].name);
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
         const yaml_node_t *key = yaml_document_get_node(reader->document, pair->key);
         uint32_t index = 0;
 
         if (key->type != YAML_SCALAR_NODE)
-            return kt_fail(reader->err, KT_TYPE, "%s: %s: a key is %s", where_of(reader, key), list, node_kind(key));
-        while (index < part_count && !kt_text_equal(scalar_text(key), kt_text_of(parts[index].name)))
+            return kt_fail(reader->err, KT_TYPE, "%s: %s: a key is %s", where_of(reader, key), list, kt_yaml_kind(key));
+        while (index < part_count && !kt_text_equal(kt_yaml_text(key), kt_text_of(parts[index].name)))
             index++;
         if (index == part_count)
             return kt_config_unknown_part(
-                scalar_text(key), parts, part_count, list, where_of(reader, key), reader->err);
+                kt_yaml_text(key), parts, part_count, list, where_of(reader, key), reader->err);
         if (seen[index])
             return kt_config_refuse(reader->err, KT_TWICE, where_of(reader, key), &parts[index], "is given twice");
         seen[index] = true;
@@ -129,7 +119,7 @@ static kt_code read_objects(yaml_reader *reader, const kt_value_spec *parts, uin
 
     if (node->type != YAML_SEQUENCE_NODE)
         return kt_fail(reader->err, KT_TYPE, "%s: %s: is %s; allowed is a list of objects with %s, ...", where, list,
-            node_kind(node), parts[0].name);
+            kt_yaml_kind(node), parts[0].name);
     count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
     if (count > max)
         return kt_fail(
@@ -186,16 +176,16 @@ static kt_code read_keys(yaml_reader *reader, const char *prefix, const yaml_nod
         kt_code code;
 
         if (key->type != YAML_SCALAR_NODE)
-            return kt_fail(reader->err, KT_TYPE, "%s: a key is %s; allowed is a word", where, node_kind(key));
-        snprintf(name, sizeof name, "%s%.*s", prefix, KT_CUT(scalar_text(key)));
-        if (prefix[0] == '\0' && kt_config_is_section(scalar_text(key))) {
+            return kt_fail(reader->err, KT_TYPE, "%s: a key is %s; allowed is a word", where, kt_yaml_kind(key));
+        snprintf(name, sizeof name, "%s%.*s", prefix, KT_CUT(kt_yaml_text(key)));
+        if (prefix[0] == '\0' && kt_config_is_section(kt_yaml_text(key))) {
             for (uint32_t i = 0; i < section_count; i++)
-                if (kt_text_equal(sections[i], scalar_text(key)))
+                if (kt_text_equal(sections[i], kt_yaml_text(key)))
                     return kt_fail(reader->err, KT_TWICE, "%s: key '%s' is given twice; once is allowed", where, name);
-            sections[section_count++] = scalar_text(key);
+            sections[section_count++] = kt_yaml_text(key);
             if (value->type != YAML_MAPPING_NODE)
-                return kt_fail(
-                    reader->err, KT_TYPE, "%s: %s: is %s; allowed is an object of keys", where, name, node_kind(value));
+                return kt_fail(reader->err, KT_TYPE, "%s: %s: is %s; allowed is an object of keys", where, name,
+                    kt_yaml_kind(value));
             strcat(name, ".");
             code = read_keys(reader, name, value);
         } else {
@@ -218,65 +208,30 @@ static kt_code read_document(kt_config *config, const char *name, yaml_document_
     if (root == NULL || (root->type == YAML_SCALAR_NODE && root->data.scalar.length == 0))
         return KT_OK; /* an empty file says nothing */
     if (root->type != YAML_MAPPING_NODE)
-        return kt_fail(err, KT_TYPE, "%s:1: the file is %s; allowed is an object of keys", name, node_kind(root));
+        return kt_fail(err, KT_TYPE, "%s:1: the file is %s; allowed is an object of keys", name, kt_yaml_kind(root));
     return read_keys(&reader, "", root);
 }
 
 kt_code kt_config_read_yaml(kt_config *config, const char *name, const char *yaml, size_t size, kt_err *err)
 {
-    yaml_parser_t parser;
     yaml_document_t document;
-    yaml_document_t second;
-    kt_code code;
+    kt_code code = kt_yaml_parse(name, yaml, size, &document, err);
 
-    if (!yaml_parser_initialize(&parser))
-        return kt_config_no_memory(err);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)yaml, size);
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    if (!yaml_parser_load(&parser, &document)) {
-        code = kt_fail(err, KT_SYNTAX, "%s:%zu: no valid YAML: %s", name, parser.problem_mark.line + 1,
-            parser.problem != NULL ? parser.problem : "it can not be read");
-        goto out;
-    }
+    if (code != KT_OK)
+        return code;
     code = read_document(config, name, &document, err);
     yaml_document_delete(&document);
-    if (code != KT_OK)
-        goto out;
-    if (!yaml_parser_load(&parser, &second)) {
-        code = kt_fail(err, KT_SYNTAX, "%s:%zu: no valid YAML: %s", name, parser.problem_mark.line + 1,
-            parser.problem != NULL ? parser.problem : "it can not be read");
-        goto out;
-    }
-    if (yaml_document_get_root_node(&second) != NULL)
-        code = kt_fail(
-            err, KT_SYNTAX, "%s:%zu: a second document begins; one is allowed", name, second.start_mark.line + 1);
-    yaml_document_delete(&second);
-out:
-    yaml_parser_delete(&parser);
     return code;
 }
 
 kt_code kt_config_read_file(kt_config *config, const char *path, kt_err *err)
 {
-    char *text = malloc(KT_CONFIG_FILE_MAX + 1);
-    FILE *file = fopen(path, "re");
-    kt_code code = KT_OK;
-    size_t size;
+    char *text = NULL;
+    size_t size = 0;
+    kt_code code = kt_yaml_file("configuration", path, KT_CONFIG_FILE_MAX, &text, &size, err);
 
-    if (text == NULL || file == NULL) {
-        code = kt_fail(err, KT_SYS, "cannot open configuration '%s'", path);
-        goto out;
-    }
-    size = fread(text, 1, KT_CONFIG_FILE_MAX + 1, file);
-    if (ferror(file))
-        code = kt_fail(err, KT_SYS, "cannot read configuration '%s'", path);
-    else if (size > KT_CONFIG_FILE_MAX)
-        code = kt_fail(err, KT_LIMIT, "configuration '%s' is larger than %d bytes", path, KT_CONFIG_FILE_MAX);
-    else
+    if (code == KT_OK)
         code = kt_config_read_yaml(config, path, text, size, err);
-out:
-    if (file != NULL)
-        fclose(file);
     free(text);
     return code;
 }

@@ -53,7 +53,8 @@
     E(2, KT_WHAT_TRADES_BY_TIME, "trades by time") \
     E(3, KT_WHAT_TRADES_BY_ID, "trades by id")     \
     E(4, KT_WHAT_RECENT_TRADES, "recent trades")   \
-    E(5, KT_WHAT_BOOK, "book")
+    E(5, KT_WHAT_BOOK, "book")                     \
+    E(6, KT_WHAT_CANDLES, "candles")
 
 #define KT_CAUSE_MAP(E)                     \
     E(0, KT_CAUSE_UNKNOWN, "unknown")       \
@@ -157,8 +158,8 @@
 #define KT_FIELDS_request(F, T)                                                                                \
     F(T, 1, U64, none, request_id, "", 1, UINT64_MAX, 0, "names the request: the same id is the same request") \
     F(T, 2, TEXT, none, symbol, "", 0, 128, 0, "whose trades, or empty")                                       \
-    F(T, 3, ENUM, what, what, "", 0, 5, 0, "what is asked for")                                                \
-    F(T, 4, TIME, none, from_time, "ns", 0, INT64_MAX, 0, "trades by time: from here, inclusive")              \
+    F(T, 3, ENUM, what, what, "", 0, 6, 0, "what is asked for")                                                \
+    F(T, 4, TIME, none, from_time, "ns", 0, INT64_MAX, 0, "trades by time, candles: from here, inclusive")     \
     F(T, 5, U64, none, from_id, "", 0, UINT64_MAX, 0, "trades by id: from here, inclusive")                    \
     F(T, 6, U32, none, limit, "rows", 0, 10000, 0, "at most so many; 0: as many as the venue gives")
 
@@ -172,7 +173,7 @@
     F(T, 7, U32, none, row_count, "", 0, 10000, 0, "rows that the venue sent, valid or not")                    \
     F(T, 8, U32, none, invalid_count, "", 0, 10000, 0, "rows among them that were not valid and were left out") \
     F(T, 9, I64, none, retry_after, "ns", 0, INT64_MAX, 0, "do not ask again before; 0: not said")              \
-    F(T, 10, ENUM, what, what, "", 0, 5, 0, "what was asked for")                                               \
+    F(T, 10, ENUM, what, what, "", 0, 6, 0, "what was asked for")                                               \
     F(T, 11, ROWS, instrument, instruments, "", 0, 10000, 0, "the instruments")                                 \
     F(T, 12, U64, none, last_id, "", 0, UINT64_MAX, 0, "book: the last update that is in it")                   \
     F(T, 13, ROWS, level, bids, "", 0, 10000, 0, "book: its bids")                                              \
@@ -273,7 +274,11 @@
     F(T, 5, U64, none, last_id, "", 0, UINT64_MAX, 0, "number of the last update in it")                               \
     F(T, 6, ROWS, level, bids, "", 0, 10000, 0, "what is offered at these prices now; snapshot: greatest price first") \
     F(T, 7, ROWS, level, asks, "", 0, 10000, 0, "the same; snapshot: least price first")                               \
-    F(T, 8, U32, none, resyncs, "", 0, UINT32_MAX, 0, "how often the book was lost and asked for anew")
+    F(T, 8, U32, none, resyncs, "", 0, UINT32_MAX, 0, "how often the book was lost and asked for anew")                \
+    F(T, 9, I64, none, checksum, "", -1, UINT32_MAX, -1, "of the venue, over what the book is now; -1: it gives none") \
+    F(T, 10, U8, none, price_digits, "digits", 0, 18, 0,                                                               \
+        "checksum: it is over prices with so many digits behind the point, or more if an earlier message had them")    \
+    F(T, 11, U8, none, quantity_digits, "digits", 0, 18, 0, "checksum: the same of quantities")
 
 #define KT_FIELDS_ticker(F, T)                                                                                   \
     F(T, 1, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it was so; 0: it does not") \
@@ -283,6 +288,37 @@
     F(T, 5, DEC, none, bid_quantity, "base", 0, INT64_MAX, 0, "all that is bid at it")                           \
     F(T, 6, DEC, none, ask, "quote", 0, INT64_MAX, 0, "best ask; 0: there is none")                              \
     F(T, 7, DEC, none, ask_quantity, "base", 0, INT64_MAX, 0, "all that is asked at it")
+
+#define KT_FIELDS_candle(F, T)                                                                                         \
+    F(T, 1, TIME, none, begin, "ns", 0, INT64_MAX, 0, "its first instant")                                             \
+    F(T, 2, TIME, none, venue_time, "ns", 0, INT64_MAX, 0, "when the venue says that it was so")                       \
+    F(T, 3, TIME, none, receive_time, "ns", 0, INT64_MAX, 0, "when its message reached us")                            \
+    F(T, 4, U32, none, interval_s, "s", 1, UINT32_MAX, 60, "trades from begin to before begin + interval_s are in it") \
+    F(T, 5, DEC, none, open, "quote", 0, INT64_MAX, 0, "price of the first trade")                                     \
+    F(T, 6, DEC, none, high, "quote", 0, INT64_MAX, 0, "greatest price")                                               \
+    F(T, 7, DEC, none, low, "quote", 0, INT64_MAX, 0, "least price")                                                   \
+    F(T, 8, DEC, none, close, "quote", 0, INT64_MAX, 0, "price of the last trade so far")                              \
+    F(T, 9, DEC, none, vwap, "quote", 0, INT64_MAX, 0, "average price by volume, as the venue rounds it")              \
+    F(T, 10, DEC, none, volume, "base", 0, INT64_MAX, 0, "sum of the quantities")                                      \
+    F(T, 11, U64, none, trades, "trades", 0, UINT64_MAX, 0, "how many")
+
+#define KT_FIELDS_quality(F, T)                                                                          \
+    F(T, 1, TIME, none, minute, "ns", 0, INT64_MAX, 0, "start of the minute, by market time")            \
+    F(T, 2, U32, none, revision, "", 1, UINT32_MAX, 1, "2 and more: it changed after it was first told") \
+    F(T, 3, U64, none, received, "messages", 0, UINT64_MAX, 0, "trades received from the stream")        \
+    F(T, 4, U64, none, invalid, "messages", 0, UINT64_MAX, 0,                                            \
+        "refused; counted for the venue where no symbol could be read")                                  \
+    F(T, 5, U64, none, repeated, "messages", 0, UINT64_MAX, 0, "trades that came again")                 \
+    F(T, 6, U64, none, reordered, "messages", 0, UINT64_MAX, 0, "trades that came after a later one")    \
+    F(T, 7, U64, none, missing, "trades", 0, UINT64_MAX, 0, "trades that the stream has not given")      \
+    F(T, 8, U64, none, repaired, "trades", 0, UINT64_MAX, 0, "of these, given by REST")                  \
+    F(T, 9, U64, none, suspect, "trades", 0, UINT64_MAX, 0, "trades held back as suspect")               \
+    F(T, 10, I64, none, silence, "ns", 0, INT64_MAX, 0, "of the minute, without a link to the venue")    \
+    F(T, 11, I64, none, latency_p50, "ns", INT64_MIN, INT64_MAX, 0,                                      \
+        "median of receive time - venue time; negative is no error")                                     \
+    F(T, 12, I64, none, latency_p99, "ns", INT64_MIN, INT64_MAX, 0, "99 of 100 trades took no longer")   \
+    F(T, 13, I64, none, latency_max, "ns", INT64_MIN, INT64_MAX, 0, "the greatest")                      \
+    F(T, 14, U64, none, timed, "trades", 0, UINT64_MAX, 0, "first deliveries, of which the latencies are; 0: none")
 
 #define KT_FIELDS_lane_start(F, T)                                                                                \
     F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                                         \
@@ -373,6 +409,10 @@
         "what a feed gave and what was wrong with it, since the start")                                              \
     E(13, BOOK, book, "book.{venue}.{symbol}", "a book, or what changed in it")                                      \
     E(14, TICKER, ticker, "ticker.{venue}.{symbol}", "best bid and ask as the venue gives them")                     \
+    E(15, CANDLE, candle, "candle.{venue}.{interval}.{symbol}",                                                      \
+        "open, high, low, close and volume of an interval as the venue gives them, again while it lasts")            \
+    E(16, QUALITY, quality, "quality.{venue}.{symbol}",                                                              \
+        "what was wrong with a feed's trades in a minute; again when that changes")                                  \
     E(100, LANE_START, lane_start, "lane.start.{lane}", "a lane starts or starts again")                             \
     E(101, ADMIT, admit, "lane.admit.{log}", "records of another log apply now")                                     \
     E(102, SET_ASIDE, set_aside, "house.set_aside",                                                                  \

@@ -11,6 +11,7 @@
 #include "log/record.h"
 #include "schema/actions.h"
 #include "schema/config.h"
+#include "venue/venue.h"
 
 #define FAILED_MIN_NS KT_NS_PER_S
 #define FAILED_MAX_NS KT_NS_PER_MIN
@@ -19,7 +20,7 @@
 enum {
     NAME_SIZE = 129,
     SUBJECT_SIZE = KT_SUBJECT_MAX + 1,
-    SNAPSHOT_VERSION = 1,
+    SNAPSHOT_VERSION = 2, /* 1: without digits */
     HTTP_OK = 200,
     PARAMS_NODES = 64,
     ANSWER_SIZE = 256 << 10, /* 2 x KT_BOOK_TOLD_MAX levels as JSON */
@@ -27,6 +28,7 @@ enum {
 
 typedef struct book_venue {
     const kt_config_venue *config;
+    const kt_venue_books *rule;
     bool asks;           /* there is somebody to ask for whole books */
     uint64_t request_id; /* of the open request, or 0 */
     uint32_t asked;      /* whose book */
@@ -39,7 +41,7 @@ typedef struct book {
     char symbol[NAME_SIZE];
     kt_level2 levels;
     bool live;      /* levels are the venue's; otherwise changes are held */
-    int64_t ask_ns; /* not live: when it may be asked for */
+    int64_t ask_ns; /* not live: when it may be asked for; 0 of a streamed one: not at all */
     uint32_t failures;
     uint32_t resyncs;
     int64_t told_ns; /* when the last snapshot was told */
@@ -183,15 +185,21 @@ static void tell_snapshot(books *s, book *b, kt_env *env)
 /* Asking ------------------------------------------------------------------------------------------------------------
  */
 
-/* The book of a venue that has waited longest; NULL: none waits. A book is not asked for before a change of it has come:
- * what REST gives must reach to where the held ones begin. */
+/* Is it to be asked for? Not before a change of it has come: what REST gives must reach to where the held ones begin; and
+ * what the stream gives comes by itself, if all goes well. */
+static bool waits(const book *b)
+{
+    return !b->live && (b->venue->rule->streamed ? b->ask_ns != 0 : b->held_size != 0);
+}
+
+/* The book of a venue that has waited longest; NULL: none waits. */
 static book *next_to_ask(books *s, const book_venue *venue, uint32_t *out_index)
 {
     book *next = NULL;
 
     for (uint32_t i = 0; i < s->count; i++) {
         book *b = s->at[i];
-        if (b->venue == venue && !b->live && b->held_size != 0 && (next == NULL || b->ask_ns < next->ask_ns)) {
+        if (b->venue == venue && waits(b) && (next == NULL || b->ask_ns < next->ask_ns)) {
             next = b;
             *out_index = i;
         }
@@ -317,16 +325,67 @@ static bool crossed(const kt_level2 *levels)
            kt_level2_at(levels, KT_BIDS, 0).price.m >= kt_level2_at(levels, KT_ASKS, 0).price.m;
 }
 
+/* Is the book what the venue says that it is? */
+static bool sum_holds(const book *b, const kt_ev_book *change)
+{
+    uint32_t checksum = 0;
+
+    if (b->venue->rule->checksum == NULL || change->checksum < 0)
+        return true;
+    return b->venue->rule->checksum(&b->levels, &checksum) == KT_OK && checksum == change->checksum;
+}
+
 /* The next change; false: it makes no book. */
 static bool apply(book *b, const kt_ev_book *change)
 {
-    if (!set_levels(&b->levels, KT_BIDS, &change->bids) || !set_levels(&b->levels, KT_ASKS, &change->asks) ||
-        crossed(&b->levels))
+    if (!set_levels(&b->levels, KT_BIDS, &change->bids) || !set_levels(&b->levels, KT_ASKS, &change->asks))
+        return false;
+    kt_level2_written(&b->levels, change->price_digits, change->quantity_digits);
+    if (b->venue->rule->streamed)
+        kt_level2_cut(&b->levels, b->venue->rule->depth);
+    if (crossed(&b->levels) || !sum_holds(b, change))
         return false;
     kt_level2_continue(&b->levels, change->last_id);
     b->venue_time = change->venue_time;
     b->receive_time = change->receive_time;
     return true;
+}
+
+/* A change of a live book has been applied. */
+static void tell_applied(books *s, book *b, kt_env *env, const kt_ev_book *change)
+{
+    tell_change(b, env, change);
+    if (kt_env_now(env) - b->told_ns >= KT_BOOK_SNAPSHOT_NS)
+        tell_snapshot(s, b, env);
+}
+
+/* Of a venue whose stream gives the whole book and does not number what follows: the numbers are ours. */
+static void on_streamed(books *s, book *b, kt_env *env, kt_ev_book *change)
+{
+    change->first_id = change->last_id = b->levels.last_id + 1;
+    if (change->snapshot) {
+        kt_level2_start(&b->levels, b->levels.last_id);
+    } else if (!b->live) {
+        if (b->ask_ns == 0) { /* its whole book was no book, or was refused before it came here */
+            b->ask_ns = kt_env_now(env);
+            plan(s, b->venue, env);
+        }
+        return;
+    }
+    if (!apply(b, change)) {
+        lose(s, b, env);
+        if (change->snapshot) {
+            ask_later(b, env, 0);
+            plan(s, b->venue, env);
+        }
+    } else if (change->snapshot) {
+        b->live = true;
+        b->ask_ns = 0;
+        b->failures = 0;
+        tell_snapshot(s, b, env);
+    } else {
+        tell_applied(s, b, env, change);
+    }
 }
 
 static void on_change(books *s, kt_env *env, const kt_event *event)
@@ -338,6 +397,10 @@ static void on_change(books *s, kt_env *env, const kt_event *event)
     if (b == NULL || kt_event_decode(KT_EV_BOOK, event->payload, event->size, &change) != KT_OK ||
         change.first_id > change.last_id)
         return;
+    if (b->venue->rule->streamed) {
+        on_streamed(s, b, env, &change);
+        return;
+    }
     if (!b->live) {
         hold(b, event->payload, event->size);
         if (b->venue->request_id == 0)
@@ -355,9 +418,7 @@ static void on_change(books *s, kt_env *env, const kt_event *event)
         plan(s, b->venue, env);
         return;
     }
-    tell_change(b, env, &change);
-    if (kt_env_now(env) - b->told_ns >= KT_BOOK_SNAPSHOT_NS)
-        tell_snapshot(s, b, env);
+    tell_applied(s, b, env, &change);
 }
 
 /* Held changes on the book that REST gave. False: there is a gap; those from there on are kept. */
@@ -406,16 +467,18 @@ static void on_answer(books *s, kt_env *env, const kt_event *event)
     kt_ev_answer answer;
     book *b;
 
-    if (venue == NULL || venue->request_id == 0 ||
-        kt_event_decode(KT_EV_ANSWER, event->payload, event->size, &answer) != KT_OK ||
-        answer.request_id != venue->request_id)
+    if (venue == NULL || kt_event_decode(KT_EV_ANSWER, event->payload, event->size, &answer) != KT_OK)
+        return;
+    if (answer.retry_after > venue->next_ns) /* whatever had been asked for: the venue counts all requests together */
+        venue->next_ns = answer.retry_after;
+    if (venue->request_id == 0 || answer.request_id != venue->request_id)
         return;
     b = s->at[venue->asked];
     venue->request_id = 0;
     kt_env_timer_cancel(env, timer_of(s, venue));
-    if (answer.retry_after > venue->next_ns)
-        venue->next_ns = answer.retry_after;
-    if (!kt_text_equal(answer.symbol, kt_text_of(b->symbol)) || !install(s, b, env, &answer))
+    /* A stream gives the book itself, soon after it was asked; if not, it is asked again. */
+    if (venue->rule->streamed ? !b->live
+                              : !kt_text_equal(answer.symbol, kt_text_of(b->symbol)) || !install(s, b, env, &answer))
         ask_later(b, env, answer.retry_after);
     plan(s, venue, env);
 }
@@ -625,7 +688,8 @@ static kt_code books_start(kt_env *env, const kt_config *config, void **out_stat
         if (!from->books)
             continue;
         venue->config = from;
-        venue->asks = from->rest_url[0] != 0;
+        venue->rule = &kt_venue_format_of(kt_text_of(kt_config_format_names[from->format]))->books;
+        venue->asks = venue->rule->streamed || from->rest_url[0] != 0;
         kt_assert(kt_subject_make(venue->request_subject, "request", kt_text_of(from->name), (kt_text){ 0 }));
         s->venue_count++;
     }
@@ -666,6 +730,8 @@ static kt_code books_snapshot(const void *state, kt_writer *writer)
         kt_writer_u8(writer, b->levels.continued);
         kt_writer_u8(writer, b->levels.price_scale);
         kt_writer_u8(writer, b->levels.quantity_scale);
+        kt_writer_u8(writer, b->levels.price_digits);
+        kt_writer_u8(writer, b->levels.quantity_digits);
         for (kt_level2_side side = KT_BIDS; side < KT_LEVEL2_SIDES; side++) {
             kt_writer_u32(writer, kt_level2_count(&b->levels, side));
             for (uint32_t rank = kt_level2_count(&b->levels, side); rank-- > 0;) {
@@ -709,13 +775,16 @@ static bool held_valid(kt_text held)
     return true;
 }
 
-static kt_code levels_load(kt_level2 *levels, kt_taker *taker)
+static kt_code levels_load(kt_level2 *levels, uint16_t version, kt_taker *taker)
 {
     kt_level2_start(levels, kt_taker_u64(taker));
     levels->continued = kt_taker_u8(taker) != 0;
     levels->price_scale = kt_taker_u8(taker);
     levels->quantity_scale = kt_taker_u8(taker);
-    if (levels->price_scale > KT_SCALE_MAX || levels->quantity_scale > KT_SCALE_MAX)
+    levels->price_digits = version > 1 ? kt_taker_u8(taker) : 0;
+    levels->quantity_digits = version > 1 ? kt_taker_u8(taker) : 0;
+    if (levels->price_scale > KT_SCALE_MAX || levels->quantity_scale > KT_SCALE_MAX ||
+        levels->price_digits > KT_SCALE_MAX || levels->quantity_digits > KT_SCALE_MAX)
         return KT_CORRUPT;
     for (kt_level2_side side = KT_BIDS; side < KT_LEVEL2_SIDES; side++) {
         uint32_t count = kt_taker_count(taker, 2 * (8 + 1));
@@ -736,7 +805,7 @@ static kt_code levels_load(kt_level2 *levels, kt_taker *taker)
 }
 
 /* The rest of a book; its names are read. */
-static kt_code book_load(book *b, kt_taker *taker)
+static kt_code book_load(book *b, uint16_t version, kt_taker *taker)
 {
     kt_text held;
 
@@ -764,18 +833,19 @@ static kt_code book_load(book *b, kt_taker *taker)
     b->ticker.bid_quantity = kt_taker_decimal(taker);
     b->ticker.ask = kt_taker_decimal(taker);
     b->ticker.ask_quantity = kt_taker_decimal(taker);
-    return taker->code == KT_OK ? levels_load(&b->levels, taker) : taker->code;
+    return taker->code == KT_OK ? levels_load(&b->levels, version, taker) : taker->code;
 }
 
-static kt_code book_restore(books *s, kt_taker *taker)
+static kt_code book_restore(books *s, uint16_t version, kt_taker *taker)
 {
     kt_text name = kt_taker_text(taker), symbol = kt_taker_text(taker);
     book_venue *venue = venue_of(s, name);
     /* One of a venue that is no longer configured is read like any other, and dropped. */
     kt_config_venue gone = { .name = "gone" };
-    book_venue gone_venue = { .config = &gone };
+    const kt_venue_books gone_rule = { 0 };
+    book_venue gone_venue = { .config = &gone, .rule = &gone_rule };
     book *b = taker->code == KT_OK ? book_new(venue != NULL ? venue : &gone_venue, symbol) : NULL;
-    kt_code code = b != NULL ? book_load(b, taker) : KT_CORRUPT;
+    kt_code code = b != NULL ? book_load(b, version, taker) : KT_CORRUPT;
 
     if (code == KT_OK && venue != NULL && !book_register(s, b))
         code = KT_CORRUPT;
@@ -806,13 +876,13 @@ static kt_code books_restore(void *state, uint16_t version, kt_text bytes, kt_er
     kt_code code = KT_OK;
     uint32_t count;
 
-    if (version != SNAPSHOT_VERSION)
-        return kt_fail(err, KT_VERSION, "snapshot of service book has version %u, this program reads %u", version,
-            SNAPSHOT_VERSION);
+    if (version != SNAPSHOT_VERSION && version != SNAPSHOT_VERSION - 1)
+        return kt_fail(err, KT_VERSION, "snapshot of service book has version %u, this program reads %u and %u",
+            version, SNAPSHOT_VERSION - 1, SNAPSHOT_VERSION);
     kt_taker_init(&taker, bytes.s, bytes.n);
     count = kt_taker_count(&taker, 64);
     for (uint32_t i = 0; code == KT_OK && i < count; i++)
-        code = book_restore(s, &taker);
+        code = book_restore(s, version, &taker);
     count = kt_taker_count(&taker, 4 + 8 + 4 + 8);
     for (uint32_t i = 0; code == KT_OK && i < count; i++)
         code = venue_restore(s, &taker);

@@ -9,7 +9,9 @@
  *
  * Rule     changes are held until REST has given the whole book, and then continue it by the venue's own rule
  *          (book/level2.h). After a gap that one book is lost and asked for anew; no other waits for it, and its
- *          subscribers see nothing until the next snapshot.
+ *          subscribers see nothing until the next snapshot. Where the stream gives the whole book (kt_venue_books), nothing
+ *          is held: changes come in order, a checksum that does not hold loses the book, and asking for it means to
+ *          subscribe to it anew. Its updates are numbered here, one a change.
  * Asking   one request a venue at a time, KT_BOOK_SPACING_NS apart (a whole book costs a venue much), the one that has
  *          waited longest first; after a failure later each time, and not before the venue allows it.
  * Inputs   book and ticker of the stream, answer, timer, lane_start. Other kinds are skipped.

@@ -447,6 +447,26 @@ static void rule_of_failures(kt_script *script, void *ctx)
 }
 
 /* A change that makes bids and asks cross belongs to no book. */
+/* A venue counts all that it is asked: when it said "not before", in whatever answer, no book is asked for before either. */
+static void rule_of_another_answer(kt_script *script, void *ctx)
+{
+    static play p;
+    kt_ev_answer ev;
+
+    start(&p, script, 6);
+    kt_event_init(KT_EV_ANSWER, &ev);
+    ev.request_id = 4711; /* of nobody here */
+    ev.what = KT_WHAT_TRADES_BY_ID;
+    ev.status = 429;
+    ev.retry_after = script->now_ns + 3 * S;
+    kt_script_input(script, script->now_ns, KT_EV_ANSWER, KT_TEXT("answer.bin"), &ev);
+    step(&p, 0);
+    wait(&p, 2900 * MS);
+    assert_false(answer_one(&p, 0));
+    wait(&p, 100 * MS);
+    assert_true(answer_one(&p, 0));
+}
+
 static void rule_of_crossing(kt_script *script, void *ctx)
 {
     static play p;
@@ -518,7 +538,7 @@ static void rules(void **state)
 {
     static void (*const each[])(kt_script * script, void *ctx) = { rule_of_the_start, rule_of_an_old_answer,
         rule_of_a_new_answer, rule_of_one_alone, rule_of_repeats, rule_of_failures, rule_of_crossing, rule_of_tickers,
-        rule_of_strangers };
+        rule_of_strangers, rule_of_another_answer };
 
     for (size_t i = 0; i < KT_COUNT(each); i++)
         run(each[i], NULL);

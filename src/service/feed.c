@@ -1,5 +1,6 @@
 #include "service/feed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ enum {
     RETRY_AFTER_S = 10, /* when a venue says "too many" but not until when */
     RETRY_AFTER_MAX_S = 3600,
     DOUBLINGS_MAX = 20,
+    HTTP_OK = 200,
     RENEW_PARTS = 20, /* a connection is renewed after all but one of so many parts of its life, at the latest */
 };
 
@@ -141,13 +143,20 @@ static kt_ws_conn *conn_of(const line *own)
     return own->client != NULL ? kt_ws_client_conn(own->client) : NULL;
 }
 
+static void take_over(line *own);
+
 static void stream_put(venue_feed *venue, uint16_t kind, kt_text subject, const void *event)
 {
-    kt_code code = kt_lane_input(venue->state->lane, kind, subject, 0, event, NULL);
+    line *own = venue->decoding;
+    kt_code code = KT_OK;
 
-    if (code == KT_FULL && !venue->decoding->full) {
-        venue->decoding->full = true;
-        kt_ws_drop(conn_of(venue->decoding), "the log is full");
+    if (own != own->stream->current && !own->replaced)
+        take_over(own);
+    code = kt_lane_input(venue->state->lane, kind, subject, 0, event, NULL);
+
+    if (code == KT_FULL && !own->full) {
+        own->full = true;
+        kt_ws_drop(conn_of(own), "the log is full");
     }
 }
 
@@ -189,14 +198,49 @@ static void on_tick(void *ctx, kt_text symbol, const kt_ev_tick *tick)
     symbol_put(ctx, KT_EV_TICK, symbol, tick);
 }
 
+/* A book without numbers can be followed on one connection only. */
 static void on_book(void *ctx, kt_text symbol, const kt_ev_book *book)
 {
-    symbol_put(ctx, KT_EV_BOOK, symbol, book);
+    venue_feed *venue = ctx;
+
+    if (!venue->decoding->replaced || !kt_venue_decoder_format(venue->decoder)->books.streamed)
+        symbol_put(venue, KT_EV_BOOK, symbol, book);
 }
 
 static void on_ticker(void *ctx, kt_text symbol, const kt_ev_ticker *ticker)
 {
     symbol_put(ctx, KT_EV_TICKER, symbol, ticker);
+}
+
+/* "candle.{venue}.{interval}.{symbol}", the interval as windows are written: 1m. */
+static void on_candle(void *ctx, kt_text symbol, const kt_ev_candle *candle)
+{
+    static const struct {
+        uint32_t s;
+        char unit;
+    } units[] = { { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+    venue_feed *venue = ctx;
+    char subject[SUBJECT_SIZE];
+    size_t unit = 0;
+    kt_builder b;
+
+    while (candle->interval_s % units[unit].s != 0)
+        unit++;
+    kt_builder_init(&b, subject, sizeof subject);
+    kt_builder_str(&b, "candle.");
+    kt_subject_token(&b, kt_text_of(venue->config->name));
+    kt_builder_format(&b, ".%u%c.", candle->interval_s / units[unit].s, units[unit].unit);
+    kt_subject_token(&b, symbol);
+    if (b.code == KT_OK)
+        stream_put(venue, KT_EV_CANDLE, kt_builder_done(&b), candle);
+}
+
+static void on_reply(void *ctx, uint64_t message_id, kt_text error)
+{
+    venue_feed *venue = ctx;
+
+    if (error.n != 0)
+        kt_lane_diag(venue->state->lane, KT_LEVEL_WARNING, "venue %s: %.*s", venue->config->name, KT_TEXT_ARG(error));
 }
 
 static void on_invalid(void *ctx, const kt_ev_invalid *invalid)
@@ -269,6 +313,24 @@ static line *other_line(stream *which)
     return which->current == &which->lines[0] ? &which->lines[1] : &which->lines[0];
 }
 
+/* All that has to be said about these symbols of the venue; false: it can not be sent. */
+static bool say(line *own, kt_venue_speech speech, uint32_t first, uint32_t count)
+{
+    venue_feed *venue = own->stream->venue;
+    char *text = venue->state->url;
+    kt_err err = { 0 };
+    kt_code code = conn_of(own) != NULL ? KT_OK : KT_NOENT;
+
+    if (code != KT_OK)
+        return false;
+    for (uint32_t part = 0; code == KT_OK; part++) {
+        code = kt_venue_say(venue->decoder, speech, part, first, count, text, URL_SIZE, &err);
+        if (code == KT_OK)
+            code = kt_ws_send(conn_of(own), KT_WS_TEXT, text, strlen(text));
+    }
+    return code == KT_NOENT;
+}
+
 static void on_open(void *ctx, kt_ws_conn *conn)
 {
     line *own = ctx;
@@ -277,6 +339,8 @@ static void on_open(void *ctx, kt_ws_conn *conn)
 
     own->heard_ns = kt_loop_now(loop);
     kt_timer_set(loop, &own->silence_timer, own->heard_ns + venue->config->silence_ms * KT_NS_PER_MS);
+    if (!say(own, KT_VENUE_SUBSCRIBE, own->stream->first, own->stream->count))
+        kt_ws_drop(conn, "its subscriptions can not be sent");
     if (own != own->stream->current)
         return;
     tell_link(own->stream, KT_LINK_CONNECTED, (kt_text){ 0 });
@@ -312,8 +376,6 @@ static void on_message(void *ctx, kt_ws_conn *conn, kt_ws_opcode opcode, const u
         return;
     own->heard_ns = kt_loop_now(kt_lane_loop(lane));
     own->stream->attempts = 0;
-    if (own != own->stream->current && !own->replaced)
-        take_over(own);
     if (!kt_lane_decoding(lane, payload, size))
         return;
     venue->decoding = own;
@@ -503,6 +565,27 @@ static void on_whole_book(void *ctx, kt_text symbol, const kt_ev_book *book)
     state->asks = levels_keep(state->levels + book->bids.count, &book->asks);
 }
 
+/* A book that the stream gives is subscribed anew; true: done, and no REST is asked. */
+static bool ask_stream(venue_feed *venue, kt_text symbol, kt_ev_answer *answer)
+{
+    const kt_row_instrument *wanted = kt_venue_symbol_find(venue->decoder, symbol);
+    bool said = false;
+
+    if (!kt_venue_decoder_format(venue->decoder)->books.streamed)
+        return false;
+    for (uint32_t i = 0; i < venue->stream_count; i++) {
+        stream *which = &venue->streams[i];
+
+        for (uint32_t at = which->first; at < which->first + which->count; at++)
+            if (kt_venue_symbol_at(venue->decoder, at) == wanted)
+                said = say(which->current, KT_VENUE_BOOKS_AGAIN, at, 1);
+    }
+    kt_event_init(KT_EV_ANSWER, answer);
+    answer->status = said ? 200 : 0;
+    answer->error = said ? (kt_text){ 0 } : KT_TEXT("not connected");
+    return true;
+}
+
 static void request_unlink(request *r)
 {
     feed_state *state = r->venue->state;
@@ -555,6 +638,23 @@ static void tell_answer(request *r, kt_ev_answer *ev)
     }
 }
 
+/* A page of a proxy, or of a log-in, comes with status 200, too. A venue that does not say what it sends may be meant. */
+static bool is_json(const char *content_type)
+{
+    static const char json[] = "application/json", or_built_on_it[] = "+json";
+    kt_text rest = kt_text_of(content_type), type = { 0 };
+
+    if (!kt_text_cut(&rest, ';', &type) || type.n == 0)
+        return true;
+    while (type.n > 0 && type.s[type.n - 1] == ' ')
+        type.n--;
+    return kt_http_text_equal_nocase(type, kt_text_of(json)) ||
+           (type.n > sizeof or_built_on_it &&
+               kt_http_text_equal_nocase(
+                   (kt_text){ type.s + type.n - (sizeof or_built_on_it - 1), sizeof or_built_on_it - 1 },
+                   kt_text_of(or_built_on_it)));
+}
+
 static void on_done(void *ctx, const kt_fetch_answer *answer)
 {
     request *r = ctx;
@@ -562,6 +662,7 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
     feed_state *state = venue->state;
     kt_venue_sink sink = { .ctx = venue, .row = on_row, .book = on_whole_book, .instrument = on_instrument };
     kt_venue_answer summary = { 0 };
+    char refusal[KT_FETCH_HEADER_SIZE_MAX + 64];
     kt_ev_answer ev;
 
     kt_event_init(KT_EV_ANSWER, &ev);
@@ -573,6 +674,10 @@ static void on_done(void *ctx, const kt_fetch_answer *answer)
     if (answer->code != KT_OK) {
         ev.status = 0;
         ev.error = kt_text_of(answer->error);
+    } else if (answer->status == HTTP_OK && !is_json(answer->content_type)) {
+        snprintf(refusal, sizeof refusal, "the answer is %s; the venue's are application/json", answer->content_type);
+        ev.status = answer->status;
+        ev.error = kt_text_of(refusal);
     } else if (!kt_lane_decoding(state->lane, answer->body.s, answer->body.n)) {
         ev.status = answer->status;
         ev.error = KT_TEXT("set aside: it ended this lane again and again");
@@ -609,6 +714,7 @@ static void feed_request(void *ctx, const kt_event *event)
     kt_err err = { 0 };
     kt_code code;
     kt_ev_request ev;
+    kt_ev_answer answer;
 
     if (event->rec->kind != KT_EV_REQUEST || kt_event_decode(KT_EV_REQUEST, event->payload, event->size, &ev) != KT_OK)
         return;
@@ -630,6 +736,11 @@ static void feed_request(void *ctx, const kt_event *event)
     /* Symbols of an open format become known by their trades; after a restart they are known to the log only. */
     if (ev.symbol.n != 0 && kt_venue_symbol_find(venue->decoder, ev.symbol) == NULL)
         kt_venue_symbol_add(venue->decoder, r->ev.symbol, NULL);
+    if (ev.what == KT_WHAT_BOOK && ask_stream(venue, r->ev.symbol, &answer)) {
+        tell_answer(r, &answer);
+        free(r);
+        return;
+    }
     code = state->request_count < KT_FEED_REQUEST_MAX
                ? kt_venue_rest_url(venue->decoder, venue->config->rest_url, &r->ev, state->url, URL_SIZE, &err)
                : kt_fail(&err, KT_FULL, "more than %d requests are open", KT_FEED_REQUEST_MAX);
@@ -645,7 +756,6 @@ static void feed_request(void *ctx, const kt_event *event)
         state->request_count++;
         return;
     }
-    kt_ev_answer answer;
     kt_event_init(KT_EV_ANSWER, &answer);
     answer.error = kt_text_of(err.msg);
     tell_answer(r, &answer);
@@ -725,13 +835,13 @@ static kt_code tls_open(feed_state *state, kt_err *err)
 
 static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_err *err)
 {
-    static const char *const formats[] = { [KT_CONFIG_GENERIC] = "generic", [KT_CONFIG_BINANCE] = "binance" };
     venue_feed *venue = &state->venues[state->venue_count];
     kt_venue_decoder_options options = {
-        .format = kt_venue_format_of(kt_text_of(formats[config->format])),
+        .format = kt_venue_format_of(kt_text_of(kt_config_format_names[config->format])),
         .price_scale = config->price_scale,
         .quantity_scale = config->quantity_scale,
         .books = config->books,
+        .candles = config->candles,
     };
     kt_code code = kt_venue_decoder_new(&options, &venue->decoder, err);
 
@@ -740,9 +850,14 @@ static kt_code venue_open(feed_state *state, const kt_config_venue *config, kt_e
     state->venue_count++;
     venue->state = state;
     venue->config = config;
-    venue->sink = (kt_venue_sink){
-        .ctx = venue, .tick = on_tick, .book = on_book, .ticker = on_ticker, .invalid = on_invalid, .other = on_other
-    };
+    venue->sink = (kt_venue_sink){ .ctx = venue,
+        .tick = on_tick,
+        .book = on_book,
+        .ticker = on_ticker,
+        .candle = on_candle,
+        .invalid = on_invalid,
+        .other = on_other,
+        .reply = on_reply };
     venue->streams = calloc(KT_FEED_STREAM_MAX, sizeof *venue->streams);
     if (venue->streams == NULL)
         return kt_fail(err, KT_SYS, "no memory for the venues' feed");

@@ -14,6 +14,7 @@ enum { REQUEUE_MAX = 16 };
 kt_code kt_gather_init(kt_gather *gather, const kt_gather_rules *rules, uint64_t hash_seed)
 {
     *gather = (kt_gather){ .rules = *rules };
+    kt_quality_init(&gather->quality, rules->numbered);
     return kt_trades_new(rules->trade_max, hash_seed, &gather->trades);
 }
 
@@ -21,6 +22,7 @@ void kt_gather_done(kt_gather *gather)
 {
     kt_trades_free(gather->trades);
     gather->trades = NULL;
+    kt_quality_done(&gather->quality);
 }
 
 bool kt_gather_fit(const kt_gather *gather, kt_decimal price, kt_decimal quantity, uint8_t *out_price_scale,
@@ -68,7 +70,8 @@ static int64_t distance(int64_t a, int64_t b)
 
 static void market_move(kt_gather *gather, int64_t time_ns, bool rest)
 {
-    int64_t step = gather->rules.step_ns;
+    int64_t step = gather->rules.step_ns, before = gather->market_ns;
+    bool was_sure = gather->market_sure;
 
     if (gather->market_ns == 0) {
         gather->market_ns = time_ns;
@@ -100,6 +103,8 @@ static void market_move(kt_gather *gather, int64_t time_ns, bool rest)
     }
     if (gather->ahead_ns != 0 && gather->ahead_ns <= gather->market_ns)
         gather->ahead_ns = 0;
+    if (gather->market_sure && (gather->market_ns != before || !was_sure))
+        kt_quality_reach(&gather->quality, gather->market_ns);
 }
 
 /* Trades before this time are no longer needed to tell repeats. */
@@ -142,6 +147,7 @@ static void missing_again(kt_gather *gather)
             number_missing(gather, kt_trades_number(trade), trade->time_ns)) {
             trade->flags |= KT_TRADE_MISSING;
             gather->repaired++;
+            kt_quality_found(&gather->quality, kt_trades_number(trade), trade->time_ns, true);
         }
     }
 }
@@ -169,6 +175,18 @@ uint64_t kt_gather_missing(const kt_gather *gather)
     return high - low + 1 > gather->stream_count ? high - low + 1 - gather->stream_count : 0;
 }
 
+void kt_gather_refuse(kt_gather *gather, int64_t time_ns)
+{
+    gather->refused++;
+    kt_quality_count(&gather->quality, KT_QUALITY_INVALID, time_ns);
+}
+
+static void repeat(kt_gather *gather, int64_t time_ns)
+{
+    gather->repeated++;
+    kt_quality_count(&gather->quality, KT_QUALITY_REPEATED, time_ns);
+}
+
 /* Everything that a first delivery by the stream counts; true: it is suspect. */
 static bool first_delivery(kt_gather *gather, const kt_ev_tick *tick, int64_t price)
 {
@@ -176,6 +194,7 @@ static bool first_delivery(kt_gather *gather, const kt_ev_tick *tick, int64_t pr
     bool far = kt_median_far(&gather->median, price, gather->rules.suspect_percent);
     bool lower = gather->stream_count == 0 || tick->venue_time < gather->stream_first_ns ||
                  tick->trade_number < gather->stream_low;
+    bool late = false;
 
     kt_median_push(&gather->median, price);
     gather->suspect += far;
@@ -185,8 +204,9 @@ static bool first_delivery(kt_gather *gather, const kt_ev_tick *tick, int64_t pr
         gather->stream_last_ns = tick->venue_time;
     } else if (gather->rules.numbered ? tick->trade_number < gather->stream_high
                                       : tick->venue_time < gather->stream_last_ns) {
-        gather->reordered++;
+        late = true;
     }
+    gather->reordered += late;
     gather->skew_min = skew < gather->skew_min ? skew : gather->skew_min;
     gather->skew_max = skew > gather->skew_max ? skew : gather->skew_max;
     gather->stream_low = tick->trade_number < gather->stream_low ? tick->trade_number : gather->stream_low;
@@ -198,6 +218,11 @@ static bool first_delivery(kt_gather *gather, const kt_ev_tick *tick, int64_t pr
     /* A time that waits for a second trade must not make all that follow look late. */
     if (tick->venue_time > gather->stream_last_ns && tick->venue_time <= gather->market_ns)
         gather->stream_last_ns = tick->venue_time;
+    kt_quality_given(&gather->quality, tick->trade_number, tick->venue_time, skew);
+    if (far)
+        kt_quality_count(&gather->quality, KT_QUALITY_SUSPECT, tick->venue_time);
+    if (late)
+        kt_quality_count(&gather->quality, KT_QUALITY_REORDERED, tick->venue_time);
     if (lower)
         missing_again(gather);
     return far;
@@ -213,7 +238,7 @@ static kt_gather_step tick_again(kt_gather *gather, kt_trade *trade, uint64_t po
 {
     kt_gather_step step = { .what = KT_GATHER_SAME, .position = position, .was = *trade };
 
-    gather->repeated++;
+    repeat(gather, now->time_ns);
     if ((trade->flags & KT_TRADE_REST) != 0 || values_equal(trade, now))
         return step;
     trade->price = now->price;
@@ -228,25 +253,11 @@ static kt_gather_step tick_again(kt_gather *gather, kt_trade *trade, uint64_t po
     return step;
 }
 
-kt_gather_step kt_gather_tick(kt_gather *gather, const kt_ev_tick *tick, bool passed)
+static kt_gather_step tick_take(kt_gather *gather, const kt_ev_tick *tick, kt_trade now, bool passed)
 {
     kt_gather_step step = { .what = KT_GATHER_REFUSED };
-    kt_trade now = {
-        .time_ns = tick->venue_time,
-        .receive_ns = tick->receive_time,
-        .revision = 1,
-        .side = tick->side,
-        .flags = KT_TRADE_STREAM,
-    };
     kt_trade *trade;
 
-    if (kt_decimal_rescale(tick->price, gather->price_scale, &now.price) != KT_OK ||
-        kt_decimal_rescale(tick->quantity, gather->quantity_scale, &now.qty) != KT_OK || now.price <= 0 ||
-        now.qty <= 0 || now.time_ns <= 0) {
-        gather->refused++;
-        return step;
-    }
-    gather->received++;
     if (kt_trades_find(gather->trades, tick->trade_number, tick->trade_id, &step.position) == KT_OK) {
         trade = kt_trades_at(gather->trades, step.position);
         if ((trade->flags & KT_TRADE_STREAM) != 0)
@@ -261,11 +272,12 @@ kt_gather_step kt_gather_tick(kt_gather *gather, const kt_ev_tick *tick, bool pa
         if ((trade->flags & KT_TRADE_MISSING) != 0) {
             trade->flags &= (uint16_t)~KT_TRADE_MISSING;
             gather->repaired--;
+            kt_quality_unfound(&gather->quality, tick->trade_number, trade->time_ns);
         }
         return step;
     }
     if (gather->market_ns != 0 && now.time_ns < keep_from(gather) && (passed || gather->rules.lag_max_ns == 0)) {
-        gather->repeated++;
+        repeat(gather, now.time_ns);
         step.what = KT_GATHER_SAME;
         return step;
     }
@@ -280,6 +292,29 @@ kt_gather_step kt_gather_tick(kt_gather *gather, const kt_ev_tick *tick, bool pa
     else
         gather->unsettled++;
     step.what = KT_GATHER_ADDED;
+    return step;
+}
+
+kt_gather_step kt_gather_tick(kt_gather *gather, const kt_ev_tick *tick, bool passed)
+{
+    kt_gather_step step = { .what = KT_GATHER_REFUSED };
+    kt_trade now = {
+        .time_ns = tick->venue_time,
+        .receive_ns = tick->receive_time,
+        .revision = 1,
+        .side = tick->side,
+        .flags = KT_TRADE_STREAM,
+    };
+
+    if (kt_decimal_rescale(tick->price, gather->price_scale, &now.price) != KT_OK ||
+        kt_decimal_rescale(tick->quantity, gather->quantity_scale, &now.qty) != KT_OK || now.price <= 0 ||
+        now.qty <= 0 || now.time_ns <= 0) {
+        kt_gather_refuse(gather, now.time_ns);
+        return step;
+    }
+    gather->received++;
+    step = tick_take(gather, tick, now, passed);
+    kt_quality_count(&gather->quality, KT_QUALITY_RECEIVED, now.time_ns);
     return step;
 }
 
@@ -329,11 +364,12 @@ kt_gather_step kt_gather_row(kt_gather *gather, const kt_row_trade *row, int64_t
         .side = row->side,
         .flags = KT_TRADE_REST,
     };
+    bool counts;
 
     if (kt_decimal_rescale(row->price, gather->price_scale, &now.price) != KT_OK ||
         kt_decimal_rescale(row->quantity, gather->quantity_scale, &now.qty) != KT_OK || now.price <= 0 ||
         now.qty <= 0 || now.time_ns <= 0) {
-        gather->refused++;
+        kt_gather_refuse(gather, now.time_ns);
         return step;
     }
     if (gather->rest_high == 0 || row->trade_number < gather->rest_low)
@@ -344,16 +380,19 @@ kt_gather_step kt_gather_row(kt_gather *gather, const kt_row_trade *row, int64_t
         gather->rest_high = row->trade_number;
     if (kt_trades_find(gather->trades, row->trade_number, row->trade_id, &step.position) == KT_OK)
         return row_known(gather, step.position, &now);
+    counts = number_missing(gather, row->trade_number, now.time_ns);
     if (now.time_ns <= gather->forgotten_ns) {
         now.flags |= KT_TRADE_FORGOTTEN;
-    } else if (number_missing(gather, row->trade_number, now.time_ns)) {
+    } else if (counts) {
         now.flags |= KT_TRADE_MISSING;
         gather->repaired++;
     }
-    if (kt_trades_add(gather->trades, &now, row->trade_number, row->trade_id, &step.position) != KT_OK)
-        return step;
-    market_move(gather, now.time_ns, true);
-    step.what = KT_GATHER_ADDED;
+    if (kt_trades_add(gather->trades, &now, row->trade_number, row->trade_id, &step.position) == KT_OK) {
+        market_move(gather, now.time_ns, true);
+        step.what = KT_GATHER_ADDED;
+    }
+    if (counts)
+        kt_quality_found(&gather->quality, row->trade_number, now.time_ns, (now.flags & KT_TRADE_MISSING) != 0);
     return step;
 }
 

@@ -13,6 +13,7 @@
  *            repaired   trades in that range that only REST has given
  *            corrected  trades to which REST gave another price, quantity or time than the stream; and later changes
  *            lost       trades of the stream that REST has passed without giving
+ *            Each also in the minute of its trade: quant/quality.h, which knows all of these but the last two.
  * Never      is a confirmed trade changed by the stream. The last copy of a trade that is not confirmed yet wins.
  * Market     time is the greatest accepted venue time; it never follows a clock. A step of more than step_ns ahead
  *            waits for a second trade within step_ns of the first, or for REST. A second trade still further ahead
@@ -28,6 +29,7 @@
 #include "base/types.h"
 #include "lane/bytes.h"
 #include "quant/median.h"
+#include "quant/quality.h"
 #include "schema/events.h"
 #include "service/trades.h"
 
@@ -69,6 +71,7 @@ typedef struct kt_gather {
     uint64_t received, repeated, reordered, suspect, repaired, corrected, lost;
     uint64_t refused; /* well-formed, but beyond what the scales can hold: counted as invalid */
     int64_t skew_min, skew_max;
+    kt_quality quality; /* the same by minute; saved by whoever tells it */
 } kt_gather;
 
 typedef enum kt_gather_what {
@@ -96,6 +99,9 @@ bool kt_gather_fit(const kt_gather *gather, kt_decimal price, kt_decimal quantit
 /* Change to greater scales, everything that is remembered included. false: something would not fit, nothing has
  * changed. */
 bool kt_gather_rescale(kt_gather *gather, uint8_t price_scale, uint8_t quantity_scale);
+
+/* A trade that does not fit was not taken. */
+void kt_gather_refuse(kt_gather *gather, int64_t time_ns);
 
 /* A trade of the stream. `passed` says that REST has gone past its place. */
 kt_gather_step kt_gather_tick(kt_gather *gather, const kt_ev_tick *tick, bool passed);

@@ -10,6 +10,7 @@
 #include "log/record.h"
 #include "schema/config.h"
 #include "service/gather.h"
+#include "service/quality.h"
 #include "service/repair.h"
 #include "service/vwap.h"
 #include "venue/venue.h"
@@ -26,7 +27,7 @@ enum {
     TRADE_MAX = 1 << 22, /* trades remembered of one feed */
     NAME_SIZE = 129,
     SUBJECT_SIZE = KT_SUBJECT_MAX + 1,
-    SNAPSHOT_VERSION = 1,
+    SNAPSHOT_VERSION = 2, /* 1 was without minutes of quality */
 };
 
 /* Timers: which of them, and of what. */
@@ -34,6 +35,7 @@ enum {
 #define TIMER_ASK ((uint64_t)1 << 32)         /* + index of the feed */
 #define TIMER_INSTRUMENTS ((uint64_t)2 << 32) /* + index of the venue */
 #define TIMER_MORE ((uint64_t)3 << 32)        /* + index of the feed */
+#define TIMER_QUALITY ((uint64_t)4 << 32)
 
 typedef struct market_venue {
     const kt_config_venue *config;
@@ -46,8 +48,11 @@ typedef struct market_venue {
     uint64_t instruments_id; /* of the open request for them, or 0 */
     uint32_t instruments_failures;
     uint32_t instruments_next; /* symbol that is asked for alone, since all together were refused; 0: all, else + 1 */
+    kt_quality_clock clock;
+    kt_quality quality; /* of messages that named no symbol */
     char request_subject[SUBJECT_SIZE];
     char stats_subject[SUBJECT_SIZE];
+    char quality_subject[SUBJECT_SIZE];
 } market_venue;
 
 typedef struct market_feed {
@@ -71,6 +76,7 @@ typedef struct market_feed {
     char trades_subject[SUBJECT_SIZE];
     char watermark_subject[SUBJECT_SIZE];
     char stats_subject[SUBJECT_SIZE];
+    char quality_subject[SUBJECT_SIZE];
     char instrument_subject[SUBJECT_SIZE];
 } market_feed;
 
@@ -86,6 +92,7 @@ typedef struct market {
     kt_map_u64 by_request;  /* id of an open request -> index */
     void *map_mem[2];
     bool stats_timer;
+    int64_t heard_ns;   /* time of the last record that was seen */
     kt_row_trade *rows; /* KT_ROW_COUNT_MAX: those of the answer being applied */
 } market;
 
@@ -152,6 +159,7 @@ static market_feed *feed_new(market *m, market_venue *venue, kt_text symbol)
         !kt_subject_make(feed->trades_subject, "trades", name, symbol) ||
         !kt_subject_make(feed->watermark_subject, "watermark", name, symbol) ||
         !kt_subject_make(feed->stats_subject, "stats", name, symbol) ||
+        !kt_subject_make(feed->quality_subject, "quality", name, symbol) ||
         !kt_subject_make(feed->instrument_subject, "instrument", name, symbol) ||
         kt_average_feed_new(m->averages, name, symbol, &feed->gather, &feed->average) != KT_OK) {
         feed_free(feed);
@@ -363,15 +371,91 @@ static void stats_note(market *m, kt_env *env, market_venue *venue, market_feed 
     }
 }
 
+/* What has changed of minutes that are closed. */
+static void quality_tell_feed(market_feed *feed, kt_env *env)
+{
+    if (feed->gather.quality.late)
+        kt_quality_tell(&feed->gather.quality, &feed->venue->clock, env, feed->quality_subject,
+            feed->venue->repairs ? feed->repair.until_ns : INT64_MAX);
+}
+
+static void quality_tell_venue(market_venue *venue, kt_env *env)
+{
+    if (venue->quality.late)
+        kt_quality_tell(&venue->quality, &venue->clock, env, venue->quality_subject, INT64_MAX);
+}
+
 static void stats_timer(market *m, kt_env *env)
 {
     m->stats_timer = false;
-    for (uint32_t i = 0; i < m->feed_count; i++)
+    for (uint32_t i = 0; i < m->feed_count; i++) {
         if (m->feeds[i]->stats_due)
             emit_stats(m->feeds[i], env);
-    for (uint32_t i = 0; i < m->venue_count; i++)
+        quality_tell_feed(m->feeds[i], env);
+    }
+    for (uint32_t i = 0; i < m->venue_count; i++) {
         if (m->venues[i].stats_due)
             emit_venue_stats(m, env, &m->venues[i]);
+        quality_tell_venue(&m->venues[i], env);
+    }
+}
+
+/* Close the minutes of a venue that are over. */
+static void quality_close(market *m, kt_env *env, market_venue *venue)
+{
+    int64_t now = kt_env_now(env), market_ns = kt_quality_clock_now(&venue->clock, now);
+    int64_t from_ns, until_ns;
+
+    if (!kt_quality_clock_close(&venue->clock, now, &from_ns, &until_ns))
+        return;
+    for (uint32_t i = 0; i < m->feed_count; i++) {
+        market_feed *feed = m->feeds[i];
+
+        if (feed->venue != venue)
+            continue;
+        if (feed->gather.quality.now_ns < until_ns)
+            kt_quality_reach(&feed->gather.quality, market_ns);
+        kt_quality_close(&feed->gather.quality, from_ns, until_ns);
+        quality_tell_feed(feed, env);
+    }
+    kt_quality_reach(&venue->quality, market_ns);
+    kt_quality_close(&venue->quality, from_ns, until_ns);
+    quality_tell_venue(venue, env);
+}
+
+static void quality_timer_set(kt_env *env)
+{
+    int64_t now = kt_env_now(env);
+
+    kt_env_timer(env, TIMER_QUALITY, now - now % KT_QUALITY_MINUTE_NS + KT_QUALITY_MINUTE_NS + 2 * KT_QUALITY_GRACE_NS);
+}
+
+/* In silence the clock closes minutes, of venues whose market time is known. */
+static void quality_timer(market *m, kt_env *env)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < m->venue_count; i++) {
+        any |= m->venues[i].clock.market_ns != 0;
+        quality_close(m, env, &m->venues[i]);
+    }
+    if (any)
+        quality_timer_set(env);
+}
+
+/* The market time of a feed has moved: so may that of its venue. */
+static void quality_move(market *m, kt_env *env, market_feed *feed)
+{
+    kt_quality_clock *clock = &feed->venue->clock;
+
+    if (!feed->gather.market_sure || feed->gather.market_ns <= clock->market_ns)
+        return;
+    if (clock->market_ns == 0) {
+        kt_quality_reach(&feed->venue->quality, feed->gather.market_ns);
+        quality_timer_set(env);
+    }
+    kt_quality_clock_move(clock, feed->gather.market_ns, kt_env_now(env));
+    quality_close(m, env, feed->venue);
 }
 
 /* Asking ------------------------------------------------------------------------------------------------------------
@@ -508,10 +592,11 @@ static void on_tick(market *m, kt_env *env, const kt_event *event)
             (kt_trades_at(feed->gather.trades, step.position)->flags & KT_TRADE_PASSED) != 0)
             kt_average_lost(feed->average, step.position);
     } else {
-        feed->gather.refused++;
+        kt_gather_refuse(&feed->gather, tick.venue_time);
         stats_note(m, env, feed->venue, feed);
         return;
     }
+    quality_move(m, env, feed);
     if (feed->gather.market_ns / KT_NS_PER_S != feed->stats_s)
         kt_gather_forget(&feed->gather, kt_average_named_ns(feed->average));
     publish(feed, env, false);
@@ -533,7 +618,25 @@ static void on_invalid(market *m, kt_env *env, const kt_event *event)
     if (venue == NULL)
         return;
     venue->invalid++;
+    kt_quality_count(&venue->quality, KT_QUALITY_RECEIVED, 0);
+    kt_quality_count(&venue->quality, KT_QUALITY_INVALID, 0);
     stats_note(m, env, venue, NULL);
+}
+
+/* Of several connections of a venue the last one that told counts. */
+static void on_link(market *m, kt_env *env, const kt_event *event)
+{
+    market_venue *venue = venue_of_subject(m, event->subject);
+    kt_ev_link link;
+
+    if (venue == NULL || kt_event_decode(KT_EV_LINK, event->payload, event->size, &link) != KT_OK)
+        return;
+    if (link.state == KT_LINK_CONNECTED)
+        kt_quality_clock_connected(&venue->clock, kt_env_now(env));
+    else if (link.state == KT_LINK_SILENT)
+        kt_quality_clock_lost(&venue->clock, kt_env_now(env) - venue->config->silence_ms * KT_NS_PER_MS);
+    else
+        kt_quality_clock_lost(&venue->clock, kt_env_now(env));
 }
 
 static bool scales_learn(market_feed *feed, const kt_row_instrument *row)
@@ -689,7 +792,7 @@ static void row_apply(
     if (feed_fit(feed, row->price, row->quantity))
         step = kt_gather_row(&feed->gather, row, receive_ns);
     else
-        feed->gather.refused++;
+        kt_gather_refuse(&feed->gather, row->venue_time);
     step_apply(feed, env, &step, true);
     counts->confirmed += step.what == KT_GATHER_AGREED;
     counts->repaired += step.what == KT_GATHER_ADDED;
@@ -732,7 +835,7 @@ static bool answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
     if (step.failed)
         return false;
     for (uint32_t i = 0; step.take && i < count; i++)
-        if (m->rows[i].venue_time >= step.take_from_ns)
+        if (m->rows[i].venue_time >= step.take_from_ns && m->rows[i].trade_number >= step.take_from)
             row_apply(feed, env, &m->rows[i], answer->receive_time, &counts);
     if (step.from_start)
         kt_gather_from_start(&feed->gather);
@@ -744,6 +847,8 @@ static bool answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
             &feed->gather, feed->repair.until_ns, step.before_ns, step.below, on_lost, &(lost_ctx){ feed, &counts });
     publish(feed, env, true);
     kt_gather_forget(&feed->gather, kt_average_named_ns(feed->average));
+    quality_move(m, env, feed);
+    quality_tell_feed(feed, env);
     if (emit_watermark(feed, env, &counts))
         stats_note(m, env, feed->venue, feed);
     ask_in(m, feed, env, kt_repair_wait_ns(&feed->repair, step.more, feed->gather.unsettled));
@@ -802,6 +907,9 @@ static void on_lane_start(market *m, kt_env *env)
         else if (feed->venue->repairs && feed->repair.phase != KT_REPAIR_WAIT)
             ask(m, feed, env); /* REST was switched on with this start */
     }
+    for (uint32_t i = 0; i < m->venue_count; i++)
+        kt_quality_clock_lost(&m->venues[i].clock, m->heard_ns);
+    quality_timer(m, env);
 }
 
 static bool repairs(const market *m, const market_venue *venue)
@@ -827,12 +935,17 @@ static void on_settings(market *m, kt_env *env)
 
 static void market_event(void *state, kt_env *env, const kt_event *event)
 {
+    market *m = state;
+
     switch (event->rec->kind) {
     case KT_EV_TICK:
         on_tick(state, env, event);
         break;
     case KT_EV_INVALID:
         on_invalid(state, env, event);
+        break;
+    case KT_EV_LINK:
+        on_link(state, env, event);
         break;
     case KT_EV_ANSWER:
         on_answer(state, env, event);
@@ -844,8 +957,9 @@ static void market_event(void *state, kt_env *env, const kt_event *event)
         on_settings(state, env);
         break;
     default:
-        break; /* links are news for clients; other kinds are not ours */
+        break; /* not ours */
     }
+    m->heard_ns = kt_env_now(env);
 }
 
 static void market_timer(void *state, kt_env *env, uint64_t timer_id)
@@ -855,6 +969,8 @@ static void market_timer(void *state, kt_env *env, uint64_t timer_id)
 
     if (timer_id == TIMER_STATS)
         stats_timer(m, env);
+    else if (timer_id == TIMER_QUALITY)
+        quality_timer(m, env);
     else if (timer_id >= TIMER_MORE && index < m->feed_count)
         publish(m->feeds[index], env, true);
     else if (timer_id >= TIMER_INSTRUMENTS && timer_id < TIMER_MORE && index < m->venue_count)
@@ -874,6 +990,8 @@ static void market_stop(void *state)
         return;
     for (uint32_t i = 0; i < m->feed_count; i++)
         feed_free(m->feeds[i]);
+    for (uint32_t i = 0; i < m->venue_count; i++)
+        kt_quality_done(&m->venues[i].quality);
     kt_averages_free(m->averages);
     free(m->feeds);
     free(m->map_mem[0]);
@@ -884,15 +1002,15 @@ static void market_stop(void *state)
 
 static kt_code venue_init(market *m, const kt_config_venue *config, kt_err *err)
 {
-    static const char *const formats[] = { [KT_CONFIG_GENERIC] = "generic", [KT_CONFIG_BINANCE] = "binance" };
     market_venue *venue = &m->venues[m->venue_count];
 
     venue->config = config;
-    venue->format = kt_venue_format_of(kt_text_of(formats[config->format]));
+    venue->format = kt_venue_format_of(kt_text_of(kt_config_format_names[config->format]));
     kt_assert(venue->format != NULL);
     venue->repairs = repairs(m, venue);
     if (!kt_subject_make(venue->request_subject, "request", kt_text_of(config->name), (kt_text){ 0 }) ||
-        !kt_subject_make(venue->stats_subject, "stats", kt_text_of(config->name), (kt_text){ 0 }))
+        !kt_subject_make(venue->stats_subject, "stats", kt_text_of(config->name), (kt_text){ 0 }) ||
+        !kt_subject_make(venue->quality_subject, "quality", kt_text_of(config->name), (kt_text){ 0 }))
         return kt_fail(err, KT_LIMIT, "venues: '%s' is too long for a subject", config->name);
     m->venue_count++;
     return KT_OK;
@@ -937,6 +1055,7 @@ static kt_code market_snapshot(const void *state, kt_writer *writer)
     const market *m = state;
 
     kt_writer_u8(writer, m->stats_timer);
+    kt_writer_i64(writer, m->heard_ns);
     kt_averages_save(m->averages, writer);
     kt_writer_u32(writer, m->venue_count);
     for (uint32_t i = 0; i < m->venue_count; i++) {
@@ -950,6 +1069,8 @@ static kt_code market_snapshot(const void *state, kt_writer *writer)
         kt_writer_u64(writer, venue->instruments_id);
         kt_writer_u32(writer, venue->instruments_failures);
         kt_writer_u32(writer, venue->instruments_next);
+        kt_quality_clock_save(&venue->clock, writer);
+        kt_quality_save(&venue->quality, writer);
     }
     kt_writer_u32(writer, m->feed_count);
     for (uint32_t i = 0; i < m->feed_count; i++) {
@@ -974,14 +1095,16 @@ static kt_code market_snapshot(const void *state, kt_writer *writer)
         kt_gather_save(&feed->gather, writer);
         kt_repair_save(&feed->repair, writer);
         kt_average_feed_save(feed->average, writer);
+        kt_quality_save(&feed->gather.quality, writer);
     }
     return writer->code;
 }
 
-static kt_code venue_restore(market *m, kt_taker *taker)
+static kt_code venue_restore(market *m, uint16_t version, kt_taker *taker)
 {
-    market_venue skipped;
+    market_venue skipped = { 0 };
     market_venue *venue = venue_of(m, kt_taker_text(taker));
+    kt_code code = KT_OK;
 
     venue = venue != NULL ? venue : &skipped;
     venue->slot_ns = kt_taker_i64(taker);
@@ -993,11 +1116,17 @@ static kt_code venue_restore(market *m, kt_taker *taker)
     venue->instruments_next = kt_taker_u32(taker);
     if (venue != &skipped && venue->instruments_next > venue->config->symbols.count)
         venue->instruments_next = 0; /* fewer are configured now */
-    return taker->code;
+    if (version > 1) {
+        code = kt_quality_clock_load(&venue->clock, taker);
+        if (code == KT_OK)
+            code = kt_quality_load(&venue->quality, taker);
+    }
+    kt_quality_done(&skipped.quality);
+    return code == KT_OK ? taker->code : code;
 }
 
 /* The rest of a feed; its names are read. */
-static kt_code feed_load(market_feed *feed, kt_taker *taker)
+static kt_code feed_load(market_feed *feed, uint16_t version, kt_taker *taker)
 {
     kt_ev_instrument *instrument = &feed->instrument;
     kt_code code;
@@ -1024,10 +1153,12 @@ static kt_code feed_load(market_feed *feed, kt_taker *taker)
         code = kt_repair_load(&feed->repair, taker);
     if (code == KT_OK)
         code = kt_average_feed_load(feed->average, taker);
+    if (code == KT_OK && version > 1)
+        code = kt_quality_load(&feed->gather.quality, taker);
     return code == KT_OK ? taker->code : code;
 }
 
-static kt_code feed_restore(market *m, kt_taker *taker)
+static kt_code feed_restore(market *m, uint16_t version, kt_taker *taker)
 {
     kt_text name = kt_taker_text(taker), symbol = kt_taker_text(taker);
     market_venue *venue = venue_of(m, name);
@@ -1035,7 +1166,7 @@ static kt_code feed_restore(market *m, kt_taker *taker)
     kt_config_venue gone = { .name = "gone", .rest_url = "" };
     market_venue gone_venue = { .config = &gone, .format = *kt_venue_formats(&(uint32_t){ 0 }) };
     market_feed *feed = taker->code == KT_OK ? feed_new(m, venue != NULL ? venue : &gone_venue, symbol) : NULL;
-    kt_code code = feed != NULL ? feed_load(feed, taker) : KT_CORRUPT;
+    kt_code code = feed != NULL ? feed_load(feed, version, taker) : KT_CORRUPT;
 
     if (code != KT_OK || venue == NULL || !feed_register(m, feed)) {
         feed_free(feed);
@@ -1053,18 +1184,19 @@ static kt_code market_restore(void *state, uint16_t version, kt_text bytes, kt_e
     kt_code code;
     uint32_t count;
 
-    if (version != SNAPSHOT_VERSION)
-        return kt_fail(err, KT_VERSION, "snapshot of service market has version %u, this program reads %u", version,
-            SNAPSHOT_VERSION);
+    if (version == 0 || version > SNAPSHOT_VERSION)
+        return kt_fail(err, KT_VERSION, "snapshot of service market has version %u, this program reads 1 to %u",
+            version, SNAPSHOT_VERSION);
     kt_taker_init(&taker, bytes.s, bytes.n);
     m->stats_timer = kt_taker_u8(&taker) != 0;
+    m->heard_ns = version > 1 ? kt_taker_i64(&taker) : 0;
     code = kt_averages_load(m->averages, &taker);
     count = kt_taker_count(&taker, 4 + 8 + 8 + 8 + 1 + 8 + 4 + 4);
     for (uint32_t i = 0; code == KT_OK && i < count; i++)
-        code = venue_restore(m, &taker);
+        code = venue_restore(m, version, &taker);
     count = kt_taker_count(&taker, 64);
     for (uint32_t i = 0; code == KT_OK && i < count; i++)
-        code = feed_restore(m, &taker);
+        code = feed_restore(m, version, &taker);
     if (code == KT_OK)
         code = kt_taker_end(&taker);
     return code == KT_OK ? KT_OK : kt_fail(err, code, "snapshot of service market does not read");

@@ -10,6 +10,7 @@
 #include "schema/config.h"
 #include "service/fake_env.h"
 #include "service/market.h"
+#include "service/quality.h"
 
 #define S KT_NS_PER_S
 #define MS KT_NS_PER_MS
@@ -585,6 +586,132 @@ static void test_invalid_rows(void **state)
     desk_close(&d);
 }
 
+static void lane_start(desk *d)
+{
+    kt_ev_lane_start ev;
+
+    kt_event_init(KT_EV_LANE_START, &ev);
+    ev.lane = KT_TEXT("market");
+    fake_input(&d->env, &kt_market_service, d->state, KT_EV_LANE_START, "lane.start.market", &ev);
+}
+
+static void link_is(desk *d, kt_link state)
+{
+    kt_ev_link ev;
+
+    kt_event_init(KT_EV_LINK, &ev);
+    ev.state = (uint8_t)state;
+    fake_input(&d->env, &kt_market_service, d->state, KT_EV_LINK, "feed.gen.link", &ev);
+}
+
+/* What was told last of the minute that starts so many seconds behind T0; revision 0: nothing. */
+static kt_ev_quality minute_at(const desk *d, const char *subject, int64_t start_s)
+{
+    kt_ev_quality last = { 0 };
+
+    for (size_t i = 0; i < d->env.output_count; i++) {
+        const fake_output *o = &d->env.outputs[i];
+        kt_ev_quality ev;
+
+        if (o->kind != KT_EV_QUALITY || strcmp(o->subject, subject) != 0)
+            continue;
+        assert_int_equal(kt_event_decode(o->kind, d->env.bytes + o->at, o->size, &ev), KT_OK);
+        if (ev.minute == T0 + start_s * S)
+            last = ev;
+    }
+    return last;
+}
+
+/* T0 is 20 s behind the start of a minute, the lane's clock at the start of one. */
+static void test_quality_of_silence(void **state)
+{
+    static const given known[] = { { 0, "100", "1", "a" }, { 500, "101", "1", "x" }, { 1000, "100", "1", "b" } };
+    kt_ev_quality minute;
+    desk d;
+
+    desk_open(&d);
+    lane_start(&d);
+    link_is(&d, KT_LINK_CONNECTED);
+    tick(&d, &known[0]);
+    tick(&d, &known[2]);
+    wait_for(&d, 10 * S);
+    link_is(&d, KT_LINK_DISCONNECTED);
+    wait_for(&d, S);
+    link_is(&d, KT_LINK_CONNECTING);
+    wait_for(&d, 3 * S);
+    link_is(&d, KT_LINK_CONNECTED);
+    wait_for(&d, 31 * S);
+    link_is(&d, KT_LINK_SILENT); /* nothing for the watchdog's 10 s: since 36 s of market time */
+    wait_for(&d, 85 * S);
+    minute = minute_at(&d, "quality.gen.BTC", -20);
+    assert_int_equal(minute.revision, 1);
+    assert_int_equal(minute.received, 2);
+    assert_int_equal(minute.silence, (4 + 4) * S);
+    assert_int_equal(minute_at(&d, "quality.gen", -20).silence, (4 + 4) * S);
+    minute = minute_at(&d, "quality.gen.BTC", 40); /* the next one, without a trade */
+    assert_int_equal(minute.revision, 1);
+    assert_int_equal(minute.received, 0);
+    assert_int_equal(minute.silence, 60 * S);
+
+    answer(&d, 200, known, 3, 0); /* the trade that nobody had seen */
+    minute = minute_at(&d, "quality.gen.BTC", -20);
+    assert_int_equal(minute.revision, 2);
+    assert_int_equal(minute.missing, 1);
+    assert_int_equal(minute.repaired, 1);
+    assert_int_equal(minute.silence, (4 + 4) * S);
+    desk_close(&d);
+}
+
+/* The house stands still for half an hour: of the minutes between the last ones are told, as silent. */
+static void test_quality_of_a_standstill(void **state)
+{
+    uint32_t told = 0;
+    desk d;
+
+    desk_open(&d);
+    lane_start(&d);
+    link_is(&d, KT_LINK_CONNECTED);
+    tick(&d, &(given){ 0, "100", "1", "a" });
+    tick(&d, &(given){ 1000, "100", "1", "b" });
+    d.env.now_ns += 1800 * S;
+    lane_start(&d);
+    for (int64_t s = 40; s < 1900; s += 60) {
+        kt_ev_quality minute = minute_at(&d, "quality.gen.BTC", s);
+
+        told += minute.revision;
+        if (minute.revision > 0)
+            assert_int_equal(minute.silence, 60 * S);
+    }
+    assert_int_equal(told, KT_QUALITY_CATCH_UP);
+    assert_int_equal(minute_at(&d, "quality.gen.BTC", -20).silence, 39 * S); /* it was open */
+    desk_close(&d);
+}
+
+static void test_snapshot_before_quality(void **state)
+{
+    enum { HEARD = 8, CLOCK = 4 * 8 + 1 + 4, QUALITY = 5 * 8 + 1 + 4 + 2 * (8 + 4), FEED_COUNT = 4 };
+    kt_writer now, then;
+    kt_err err;
+    desk d;
+
+    desk_open(&d);
+    kt_writer_init(&now);
+    kt_writer_init(&then);
+    assert_int_equal(kt_market_service.snapshot(d.state, &now), KT_OK);
+    kt_writer_put(&then, now.bytes, 1);
+    kt_writer_put(&then, now.bytes + 1 + HEARD, now.size - 1 - HEARD - CLOCK - QUALITY - FEED_COUNT);
+    kt_writer_put(&then, now.bytes + now.size - FEED_COUNT, FEED_COUNT);
+    assert_int_equal(kt_market_service.restore(d.state, 1, (kt_text){ (char *)then.bytes, then.size }, &err), KT_OK);
+    kt_writer_done(&then);
+    kt_writer_init(&then);
+    assert_int_equal(kt_market_service.snapshot(d.state, &then), KT_OK);
+    assert_int_equal(now.size, then.size);
+    assert_memory_equal(now.bytes, then.bytes, now.size);
+    kt_writer_done(&now);
+    kt_writer_done(&then);
+    desk_close(&d);
+}
+
 static void test_snapshot_refused(void **state)
 {
     kt_writer writer;
@@ -601,7 +728,8 @@ static void test_snapshot_refused(void **state)
 
         assert_int_equal(kt_market_service.start(&d.env, d.config, &again, &err), KT_OK);
         assert_int_equal(
-            kt_market_service.restore(again, 1, (kt_text){ (char *)writer.bytes, size }, &err), KT_CORRUPT);
+            kt_market_service.restore(again, kt_market_service.version, (kt_text){ (char *)writer.bytes, size }, &err),
+            KT_CORRUPT);
         kt_market_service.stop(again);
     }
     kt_writer_done(&writer);
@@ -621,6 +749,9 @@ int main(void)
         cmocka_unit_test(test_missing_of_numbers),
         cmocka_unit_test(test_composite_names_trades),
         cmocka_unit_test(test_invalid_rows),
+        cmocka_unit_test(test_quality_of_silence),
+        cmocka_unit_test(test_quality_of_a_standstill),
+        cmocka_unit_test(test_snapshot_before_quality),
         cmocka_unit_test(test_snapshot_refused),
         cmocka_unit_test(test_gap),
     };

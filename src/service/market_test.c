@@ -19,7 +19,15 @@
 #define MS KT_NS_PER_MS
 #define SCALE 8 /* of the model's mantissas */
 
-enum { VENUE_MAX = 2, WINDOWS = 3, HELD_MAX = 16, QUEUE_MAX = 64, PAGE_GENERIC = 100, PAGE_BINANCE = 1000 };
+enum {
+    VENUE_MAX = 2,
+    WINDOWS = 3,
+    MINUTE_MAX = 64,
+    HELD_MAX = 16,
+    QUEUE_MAX = 64,
+    PAGE_GENERIC = 100,
+    PAGE_BINANCE = 1000
+};
 
 static const int64_t short_windows[WINDOWS] = { 5, 20, 120 }, tape_windows[WINDOWS] = { 60, 300, 3600 };
 static const char *const short_names[WINDOWS] = { "5s", "20s", "2m" }, *const tape_names[WINDOWS] = { "1m", "5m",
@@ -55,6 +63,12 @@ typedef struct model_trade {
     int64_t seen_price; /* as the stream gave it */
 } model_trade;
 
+/* What the stream gave of the trades of one minute. */
+typedef struct model_minute {
+    uint64_t received, repeated, reordered, suspect, timed;
+    int64_t latency_max;
+} model_minute;
+
 typedef struct model_venue {
     model_trade *trades;
     uint32_t count;
@@ -66,6 +80,7 @@ typedef struct model_venue {
     uint32_t last_count;
     int64_t order_max;
     uint64_t received, repeated, reordered, suspect, corrected, invalid;
+    model_minute minutes[MINUTE_MAX];
     /* messages on their way: the index of a trade, a price, and how many messages still go before it */
     struct {
         uint32_t trade;
@@ -197,6 +212,14 @@ static void tape_read(model *m, uint32_t venue, const char *path)
 static kt_decimal decimal_of(int64_t m)
 {
     return kt_decimal_canon((kt_decimal){ .m = m, .scale = SCALE });
+}
+
+static uint32_t minute_of(const model *m, int64_t time_ns)
+{
+    int64_t minute = time_ns / (60 * S) - m->base_s / 60;
+
+    assert_true(minute >= 0 && minute < MINUTE_MAX);
+    return (uint32_t)minute;
 }
 
 /* What is expected
@@ -416,6 +439,8 @@ static void deliver(model *m, uint32_t venue, uint32_t index, int64_t price)
 {
     model_venue *v = &m->venues[venue];
     model_trade *t = &v->trades[index];
+    model_minute *minute = &v->minutes[minute_of(m, t->time_ns)];
+    int64_t latency = m->env.now_ns - t->time_ns;
     char subject[64];
     kt_ev_tick ev;
 
@@ -427,15 +452,21 @@ static void deliver(model *m, uint32_t venue, uint32_t index, int64_t price)
     ev.trade_id = kt_text_of(t->id);
     ev.trade_number = numbered(venue) ? t->number : 0;
     v->received++;
+    minute->received++;
     if (t->streamed) {
         v->repeated++;
+        minute->repeated++;
     } else {
         int64_t order = numbered(venue) ? (int64_t)t->number : t->time_ns;
         bool far = model_far(v, price);
 
         v->reordered += order < v->order_max;
+        minute->reordered += order < v->order_max;
         v->order_max = order > v->order_max ? order : v->order_max;
         v->suspect += far;
+        minute->suspect += far;
+        minute->latency_max = minute->timed == 0 || latency > minute->latency_max ? latency : minute->latency_max;
+        minute->timed++;
         if (v->last_count == 31)
             memmove(v->last, v->last + 1, 30 * sizeof v->last[0]);
         v->last[v->last_count == 31 ? 30 : v->last_count] = price;
@@ -727,7 +758,7 @@ static void model_play(model *m)
     for (uint32_t v = 0; v < VENUE_MAX; v++)
         m->venues[v].rest_lag = 0;
     m->rest_fails = 0;
-    time_pass(m, 120 * S);
+    time_pass(m, 180 * S);
 }
 
 /* The trades by which the provisional value differed from the truth, as the correction should tell them. */
@@ -822,6 +853,63 @@ static void model_check(model *m)
     assert_int_equal(m->later, 0);
 }
 
+/* The minute that misses a trade: its own when REST has given it; otherwise that of the next one of the stream. */
+static uint32_t minute_missing(const model *m, const model_venue *v, uint32_t index)
+{
+    while (!m->repairs && !v->trades[index].streamed)
+        index++;
+    return minute_of(m, v->trades[index].time_ns);
+}
+
+/* The last that was told of each minute is what a count over all trades says. */
+static void minutes_check(model *m, uint32_t venue)
+{
+    const model_venue *v = &m->venues[venue];
+    kt_ev_quality told[MINUTE_MAX] = { 0 }, unnamed[MINUTE_MAX] = { 0 };
+    uint64_t missing[MINUTE_MAX] = { 0 }, invalid = 0;
+    uint32_t first = v->count, last = 0;
+    char subject[64], venue_subject[64];
+
+    snprintf(subject, sizeof subject, "quality.%s.%s", venue_names[venue], symbols[venue]);
+    snprintf(venue_subject, sizeof venue_subject, "quality.%s", venue_names[venue]);
+    for (size_t i = 0; i < m->env.output_count; i++) {
+        const fake_output *o = &m->env.outputs[i];
+        kt_ev_quality ev;
+        kt_ev_quality *before;
+
+        if (o->kind != KT_EV_QUALITY)
+            continue;
+        assert_int_equal(kt_event_decode(o->kind, m->env.bytes + o->at, o->size, &ev), KT_OK);
+        assert_int_equal(ev.minute % (60 * S), 0);
+        if (strcmp(o->subject, venue_subject) == 0)
+            unnamed[minute_of(m, ev.minute)] = ev;
+        if (strcmp(o->subject, subject) != 0)
+            continue;
+        before = &told[minute_of(m, ev.minute)];
+        assert_true(ev.revision == before->revision + 1 || (before->revision == 0 && ev.revision == 2));
+        *before = ev;
+    }
+    for (uint32_t i = 0; i < v->count; i++) {
+        first = v->trades[i].streamed && first == v->count ? i : first;
+        last = v->trades[i].streamed ? i : last;
+    }
+    for (uint32_t i = m->repairs ? 0 : first; m->repairs ? i < v->count : i < last; i++)
+        if (!v->trades[i].streamed && v->trades[i].told && (m->repairs || numbered(venue)))
+            missing[minute_missing(m, v, i)]++;
+    for (uint32_t i = 0; i < MINUTE_MAX; i++) {
+        invalid += unnamed[i].invalid;
+        assert_int_equal(told[i].received, v->minutes[i].received);
+        assert_int_equal(told[i].repeated, v->minutes[i].repeated);
+        assert_int_equal(told[i].reordered, v->minutes[i].reordered);
+        assert_int_equal(told[i].suspect, v->minutes[i].suspect);
+        assert_int_equal(told[i].timed, v->minutes[i].timed);
+        assert_int_equal(told[i].latency_max, v->minutes[i].latency_max);
+        assert_int_equal(told[i].missing, missing[i]);
+        assert_int_equal(told[i].repaired, m->repairs ? missing[i] : 0);
+    }
+    assert_int_equal(invalid, v->invalid);
+}
+
 static void counters_check(model *m)
 {
     for (uint32_t v = m->first_venue; v < m->first_venue + m->venue_count; v++) {
@@ -858,6 +946,7 @@ static void counters_check(model *m)
             assert_int_equal(stats.lost, untold);
             assert_int_equal(stats.full_ms, full);
         }
+        minutes_check(m, v);
     }
 }
 

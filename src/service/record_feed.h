@@ -1,4 +1,4 @@
-/* service/record_feed.h - keeps what log market says in the store: trades, values, corrections and watermarks.
+/* service/record_feed.h - keeps what log market says in the store: trades, values, corrections, watermarks and quality.
  *
  * A feed of lane keep, since the store is the outside world: it reads log market itself, only up to `durable`, and
  * commits rows together with its place in the log (store/recorder.h). After whatever death it goes on behind the

@@ -127,6 +127,7 @@ static void answer_numbers(
 {
     step->take = true;
     step->take_from_ns = repair->cover_ns;
+    step->take_from = repair->next;
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].trade_number >= repair->next)
             repair->next = rows[i].trade_number + 1;
@@ -147,7 +148,7 @@ static void answer_times(
     int64_t last;
 
     step->take = true;
-    step->take_from_ns = 0;
+    step->take_from_ns = asked_ms * KT_NS_PER_MS; /* what was before has been given, and may be forgotten */
     if (count == 0)
         return;
     last = rows[count - 1].venue_time;

@@ -93,8 +93,9 @@ void kt_repair_question(kt_repair *repair, kt_ev_request *request);
 
 /* What an answer brought, beside its rows. */
 typedef struct kt_repair_step {
-    bool take; /* the rows are trades to be taken, those at or after take_from_ns */
+    bool take; /* the rows are trades to be taken: those at or after take_from_ns, and */
     int64_t take_from_ns;
+    uint64_t take_from;   /* numbered from here on; what comes before has been given, and may be forgotten */
     bool more;            /* ask again at once */
     bool from_start;      /* it is now known that nothing is earlier */
     bool failed;          /* no valid row: to be asked again after kt_repair_failed_ns */

@@ -378,7 +378,7 @@ static void break_market(simulation *sim)
             broken(sim, "the market does not take the fault %s: %s", rows[i].name, err.msg);
     }
     for (uint32_t i = 0; i < sim->market_count; i++)
-        kt_sim_faults_take(kt_sim_faults_of(sim->venues[i]), &faults, sim->now_ns);
+        kt_sim_break(sim->venues[i], &faults);
     note(sim, "the market breaks other things now");
 }
 
@@ -475,7 +475,7 @@ static void end_mischief(simulation *sim)
     kt_vdisk_fill(sim->disk, false);
     kt_vnet_set(sim->net, &(kt_vnet_faults){ .latency_max_ns = KT_NS_PER_MS });
     for (uint32_t i = 0; i < sim->market_count; i++)
-        kt_sim_faults_take(kt_sim_faults_of(sim->venues[i]), &none, sim->now_ns);
+        kt_sim_break(sim->venues[i], &none);
     kt_crowd_settle(sim->crowd);
     note(sim, "the mischief is over");
 }

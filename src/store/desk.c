@@ -49,11 +49,23 @@ static kt_code answer_trades_history(const sources *from, const void *params, vo
     return kt_history_trades(from->query, params, out_response, err);
 }
 
+static kt_code answer_quality_history(const sources *from, const void *params, void *out_response, kt_err *err)
+{
+    return kt_history_quality(from->query, params, out_response, err);
+}
+
+static kt_code answer_quality_minutes(const sources *from, const void *params, void *out_response, kt_err *err)
+{
+    return kt_history_minutes(from->query, params, out_response, err);
+}
+
 typedef kt_code (*answer_fn)(const sources *from, const void *params, void *out_response, kt_err *err);
 
 static const answer_fn answers[KT_ACTION_COUNT] = {
     [KT_ACTION_vwap_history] = answer_vwap_history,
     [KT_ACTION_trades_history] = answer_trades_history,
+    [KT_ACTION_quality_history] = answer_quality_history,
+    [KT_ACTION_quality_minutes] = answer_quality_minutes,
     [KT_ACTION_store_tables] = answer_tables,
     [KT_ACTION_store_query] = answer_query,
     [KT_ACTION_store_migrations] = answer_migrations,

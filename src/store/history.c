@@ -1,5 +1,8 @@
 #include "store/history.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/text.h"
 #include "base/time.h"
 #include "store/query_parts.h"
@@ -366,5 +369,216 @@ kt_code kt_history_trades(
     end(query);
     if (code == KT_OK)
         *out_response = response;
+    return code;
+}
+
+/* ---- quality ---- */
+
+#define MINUTE_NS (60 * KT_NS_PER_S)
+#define SHARE_STEPS "0", "≤ 0.01 %", "≤ 0.1 %", "≤ 1 %", "> 1 %"
+
+enum { STEP_COUNT = 5, NO_FEED = '-' };
+
+/* What is read of a minute, and how bad a value is: `limits` are the greatest of steps 0 to 3. */
+static const struct measure {
+    const char *column;
+    bool share;    /* in 1/10,000 of the messages; otherwise ns */
+    bool greatest; /* of a range: not its sum */
+    int64_t limits[STEP_COUNT - 1];
+    const char *steps[STEP_COUNT];
+} measures[] = {
+    [KT_MEASURE_MISSING] = { "missing", true, false, { 0, 1, 10, 100 }, { SHARE_STEPS } },
+    [KT_MEASURE_REPAIRED] = { "repaired", true, false, { 0, 1, 10, 100 }, { SHARE_STEPS } },
+    [KT_MEASURE_INVALID] = { "invalid", true, false, { 0, 1, 10, 100 }, { SHARE_STEPS } },
+    [KT_MEASURE_REPEATED] = { "repeated", true, false, { 0, 1, 10, 100 }, { SHARE_STEPS } },
+    [KT_MEASURE_REORDERED] = { "reordered", true, false, { 0, 1, 10, 100 }, { SHARE_STEPS } },
+    [KT_MEASURE_SUSPECT] = { "suspect", true, false, { 0, 1, 10, 100 }, { SHARE_STEPS } },
+    [KT_MEASURE_SILENCE] = { "silence", false, false, { 0, KT_NS_PER_S, 5 * KT_NS_PER_S, 15 * KT_NS_PER_S },
+        { "0 s", "≤ 1 s", "≤ 5 s", "≤ 15 s", "> 15 s" } },
+    [KT_MEASURE_LATENCY] = { "latency_p99", false, true,
+        { 100 * KT_NS_PER_MS, 250 * KT_NS_PER_MS, KT_NS_PER_S, 5 * KT_NS_PER_S },
+        { "≤ 100 ms", "≤ 250 ms", "≤ 1 s", "≤ 5 s", "> 5 s" } },
+};
+
+/* The digit of a value among so many messages. */
+static char step_digit(const struct measure *measure, int64_t value, int64_t messages)
+{
+    uint32_t step = 0;
+
+    while (step < STEP_COUNT - 1 &&
+           (measure->share ? value * 10000 > measure->limits[step] * messages : value > measure->limits[step]))
+        step++;
+    return (char)('0' + step);
+}
+
+/* The next venue and symbol behind `at`, in their order. KT_EMPTY: there is none. */
+static kt_code next_place(kt_query *query, sqlite3_stmt *next, place *at, bool *out_matches, kt_err *err)
+{
+    int rc;
+
+    sqlite3_reset(next);
+    bind_text(next, ":venue", at->venue);
+    bind_text(next, ":symbol", at->symbol);
+    rc = sqlite3_step(next);
+    if (rc != SQLITE_ROW)
+        return rc == SQLITE_DONE ? KT_EMPTY : kt_query_fail(query, rc, err);
+    at->venue = kt_arena_text(&query->arena, kt_query_text(next, 0));
+    at->symbol = kt_arena_text(&query->arena, kt_query_text(next, 1));
+    *out_matches = sqlite3_column_int(next, 2) != 0;
+    return at->venue.s != NULL && at->symbol.s != NULL ? KT_OK : kt_fail(err, KT_LIMIT, "too many symbols");
+}
+
+/* Worse is greater: no feed, then the steps. */
+static void add_minute(const struct measure *measure, sqlite3_stmt *minute, char *cell, kt_row_quality_strip *row)
+{
+    int64_t value = sqlite3_column_int64(minute, 1), received = sqlite3_column_int64(minute, 2);
+    int64_t messages = received + sqlite3_column_int64(minute, 3);
+    bool timed = sqlite3_column_int64(minute, 5) > 0;
+    char digit;
+
+    row->received += (uint64_t)received;
+    if (measure->greatest)
+        row->total = timed && (row->total == 0 || value > row->total) ? value : row->total;
+    else
+        row->total += value;
+    if (messages == 0 && sqlite3_column_int64(minute, 4) >= MINUTE_NS)
+        return;
+    digit = step_digit(measure, value, messages);
+    *cell = digit > *cell ? digit : *cell;
+}
+
+static kt_code gather_strip(kt_query *query, sqlite3_stmt *minutes, const place *at, const struct measure *measure,
+    const kt_response_quality_history *response, uint32_t cell_count, kt_row_quality_strip *out_row, kt_err *err)
+{
+    char *cells = kt_arena_take(&query->arena, cell_count, 1);
+    int rc;
+
+    *out_row = (kt_row_quality_strip){ .venue = at->venue, .symbol = at->symbol, .cells = { cells, cell_count } };
+    if (cells == NULL)
+        return kt_fail(err, KT_LIMIT, "the answer is too large; ask for fewer points");
+    memset(cells, NO_FEED, cell_count);
+    sqlite3_reset(minutes);
+    bind_text(minutes, ":venue", at->venue);
+    bind_text(minutes, ":symbol", at->symbol);
+    while ((rc = sqlite3_step(minutes)) == SQLITE_ROW) {
+        uint64_t cell = (uint64_t)(sqlite3_column_int64(minutes, 0) - response->start) / (uint64_t)response->step;
+
+        if (cell < cell_count)
+            add_minute(measure, minutes, &cells[cell], out_row);
+    }
+    return kt_query_fail(query, rc, err);
+}
+
+static kt_code gather_strips(
+    kt_query *query, const kt_params_quality_history *params, kt_response_quality_history *response, kt_err *err)
+{
+    const struct measure *measure = &measures[params->measure];
+    uint32_t cell_count = (uint32_t)(params->to / response->step - params->from / response->step + 1);
+    uint32_t room = KT_HISTORY_CELL_MAX / cell_count, count = 0;
+    kt_row_quality_strip *rows = kt_arena_take_zero(&query->arena, KT_HISTORY_STRIP_MAX, sizeof *rows, 16);
+    sqlite3_stmt *next = NULL, *minutes = NULL;
+    place at = { .venue = KT_TEXT(""), .symbol = KT_TEXT("") };
+    bool matches;
+    char sql[256];
+    kt_code code = kt_query_prepare(query,
+        "SELECT venue, symbol, (:only = '' OR venue = :only) AND instr(lower(symbol), lower(:part)) > 0 FROM quality "
+        "WHERE (venue, symbol) > (:venue, :symbol) ORDER BY venue, symbol LIMIT 1",
+        &next, err);
+
+    room = room < KT_HISTORY_STRIP_MAX ? room : KT_HISTORY_STRIP_MAX;
+    snprintf(sql, sizeof sql,
+        "SELECT minute, %s, received, missing, silence, timed FROM quality "
+        "WHERE venue = :venue AND symbol = :symbol AND minute BETWEEN :from AND :to",
+        measure->column);
+    if (code == KT_OK)
+        code = kt_query_prepare(query, sql, &minutes, err);
+    if (code == KT_OK) {
+        bind_text(next, ":only", params->venue);
+        bind_text(next, ":part", params->symbol);
+        bind_i64(minutes, ":from", params->from - params->from % MINUTE_NS);
+        bind_i64(minutes, ":to", params->to);
+    }
+    response->complete = true;
+    while (code == KT_OK && (code = next_place(query, next, &at, &matches, err)) == KT_OK) {
+        if (!matches)
+            continue;
+        response->complete = count < room;
+        if (!response->complete)
+            break;
+        code = gather_strip(query, minutes, &at, measure, response, cell_count, &rows[count++], err);
+    }
+    sqlite3_finalize(next);
+    sqlite3_finalize(minutes);
+    response->rows = KT_ROWS_OF(rows, count);
+    return code == KT_EMPTY ? KT_OK : code;
+}
+
+kt_code kt_history_quality(
+    kt_query *query, const kt_params_quality_history *params, kt_response_quality_history *out_response, kt_err *err)
+{
+    kt_response_quality_history response = { 0 };
+    kt_text *steps = kt_arena_take(&query->arena, STEP_COUNT * sizeof *steps, 16);
+    kt_code code = check_range(params->from, params->to, err);
+
+    if (code == KT_OK)
+        code = begin(query, err);
+    if (code != KT_OK)
+        return code;
+    for (uint32_t i = 0; i < STEP_COUNT; i++)
+        steps[i] = kt_text_of(measures[params->measure].steps[i]);
+    response.steps = KT_TEXTS_OF(steps, STEP_COUNT);
+    response.step = step_of(params->from, params->to, params->points, MINUTE_NS);
+    response.start = params->from - params->from % response.step;
+    code = gather_strips(query, params, &response, err);
+    end(query);
+    if (code == KT_OK)
+        *out_response = response;
+    return code;
+}
+
+static void add_figures(sqlite3_stmt *minute, kt_row_quality_minute *row)
+{
+    *row = (kt_row_quality_minute){ .minute = sqlite3_column_int64(minute, 0),
+        .revision = (uint32_t)sqlite3_column_int64(minute, 1),
+        .received = (uint64_t)sqlite3_column_int64(minute, 2),
+        .invalid = (uint64_t)sqlite3_column_int64(minute, 3),
+        .repeated = (uint64_t)sqlite3_column_int64(minute, 4),
+        .reordered = (uint64_t)sqlite3_column_int64(minute, 5),
+        .missing = (uint64_t)sqlite3_column_int64(minute, 6),
+        .repaired = (uint64_t)sqlite3_column_int64(minute, 7),
+        .suspect = (uint64_t)sqlite3_column_int64(minute, 8),
+        .silence = sqlite3_column_int64(minute, 9),
+        .latency_p50 = sqlite3_column_int64(minute, 10),
+        .latency_p99 = sqlite3_column_int64(minute, 11),
+        .latency_max = sqlite3_column_int64(minute, 12),
+        .timed = (uint64_t)sqlite3_column_int64(minute, 13) };
+}
+
+kt_code kt_history_minutes(
+    kt_query *query, const kt_params_quality_minutes *params, kt_response_quality_minutes *out_response, kt_err *err)
+{
+    kt_row_quality_minute *rows = kt_arena_take_zero(&query->arena, params->limit, sizeof *rows, 16);
+    place at = { .venue = params->venue, .symbol = params->symbol };
+    sqlite3_stmt *minute = NULL;
+    uint32_t count = 0;
+    int rc = SQLITE_DONE;
+    kt_code code = check_range(params->from, params->to, err);
+
+    if (code == KT_OK)
+        code = prepare(query,
+            "SELECT minute, revision, received, invalid, repeated, reordered, missing, repaired, suspect, silence, "
+            "latency_p50, latency_p99, latency_max, timed FROM quality "
+            "WHERE venue = :venue AND symbol = :symbol AND minute BETWEEN :from AND :to",
+            &at, &minute, err);
+    if (code == KT_OK) {
+        bind_i64(minute, ":from", params->from - params->from % MINUTE_NS);
+        bind_i64(minute, ":to", params->to);
+        while ((rc = sqlite3_step(minute)) == SQLITE_ROW && count < params->limit)
+            add_figures(minute, &rows[count++]);
+        code = kt_query_fail(query, rc, err);
+    }
+    sqlite3_finalize(minute);
+    if (code == KT_OK)
+        *out_response = (kt_response_quality_minutes){ .rows = KT_ROWS_OF(rows, count), .complete = rc == SQLITE_DONE };
     return code;
 }

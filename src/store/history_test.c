@@ -312,6 +312,151 @@ static void test_a_long_range_is_sampled(void **state)
     }
 }
 
+/* ---- quality ---- */
+
+enum { MINUTES = 3000, PLACES = 3 };
+
+static const struct {
+    const char *venue, *symbol;
+} places[PLACES] = { { "a", "" }, { "a", "BTC/USDT" }, { "b", "eth" } };
+
+static kt_ev_quality minutes[PLACES][MINUTES]; /* revision 0: none */
+
+static void fill_minutes(void)
+{
+    OK(kt_store_begin(house.store, &last));
+    for (uint32_t p = 0; p < PLACES; p++)
+        for (uint32_t i = 0; i < MINUTES; i++) {
+            kt_ev_quality *ev = &minutes[p][i];
+
+            kt_event_init(KT_EV_QUALITY, ev);
+            ev->revision = 0;
+            if (kt_rng_chance(&house.rng, 0.05))
+                continue;
+            ev->revision = 1 + (uint32_t)kt_rng_below(&house.rng, 3);
+            ev->minute = i * 60 * S;
+            ev->received = kt_rng_below(&house.rng, 20000);
+            ev->missing = kt_rng_chance(&house.rng, 0.05) ? kt_rng_below(&house.rng, 400) : 0;
+            ev->repaired = ev->missing / 2;
+            ev->latency_p99 = kt_rng_between(&house.rng, -2000, 8000) * MS;
+            ev->timed = ev->received / 2;
+            if (kt_rng_chance(&house.rng, 0.05))
+                *ev = (kt_ev_quality){ .minute = ev->minute, .revision = ev->revision, .silence = 60 * S };
+            OK(kt_store_quality(house.store, kt_text_of(places[p].venue), kt_text_of(places[p].symbol), ev, &last));
+        }
+    OK(kt_store_commit(house.store, "market", (kt_store_cursor){ .epoch = 1, .seq = 3 }, &last));
+}
+
+/* A digit, or '-' for no feed: the limits as the answer says them in words. */
+static char slow_digit(const kt_ev_quality *ev, uint8_t measure)
+{
+    double messages = (double)(ev->received + ev->missing);
+    double share = (double)(measure == KT_MEASURE_MISSING ? ev->missing : ev->repaired) / messages * 100;
+
+    if (ev->revision == 0 || (messages == 0 && ev->silence == 60 * S))
+        return '-';
+    if (measure == KT_MEASURE_LATENCY)
+        return (char)('0' + (ev->latency_p99 > 100 * MS) + (ev->latency_p99 > 250 * MS) + (ev->latency_p99 > S) +
+                      (ev->latency_p99 > 5 * S));
+    return messages == 0 ? '0' : (char)('0' + (share > 0) + (share > 0.01) + (share > 0.1) + (share > 1));
+}
+
+static void compare_strips(uint8_t measure, int64_t from_ns, int64_t to_ns, uint32_t points)
+{
+    kt_params_quality_history params = { .measure = measure, .from = from_ns, .to = to_ns, .points = points };
+    kt_response_quality_history response;
+
+    kt_query_begin(house.query, KT_QUERY_TIME_NS, NULL);
+    OK(kt_history_quality(house.query, &params, &response, &last));
+    OK(kt_table_check(&kt_actions[KT_ACTION_quality_history].response, &response, &last));
+    assert_true(response.complete);
+    assert_int_equal(response.rows.count, PLACES);
+    assert_int_equal(response.step % (60 * S), 0);
+    assert_true(response.start <= from_ns && from_ns < response.start + response.step);
+    for (uint32_t p = 0; p < PLACES; p++) {
+        char cells[4000];
+        uint64_t received = 0;
+        int64_t total = 0;
+        kt_row_quality_strip row;
+
+        kt_rows_get(&kt_row_table_quality_strip, &response.rows, p, &row);
+        assert_true(kt_text_equal(row.symbol, kt_text_of(places[p].symbol)));
+        assert_true(row.cells.n <= points);
+        assert_true(response.start + (int64_t)row.cells.n * response.step > to_ns);
+        memset(cells, '-', sizeof cells);
+        for (uint32_t i = 0; i < MINUTES; i++) {
+            const kt_ev_quality *ev = &minutes[p][i];
+            int64_t start = i * 60 * S;
+            char digit = slow_digit(ev, measure);
+
+            if (start + 60 * S <= from_ns || start > to_ns || ev->revision == 0)
+                continue;
+            char *cell = &cells[(start - response.start) / response.step];
+            *cell = digit > *cell ? digit : *cell;
+            received += ev->received;
+            if (measure != KT_MEASURE_LATENCY)
+                total += (int64_t)(measure == KT_MEASURE_MISSING ? ev->missing : ev->repaired);
+            else if (ev->timed > 0 && (total == 0 || ev->latency_p99 > total))
+                total = ev->latency_p99;
+        }
+        assert_memory_equal(row.cells.s, cells, row.cells.n);
+        assert_int_equal(row.received, received);
+        assert_int_equal(row.total, total);
+    }
+}
+
+static void test_strips_equal_a_slow_reading(void **state)
+{
+    static const uint8_t asked[] = { KT_MEASURE_MISSING, KT_MEASURE_REPAIRED, KT_MEASURE_LATENCY };
+    kt_params_quality_history params = { .measure = KT_MEASURE_MISSING, .to = MINUTES * 60 * S, .points = 4000 };
+    kt_response_quality_history response;
+    kt_row_quality_strip row;
+
+    fill_minutes();
+    for (uint32_t i = kt_test_cases(60); i > 0; i--) {
+        int64_t from = kt_rng_between(&house.rng, 0, MINUTES * 60) * S;
+
+        compare_strips(asked[i % KT_COUNT(asked)], from, from + kt_rng_between(&house.rng, 0, MINUTES * 60) * S,
+            1 + (uint32_t)kt_rng_below(&house.rng, 4000));
+    }
+    params.venue = KT_TEXT("b");
+    params.symbol = KT_TEXT("TH"); /* a part, of either case */
+    kt_query_begin(house.query, KT_QUERY_TIME_NS, NULL);
+    OK(kt_history_quality(house.query, &params, &response, &last));
+    assert_int_equal(response.rows.count, 1);
+    kt_rows_get(&kt_row_table_quality_strip, &response.rows, 0, &row);
+    assert_true(kt_text_equal(row.symbol, KT_TEXT("eth")));
+    params.to = params.from - 1;
+    assert_int_equal(kt_history_quality(house.query, &params, &response, &last), KT_ARG);
+}
+
+static void test_minutes_are_told_whole(void **state)
+{
+    kt_params_quality_minutes params = {
+        .venue = KT_TEXT("a"), .symbol = KT_TEXT("BTC/USDT"), .from = 90 * S, .to = 100 * 60 * S, .limit = 1440
+    };
+    kt_response_quality_minutes response;
+    uint32_t at = 0;
+
+    kt_query_begin(house.query, KT_QUERY_TIME_NS, NULL);
+    OK(kt_history_minutes(house.query, &params, &response, &last));
+    assert_true(response.complete);
+    for (uint32_t i = 1; i <= 100; i++) {
+        kt_row_quality_minute row;
+
+        if (minutes[1][i].revision == 0)
+            continue;
+        kt_rows_get(&kt_row_table_quality_minute, &response.rows, at++, &row);
+        assert_memory_equal(&row, &minutes[1][i], sizeof row);
+    }
+    assert_int_equal(response.rows.count, at);
+    params.limit = 10;
+    kt_query_begin(house.query, KT_QUERY_TIME_NS, NULL);
+    OK(kt_history_minutes(house.query, &params, &response, &last));
+    assert_false(response.complete);
+    assert_int_equal(response.rows.count, 10);
+}
+
 static bool slow_step(int64_t from, int64_t to, int64_t step, int64_t number, kt_row_trade_point *out)
 {
     kt_row_trade_point row = { .time = number * step, .validated = true, .low = { .m = INT64_MAX, .scale = 2 } };
@@ -489,6 +634,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_equal_a_slow_reading),
+        cmocka_unit_test(test_strips_equal_a_slow_reading),
+        cmocka_unit_test(test_minutes_are_told_whole),
         cmocka_unit_test(test_a_long_range_is_sampled),
         cmocka_unit_test(test_trades_equal_a_slow_reading),
         cmocka_unit_test(test_composites_and_newcomers),

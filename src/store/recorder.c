@@ -77,6 +77,20 @@ static kt_code keep_correction(
                          : code;
 }
 
+/* quality.{venue} is of messages that named no symbol. */
+static kt_code keep_quality(
+    kt_recorder *recorder, const kt_rec *rec, kt_text subject, const kt_event_any *event, kt_err *err)
+{
+    event_topic topic;
+    bool named = kt_subject_part(subject, 2).n > 0;
+    kt_code code = decode_token(subject, 1, topic.mem[0], &topic.venue);
+
+    topic.symbol = KT_TEXT("");
+    if (code == KT_OK && named)
+        code = decode_token(subject, 2, topic.mem[1], &topic.symbol);
+    return code == KT_OK ? kt_store_quality(recorder->store, topic.venue, topic.symbol, &event->quality, err) : code;
+}
+
 /* Which kinds are kept, and how. */
 static const struct {
     uint16_t kind;
@@ -86,6 +100,7 @@ static const struct {
     { KT_EV_WATERMARK, keep_watermark },
     { KT_EV_VWAP, keep_vwap },
     { KT_EV_CORRECTION, keep_correction },
+    { KT_EV_QUALITY, keep_quality },
 };
 
 static kt_code recorder_apply(kt_recorder *recorder, const kt_rec *rec, kt_err *err)

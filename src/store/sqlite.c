@@ -33,6 +33,7 @@ typedef enum statement_id {
     VWAP_DROP,
     CORRECTION_PUT,
     WATERMARK_PUT,
+    QUALITY_PUT,
     INSTRUMENT_PUT,
     COMPAT_PUT,
     STATEMENT_COUNT
@@ -74,6 +75,14 @@ static const char *const statements[STATEMENT_COUNT] = {
                       "ON CONFLICT DO UPDATE SET validated_until = excluded.validated_until, "
                       "covered_from = excluded.covered_from, market_time = excluded.market_time "
                       "WHERE (excluded.validated_until, excluded.market_time) >= (validated_until, market_time)",
+    [QUALITY_PUT] =
+        "INSERT INTO quality VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) "
+        "ON CONFLICT DO UPDATE SET revision = excluded.revision, received = excluded.received, "
+        "invalid = excluded.invalid, repeated = excluded.repeated, reordered = excluded.reordered, "
+        "missing = excluded.missing, repaired = excluded.repaired, suspect = excluded.suspect, "
+        "silence = excluded.silence, latency_p50 = excluded.latency_p50, "
+        "latency_p99 = excluded.latency_p99, latency_max = excluded.latency_max, timed = excluded.timed "
+        "WHERE excluded.revision >= revision",
     [INSTRUMENT_PUT] = "INSERT INTO instruments VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     [COMPAT_PUT] = "INSERT INTO compat_tickers VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
 };
@@ -84,6 +93,7 @@ static const char *const dumps[] = {
     "SELECT 'vwap', * FROM vwap ORDER BY venue, symbol, \"window\", mark",
     "SELECT 'corrections', * FROM corrections ORDER BY log, seq",
     "SELECT 'watermarks', * FROM watermarks ORDER BY venue, symbol",
+    "SELECT 'quality', * FROM quality ORDER BY venue, symbol, minute",
     "SELECT 'instruments', * FROM instruments ORDER BY venue, symbol",
 };
 
@@ -871,6 +881,29 @@ kt_code kt_store_watermark(
     bind_i64(&binder, watermark->validated_until);
     bind_i64(&binder, watermark->covered_from);
     bind_i64(&binder, watermark->market_time);
+    return run(store, &binder, err);
+}
+
+kt_code kt_store_quality(kt_store *store, kt_text venue, kt_text symbol, const kt_ev_quality *quality, kt_err *err)
+{
+    bound binder = bind(store, QUALITY_PUT);
+
+    bind_text(&binder, venue);
+    bind_text(&binder, symbol);
+    bind_i64(&binder, quality->minute);
+    bind_i64(&binder, quality->revision);
+    bind_i64(&binder, (int64_t)quality->received);
+    bind_i64(&binder, (int64_t)quality->invalid);
+    bind_i64(&binder, (int64_t)quality->repeated);
+    bind_i64(&binder, (int64_t)quality->reordered);
+    bind_i64(&binder, (int64_t)quality->missing);
+    bind_i64(&binder, (int64_t)quality->repaired);
+    bind_i64(&binder, (int64_t)quality->suspect);
+    bind_i64(&binder, quality->silence);
+    bind_i64(&binder, quality->latency_p50);
+    bind_i64(&binder, quality->latency_p99);
+    bind_i64(&binder, quality->latency_max);
+    bind_i64(&binder, (int64_t)quality->timed);
     return run(store, &binder, err);
 }
 

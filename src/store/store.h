@@ -6,7 +6,7 @@
  * is synced at each commit, the database before the WAL is reused), so this cursor is safe to let retention follow.
  *
  * Tables   trades (venue, symbol, trade_id), vwap (venue, symbol, window, mark), corrections (log, seq), watermarks,
- *          instruments, cursors: see migrations/. A composite's vwap has venue ''. Decimals and sums are exact TEXT,
+ *          quality (venue, symbol, minute), instruments, cursors: see migrations/. A composite's vwap has venue ''. Decimals and sums are exact TEXT,
  *          times INTEGER ns. Trades have an index by time.
  * Views    transactions, vwap_history, latest_vwap_history, tickers_validation_timestamp, available_tickers: the
  *          original's tables with its columns, for one venue per ticker (kt_config_ticker_of) and the window
@@ -60,6 +60,8 @@ kt_code kt_store_correction(kt_store *store, kt_text venue, kt_text symbol, cons
     int64_t time_ns, const kt_ev_correction *correction, kt_err *err);
 kt_code kt_store_watermark(
     kt_store *store, kt_text venue, kt_text symbol, const kt_ev_watermark *watermark, kt_err *err);
+/* `symbol` empty: of messages that named none. */
+kt_code kt_store_quality(kt_store *store, kt_text venue, kt_text symbol, const kt_ev_quality *quality, kt_err *err);
 
 /* KT_NOENT: this log has left nothing yet; the cursor is then zero. */
 kt_code kt_store_cursor_of(kt_store *store, const char *log, kt_store_cursor *out_cursor, kt_err *err);

@@ -395,6 +395,33 @@ static void test_corrections(void **state)
     kt_config_free(config);
 }
 
+static void test_the_newest_revision_of_a_minute_stands(void **state)
+{
+    static const uint32_t revisions[] = { 1, 3, 2 };
+    kt_config *config = config_of(yaml);
+    const char *path = new_path();
+    kt_store *store = open_store(path, config);
+
+    OK(kt_store_begin(store, &last));
+    for (uint32_t i = 0; i < KT_COUNT(revisions); i++) {
+        kt_ev_quality ev;
+
+        kt_event_init(KT_EV_QUALITY, &ev);
+        ev.minute = 60 * S;
+        ev.revision = revisions[i];
+        ev.received = 100 + revisions[i];
+        ev.missing = revisions[i];
+        ev.latency_p50 = -5;
+        OK(kt_store_quality(store, KT_TEXT("binance"), KT_TEXT("BTC/USDT"), &ev, &last));
+        OK(kt_store_quality(store, KT_TEXT("binance"), KT_TEXT(""), &ev, &last));
+    }
+    commit(store, 9);
+    assert_rows(path, "SELECT venue, symbol, minute, revision, received, missing, latency_p50 FROM quality",
+        "binance||60000000000|3|103|3|-5\nbinance|BTC/USDT|60000000000|3|103|3|-5\n");
+    kt_store_close(store);
+    kt_config_free(config);
+}
+
 static void test_dump_is_sorted_and_complete(void **state)
 {
     kt_config *config = config_of(yaml);
@@ -781,6 +808,7 @@ int main(void)
         cmocka_unit_test(test_decimals_and_sums_stay_exact),
         cmocka_unit_test(test_views_have_the_original_columns),
         cmocka_unit_test(test_corrections),
+        cmocka_unit_test(test_the_newest_revision_of_a_minute_stands),
         cmocka_unit_test(test_dump_is_sorted_and_complete),
         cmocka_unit_test_setup_teardown(test_full_disk_loses_nothing, shim_setup, shim_teardown),
         cmocka_unit_test_setup_teardown(test_failing_sync_loses_nothing, shim_setup, shim_teardown),

@@ -75,7 +75,7 @@ static const told_case messages[] = {
     { "malformed: half a surrogate pair",
         "{\"e\":\"trade\",\"s\":\"\\udfff\",\"t\":1,\"p\":\"1\",\"q\":\"1\",\"T\":1,\"m\":true}",
         "invalid malformed: s" },
-    { "oversized", "{" TRADE ",\"x\":\"#\"}", "invalid oversized", "x", 65536 },
+    { "oversized", "{" TRADE ",\"x\":\"#\"}", "invalid oversized", "x", KT_VENUE_MESSAGE_MAX },
     { "oversized: more values than nodes", "[#1]", "invalid oversized", "1,", 9000 },
     { "10,000 deep", "{\"stream\":\"bnbbtc@trade\",\"data\":#}", "invalid malformed", "[", 10000 },
     { "10,000 deep and closed", "{\"result\":null,\"id\":#", "invalid malformed", "{\"a\":", 10000 },

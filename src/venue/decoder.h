@@ -22,6 +22,7 @@ struct kt_venue_decoder {
     uint8_t price_scale;
     uint8_t quantity_scale;
     bool books;
+    bool candles;
     kt_json_node *nodes;
     uint32_t node_max;
     kt_decimal (*levels)[2]; /* of one message or answer, KT_VENUE_LEVEL_MAX of both sides together */
@@ -57,6 +58,8 @@ typedef struct kt_venue_codec {
     kt_code (*venue_symbol)(kt_text symbol, kt_builder *out, kt_text *out_base, kt_text *out_quote, kt_err *err);
     void (*stream_url)(
         const kt_venue_decoder *decoder, kt_text ws_url, uint32_t first, uint32_t count, kt_builder *out);
+    bool (*say)(const kt_venue_decoder *decoder, kt_venue_speech speech, uint32_t part, uint32_t first, uint32_t count,
+        kt_builder *out); /* false: no such part; NULL: none */
     void (*subscribe)(const kt_venue_decoder *decoder, uint64_t message_id, const kt_row_instrument *instrument,
         kt_builder *out); /* NULL: none */
     void (*rest_url)(const kt_venue_decoder *decoder, kt_text rest_url, const kt_ev_request *request,

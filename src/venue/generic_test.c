@@ -47,7 +47,7 @@ static const told_case messages[] = {
     { "truncated before the last brace", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"a\"",
         "invalid malformed" },
     { "oversized", "{\"ticker\":\"BTC\",\"ts\":1,\"quantity\":1,\"price\":1,\"tradeid\":\"#\"}", "invalid oversized",
-        "x", 65536 },
+        "x", KT_VENUE_MESSAGE_MAX },
     { "oversized: more values than nodes", "[#1]", "invalid oversized", "1,", 9000 },
     { "10,000 deep", "{\"ticker\":\"BTC\",\"x\":#1}", "invalid malformed", "[", 10000 },
     { "10,000 deep, objects", "#", "invalid malformed", "{\"a\":", 10000 },

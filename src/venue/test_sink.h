@@ -18,7 +18,7 @@
 typedef struct kt_told {
     char mem[1 << 16];
     kt_builder text;
-    uint32_t ticks, rows, books, tickers, invalids, instruments, others, replies;
+    uint32_t ticks, rows, books, tickers, candles, invalids, instruments, others, replies;
 } kt_told;
 
 static inline void told_line(kt_told *told)
@@ -84,6 +84,9 @@ static inline void told_book(void *ctx, kt_text symbol, const kt_ev_book *book)
     told_levels(told, &book->bids);
     kt_builder_str(&told->text, " asks");
     told_levels(told, &book->asks);
+    if (book->checksum >= 0)
+        kt_builder_format(&told->text, " sum %lld over %u and %u digits", (long long)book->checksum, book->price_digits,
+            book->quantity_digits);
 }
 
 static inline void told_ticker(void *ctx, kt_text symbol, const kt_ev_ticker *ticker)
@@ -95,6 +98,23 @@ static inline void told_ticker(void *ctx, kt_text symbol, const kt_ev_ticker *ti
     told_line(told);
     kt_builder_format(&told->text, "ticker %.*s %llu", KT_TEXT_ARG(symbol), (unsigned long long)ticker->update_id);
     told_levels(told, &KT_ROWS_OF(sides, 2));
+}
+
+static inline void told_candle(void *ctx, kt_text symbol, const kt_ev_candle *candle)
+{
+    const kt_decimal *const values[] = { &candle->open, &candle->high, &candle->low, &candle->close, &candle->vwap,
+        &candle->volume };
+    kt_told *told = ctx;
+
+    told->candles++;
+    told_line(told);
+    kt_builder_format(
+        &told->text, "candle %.*s %lld+%us", KT_TEXT_ARG(symbol), (long long)candle->begin, candle->interval_s);
+    for (size_t i = 0; i < KT_COUNT(values); i++) {
+        kt_builder_char(&told->text, ' ');
+        kt_builder_decimal(&told->text, *values[i]);
+    }
+    kt_builder_format(&told->text, " %llu", (unsigned long long)candle->trades);
 }
 
 static inline void told_invalid(void *ctx, const kt_ev_invalid *invalid)
@@ -151,6 +171,7 @@ static inline kt_venue_sink told_start(kt_told *told)
         .row = told_row,
         .book = told_book,
         .ticker = told_ticker,
+        .candle = told_candle,
         .invalid = told_invalid,
         .instrument = told_instrument,
         .other = told_other,
@@ -159,8 +180,8 @@ static inline kt_venue_sink told_start(kt_told *told)
 
 static inline uint32_t told_calls(const kt_told *told)
 {
-    return told->ticks + told->rows + told->books + told->tickers + told->invalids + told->instruments + told->others +
-           told->replies;
+    return told->ticks + told->rows + told->books + told->tickers + told->candles + told->invalids + told->instruments +
+           told->others + told->replies;
 }
 
 /* A decoder at the scales of the configuration's defaults that knows `symbols`, separated by blanks. */
@@ -226,6 +247,15 @@ static inline char *told_expand(const told_case *row, size_t *out_size)
     return text;
 }
 
+static inline uint32_t lines(const char *text)
+{
+    uint32_t ends = 0;
+
+    for (; *text != '\0'; text++)
+        ends += *text == '\n';
+    return ends;
+}
+
 static inline void told_run(kt_venue_decoder *decoder, const told_case *rows, size_t count)
 {
     static kt_told told;
@@ -237,7 +267,7 @@ static inline void told_run(kt_venue_decoder *decoder, const told_case *rows, si
         char *copy = kt_guard_copy(text, size);
 
         told_message(&told, decoder, (kt_text){ copy, size });
-        if (told_calls(&told) != 1 || strcmp(told.mem, rows[i].expected) != 0) {
+        if (told_calls(&told) != 1 + lines(rows[i].expected) || strcmp(told.mem, rows[i].expected) != 0) {
             print_error("%s: '%s' instead of '%s'\n", rows[i].name, told.mem, rows[i].expected);
             wrong++;
         }

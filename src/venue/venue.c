@@ -9,7 +9,8 @@
 
 enum { SYMBOL_MAX_DEFAULT = 4096, SYMBOL_MAX_LIMIT = 1 << 20, ARENA_SIZE = 64 << 10, ERROR_BODY_MAX = 64 << 10 };
 
-static const kt_venue_format *const formats[] = { &kt_venue_generic, &kt_venue_binance };
+static const kt_venue_format *const formats[] = { &kt_venue_generic, &kt_venue_binance, &kt_venue_kraken_v1,
+    &kt_venue_kraken_v2 };
 
 /* ---- the table of formats ---- */
 
@@ -38,7 +39,7 @@ kt_code kt_venue_decoder_new(const kt_venue_decoder_options *options, kt_venue_d
     void *arena_mem = NULL;
 
     if (options->format == NULL)
-        return kt_fail(err, KT_ARG, "a venue decoder needs a format: generic or binance");
+        return kt_fail(err, KT_ARG, "a venue decoder needs a format, such as binance");
     if (options->price_scale > KT_SCALE_MAX || options->quantity_scale > KT_SCALE_MAX)
         return kt_fail(err, KT_ARG, "price_scale %u and quantity_scale %u: each is 0 to %d", options->price_scale,
             options->quantity_scale, KT_SCALE_MAX);
@@ -56,6 +57,7 @@ kt_code kt_venue_decoder_new(const kt_venue_decoder_options *options, kt_venue_d
     decoder->node_max = node_max;
     decoder->symbol_max = symbol_max;
     decoder->books = options->books && (options->format->can & (1u << KT_WHAT_BOOK)) != 0;
+    decoder->candles = options->candles;
     decoder->levels = malloc(KT_VENUE_LEVEL_MAX * sizeof *decoder->levels);
     decoder->nodes = malloc(node_max * sizeof *decoder->nodes);
     decoder->symbols = malloc(symbol_max * sizeof *decoder->symbols);
@@ -445,6 +447,19 @@ kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url,
     kt_builder_init(&builder, out, size);
     decoder->format->codec->stream_url(decoder, kt_text_of(ws_url), first, count, &builder);
     return finish(&builder, "the address of the stream", err);
+}
+
+kt_code kt_venue_say(const kt_venue_decoder *decoder, kt_venue_speech speech, uint32_t part, uint32_t first,
+    uint32_t count, char *out, size_t size, kt_err *err)
+{
+    const kt_venue_codec *codec = decoder->format->codec;
+    kt_builder builder;
+
+    kt_assert(first + count <= decoder->symbol_count);
+    kt_builder_init(&builder, out, size);
+    if (codec->say == NULL || !codec->say(decoder, speech, part, first, count, &builder))
+        return KT_NOENT;
+    return finish(&builder, "the message", err);
 }
 
 uint32_t kt_venue_stream_symbol_max(const kt_venue_decoder *decoder)

@@ -8,6 +8,8 @@
  * Formats  generic   one trade a message, REST by start time, at most 100 rows (reference/contracts.md section 1)
  *          binance   Binance spot: single and combined streams of trades, book changes and best prices, REST by id,
  *                    instruments from exchangeInfo, whole books
+ *          kraken_v1  Kraken spot: trades, books with their checksums, best prices and minutes of both versions of its
+ *          kraken_v2  WebSocket API, REST by time, instruments from AssetPairs
  * Numbers  prices and quantities are read digit by digit from the text (JSON numbers and strings alike), trailing zeros
  *          dropped. Of a trade both are greater than 0 and fit the instrument's scale exactly: kt_decimal_rescale of a tick to
  *          the instrument's scale never fails. Levels of a book may have more digits than their instrument.
@@ -27,15 +29,16 @@
 #include "base/decimal.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "book/level2.h"
 #include "schema/events.h"
 
-#define KT_VENUE_SYMBOL_SIZE 64          /* bytes of a symbol in either spelling, at most */
-#define KT_VENUE_TRADE_ID_SIZE 128       /* bytes of a trade id, at most */
-#define KT_VENUE_EXCERPT_SIZE 200        /* bytes of a refused message that are passed on */
-#define KT_VENUE_MESSAGE_MAX (64u << 10) /* bytes of one stream message */
-#define KT_VENUE_ANSWER_MAX (32u << 20)  /* bytes of one REST answer: a whole exchangeInfo has about 10 MB */
-#define KT_VENUE_LEVEL_MAX 10000         /* levels of one message or answer, both sides together */
-#define KT_VENUE_NODE_MAX (128u << 10)   /* JSON values of one message or answer: 1,000 trades need about 15,000 */
+#define KT_VENUE_SYMBOL_SIZE 64           /* bytes of a symbol in either spelling, at most */
+#define KT_VENUE_TRADE_ID_SIZE 128        /* bytes of a trade id, at most */
+#define KT_VENUE_EXCERPT_SIZE 200         /* bytes of a refused message that are passed on */
+#define KT_VENUE_MESSAGE_MAX (256u << 10) /* bytes of one stream message: a whole book of Kraken has about 100,000 */
+#define KT_VENUE_ANSWER_MAX (32u << 20)   /* bytes of one REST answer: a whole exchangeInfo has about 10 MB */
+#define KT_VENUE_LEVEL_MAX 10000          /* levels of one message or answer, both sides together */
+#define KT_VENUE_NODE_MAX (128u << 10)    /* JSON values of one message or answer: 1,000 trades need about 15,000 */
 
 /* Where decoded things go. A NULL function is skipped. The calls come in the order of the bytes; texts are borrowed
  * until the function returns. */
@@ -46,11 +49,14 @@ typedef struct kt_venue_sink {
     void (*tick)(void *ctx, kt_text symbol, const kt_ev_tick *tick);
     /* One trade of a REST answer, of the symbol that was asked for. */
     void (*row)(void *ctx, const kt_row_trade *row);
-    /* What changed in a book, or (snapshot, of the symbol that was asked for) all of it. Prices are positive, quantities not
-     * negative; first_id is at most last_id. The levels are decoded already and borrowed. */
+    /* What changed in a book, or (snapshot, of the symbol that was asked for, or out of a stream that gives it) all of it.
+     * Prices are positive, quantities not negative; first_id is at most last_id, both 0 where updates have no numbers. The
+     * levels are decoded already and borrowed. */
     void (*book)(void *ctx, kt_text symbol, const kt_ev_book *book);
     /* The best prices. 0: there is none on this side. */
     void (*ticker)(void *ctx, kt_text symbol, const kt_ev_ticker *ticker);
+    /* An interval as the venue sums it up; of an answer, of the symbol that was asked for. */
+    void (*candle)(void *ctx, kt_text symbol, const kt_ev_candle *candle);
     /* One message of the stream, or one row of an answer, that was refused. */
     void (*invalid)(void *ctx, const kt_ev_invalid *invalid);
     /* One instrument of a REST answer. */
@@ -83,13 +89,22 @@ typedef struct kt_venue_limits {
  * are of any one clock. In no span are more than connection_max opened: half of them at once, the others evenly. */
 int64_t kt_venue_connect_wait_ns(const kt_venue_limits *limits, int64_t *state, int64_t now_ns);
 
+/* How books of a format are got and continued. All zero: REST gives the whole book, and numbers continue it (book/level2.h). */
+typedef struct kt_venue_books {
+    bool
+        streamed; /* the stream gives the whole book when it is subscribed, and then changes in order, without numbers */
+    uint32_t depth; /* streamed: levels of a side that are subscribed */
+    kt_code (*checksum)(const kt_level2 *book, uint32_t *out_checksum); /* what kt_ev_book.checksum is; NULL: none */
+} kt_venue_books;
+
 /* One format. */
 typedef struct kt_venue_format {
-    const char *name; /* as in the configuration: "generic", "binance" */
+    const char *name; /* as in the configuration: "generic", "binance", "kraken_v2" */
     uint32_t can;     /* a bit 1 << KT_WHAT_... for each kind of request that the venue answers */
     uint32_t row_max; /* trades of one answer, at most */
     bool numbered;    /* trades have numbers without gaps, per symbol; otherwise their order is by time */
     bool open;        /* symbols that nobody asked for come too, and are accepted */
+    kt_venue_books books;
     kt_venue_limits limits;
     const struct kt_venue_codec *codec; /* its functions: venue/decoder.h */
 } kt_venue_format;
@@ -98,6 +113,8 @@ typedef struct kt_venue_decoder kt_venue_decoder;
 
 extern const kt_venue_format kt_venue_generic;
 extern const kt_venue_format kt_venue_binance;
+extern const kt_venue_format kt_venue_kraken_v1;
+extern const kt_venue_format kt_venue_kraken_v2;
 
 /* The format of that name, or NULL. `kt_venue_formats` lists them all. */
 const kt_venue_format *kt_venue_format_of(kt_text name);
@@ -110,6 +127,7 @@ typedef struct kt_venue_decoder_options {
     uint8_t price_scale; /* of symbols whose instrument is not known yet (and of all in the generic format), 0 to 18 */
     uint8_t quantity_scale; /* likewise */
     bool books;             /* ask the stream for books too, where the format can answer KT_WHAT_BOOK */
+    bool candles;           /* and for the venue's own minutes, where the format has them */
 } kt_venue_decoder_options;
 
 /* A decoder with its table of symbols and its scratch memory. KT_ARG names the option that is wrong; KT_SYS: no
@@ -134,7 +152,8 @@ const kt_row_instrument *kt_venue_symbol_find_venue(const kt_venue_decoder *deco
 uint32_t kt_venue_symbol_count(const kt_venue_decoder *decoder);
 const kt_row_instrument *kt_venue_symbol_at(const kt_venue_decoder *decoder, uint32_t index);
 
-/* Decode one stream message. Exactly one call of the sink for each message, whatever the bytes. */
+/* Decode one stream message. One call of the sink for each message, whatever the bytes; where a message holds several
+ * trades or minutes (Kraken), one for each. */
 void kt_venue_decode_message(
     kt_venue_decoder *decoder, kt_text bytes, int64_t receive_time_ns, const kt_venue_sink *sink);
 
@@ -145,10 +164,17 @@ void kt_venue_decode_answer(kt_venue_decoder *decoder, const kt_ev_request *requ
     int64_t receive_time_ns, const kt_venue_sink *sink, kt_venue_answer *out_answer);
 
 /* Where to connect for the trades (and books) of known symbols, `count` of them from index `first` on: `ws_url` is the
- * configured address, with or without the path (/stream). After connecting nothing has to be sent. An open format gives
- * all symbols on every connection. KT_FULL: longer than `size`. */
+ * configured address, with or without the path (/stream, /v2). After connecting kt_venue_say tells what has to be sent.
+ * An open format gives all symbols on every connection. KT_FULL: longer than `size`. */
 kt_code kt_venue_stream_url(const kt_venue_decoder *decoder, const char *ws_url, uint32_t first, uint32_t count,
     char *out, size_t size, kt_err *err);
+
+/* What has to be sent on an open connection, message `part` of it (0, 1, 2 ...): that the streams of the known symbols
+ * from index `first` on come, `count` of them; or that their whole books come again. KT_NOENT: it has no such part, all is
+ * said (formats whose address says it all have none). KT_FULL: longer than `size`. */
+typedef enum kt_venue_speech { KT_VENUE_SUBSCRIBE, KT_VENUE_BOOKS_AGAIN } kt_venue_speech;
+kt_code kt_venue_say(const kt_venue_decoder *decoder, kt_venue_speech speech, uint32_t part, uint32_t first,
+    uint32_t count, char *out, size_t size, kt_err *err);
 
 /* Symbols that one connection may carry at most, by the limits of the venue. */
 uint32_t kt_venue_stream_symbol_max(const kt_venue_decoder *decoder);
@@ -159,8 +185,8 @@ kt_code kt_venue_subscribe(
     const kt_venue_decoder *decoder, uint64_t message_id, kt_text symbol, char *out, size_t size, kt_err *err);
 
 /* The URL of a request (limit 0, or more than row_max: row_max; instruments without a symbol: of all that are known, or
- * of the whole venue when none is). `rest_url`: generic: the address of the trades (http://host/trades); binance: the
- * host (https://api.binance.com). KT_ARG: the format can not answer this; KT_NOENT: unknown symbol; KT_FULL. */
+ * of the whole venue when none is). `rest_url`: generic: the address of the trades (http://host/trades); binance
+ * and kraken: the host (https://api.binance.com). KT_ARG: the format can not answer this; KT_NOENT: unknown symbol; KT_FULL. */
 kt_code kt_venue_rest_url(const kt_venue_decoder *decoder, const char *rest_url, const kt_ev_request *request,
     char *out, size_t size, kt_err *err);
 

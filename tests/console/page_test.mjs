@@ -173,7 +173,7 @@ try {
         for (let i = 1; i <= 5; i++)
             house.emit('memo.b', 'trade', trade(String(i)));
         const page = await visit('/channels?pattern=memo.b&from=offset&at=3');
-        await until(page, () => /^3 events/.test(document.querySelector('.events .note')?.innerText ?? ''));
+        await until(page, () => /^3 events/.test(document.querySelector('.events .note')?.innerText ?? '') && document.querySelector('.events tbody tr:not([hidden])'));
         equal(digits(await page.evaluate(() => [...document.querySelectorAll('.events tbody tr:not([hidden]) td:nth-child(3)')].map((cell) => cell.textContent).join())), '5,4,3', 'offsets');
         await page.fill('#at', 'three');
         await until(page, () => /“three” is no offset/.test(document.querySelector('#where-error').textContent));

@@ -6,11 +6,12 @@
 // over their marks, on one line: a trade that comes late changes the marks of all windows; seconds with suspect trades are circles
 // at their prices.
 import {
-    createChart, createSeriesMarkers, HistogramSeries, LineSeries, LineStyle, type HistogramData, type IChartApi, type ISeriesApi,
+    createChart, createSeriesMarkers, HistogramSeries, LineSeries, LineStyle, type HistogramData, type IChartApi,
     type ISeriesMarkersPluginApi, type LineData, type MouseEventParams, type SeriesMarker, type Time, type UTCTimestamp, type WhitespaceData,
 } from 'lightweight-charts';
 import { clock, day, decimal, several, zoneName } from '../text';
 import { Bands, type Band } from './bands';
+import { Plot } from './plot';
 import { steps } from './steps';
 import { Volume } from './volume';
 
@@ -29,7 +30,8 @@ const widestSteps = 1500; // more than that in view: a coarser step shows the sa
 const finerSteps = 600; // that many of a finer step would fit into the view: it is taken
 const rightSpace = 4;
 const volumeShare = 0.22; // of the height of the prices
-const wholeMs = 1000; // a line whose older points change is given whole, at most so often
+const wholeMs = 1000; // what can not be given by its points is given whole, at most so often
+const grownBy = 500; // steps that the chart may have more than were asked for
 
 export interface Point { value: number; text: string; full: boolean; order: number }
 export interface Reading { second: number; values: { name: string; text: string; full: boolean }[] }
@@ -39,7 +41,7 @@ export interface Stretch { from: number; to: number } // seconds, without the la
 
 interface Line {
     name: string;
-    series: ISeriesApi<'Line'>;
+    plot: Plot<'Line'>;
     markers: ISeriesMarkersPluginApi<Time>;
     live: Map<number, Point>; // by second
     older: Map<number, Point>; // by step
@@ -48,7 +50,6 @@ interface Line {
     scale: number; // digits behind the point
     color: string;
     pale: string;
-    dirty: 'no' | 'newest' | 'all';
 }
 
 export interface ChartListener {
@@ -59,6 +60,13 @@ export interface ChartListener {
 
 function token(name: string): string {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+// Without the whitespace at its end.
+function trimmed<T extends object>(data: T[]): T[] {
+    while (data.length > 0 && !('value' in data[data.length - 1]!))
+        data.pop();
+    return data;
 }
 
 function formatOf(precision: number) {
@@ -72,9 +80,8 @@ export class PriceChart {
     private price: Line;
     private lines: Line[] = [];
     private bands: Bands[] = [];
-    private volume: ISeriesApi<'Histogram'> | null;
+    private volume: Plot<'Histogram'> | null;
     private traded = new Volume();
-    private tradedDirty: Line['dirty'] = 'all';
     private tradedScale = -1;
     private suspects = new Map<number, number>(); // second to price
     private step = 1;
@@ -103,12 +110,12 @@ export class PriceChart {
             crosshair: { mode: 0 },
         });
         this.price = this.addLine('price', LineStyle.Solid, 1);
-        this.volume = hasTrades ? this.chart.addSeries(HistogramSeries, { priceLineVisible: false, lastValueVisible: false }, 1) : null;
-        this.volume?.priceScale().applyOptions({ scaleMargins: { top: 0.2, bottom: 0 } });
+        this.volume = hasTrades ? new Plot(this.chart.addSeries(HistogramSeries, { priceLineVisible: false, lastValueVisible: false }, 1)) : null;
+        this.volume?.series.priceScale().applyOptions({ scaleMargins: { top: 0.2, bottom: 0 } });
         this.chart.panes()[1]?.setStretchFactor(volumeShare);
-        for (const series of [this.price.series, this.volume]) {
-            const bands = new Bands((second) => (second - this.drawnFrom) / this.step, series === this.price.series);
-            series?.attachPrimitive(bands);
+        for (const plot of [this.price.plot, this.volume]) {
+            const bands = new Bands((second) => (second - this.drawnFrom) / this.step, plot === this.price.plot);
+            plot?.series.attachPrimitive(bands);
             this.bands.push(bands);
         }
         this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => { this.markersDirty = true; });
@@ -140,12 +147,16 @@ export class PriceChart {
             lineStyle, lineWidth, title: name === 'price' ? '' : name, priceLineVisible: false, crosshairMarkerRadius: 3,
             lastPriceAnimation: 0,
         });
-        return { name, series, markers: createSeriesMarkers(series, []), live: new Map(), older: new Map(), corrections: new Map(),
-                 shown: true, scale: 0, color: '', pale: '', dirty: 'all' };
+        return { name, plot: new Plot(series), markers: createSeriesMarkers(series, []), live: new Map(), older: new Map(), corrections: new Map(),
+                 shown: true, scale: 0, color: '', pale: '' };
     }
 
     private all(): Line[] {
         return [this.price, ...this.lines];
+    }
+
+    private plots(): (Plot<'Line'> | Plot<'Histogram'>)[] {
+        return [...this.all().map(({ plot }) => plot), ...(this.volume ? [this.volume] : [])];
     }
 
     private line(name: string): Line | undefined {
@@ -154,21 +165,21 @@ export class PriceChart {
 
     windows(names: string[]) {
         for (const line of this.lines)
-            this.chart.removeSeries(line.series);
+            this.chart.removeSeries(line.plot.series);
         this.lines = names.map((name, i) => this.addLine(name, styles[i] ?? LineStyle.Solid, 2));
         this.theme();
     }
 
     precision(price: number, average: number, quantity: number) {
         if (this.tradedScale !== quantity)
-            this.volume?.applyOptions({ priceFormat: formatOf(quantity) });
+            this.volume?.series.applyOptions({ priceFormat: formatOf(quantity) });
         this.tradedScale = quantity;
         for (const line of this.all()) {
             const precision = line === this.price ? price : average;
             if (line.scale === precision)
                 continue;
             line.scale = precision;
-            line.series.applyOptions({ priceFormat: formatOf(precision) });
+            line.plot.series.applyOptions({ priceFormat: formatOf(precision) });
         }
     }
 
@@ -176,12 +187,11 @@ export class PriceChart {
         this.all().forEach((line, i) => {
             line.color = token(line === this.price ? '--text2' : `--w${i - 1}`);
             line.pale = line.color + '8c'; // 55 %
-            line.series.applyOptions({ color: line.color });
-            line.dirty = 'all';
+            line.plot.series.applyOptions({ color: line.color });
         });
         this.bands.forEach((bands) => { bands.color = token('--text3'); });
-        this.volume?.applyOptions({ color: token('--edge') });
-        this.tradedDirty = 'all';
+        this.volume?.series.applyOptions({ color: token('--edge') });
+        this.redraw();
         this.chart.applyOptions({
             layout: { background: { color: token('--panel') }, textColor: token('--text2'), attributionLogo: false, fontSize: 11,
                       fontFamily: 'ui-monospace, "DejaVu Sans Mono", monospace', panes: { separatorColor: token('--line'), enableResize: false } },
@@ -190,6 +200,12 @@ export class PriceChart {
             timeScale: { borderColor: token('--line') },
         });
         this.markersDirty = true;
+    }
+
+    // Everything is given anew, at once.
+    private redraw() {
+        for (const plot of this.plots())
+            plot.isDirty = true;
         this.wholeAt = 0;
     }
 
@@ -198,7 +214,7 @@ export class PriceChart {
         if (!line)
             return;
         line.shown = shown;
-        line.series.applyOptions({ visible: shown });
+        line.plot.series.applyOptions({ visible: shown });
         this.markersDirty = true;
     }
 
@@ -217,13 +233,10 @@ export class PriceChart {
     private forgetHistory() {
         this.loaded = null;
         this.start = -Infinity;
-        this.wholeAt = 0;
         this.traded.forgetHistory();
-        this.tradedDirty = 'all';
-        for (const line of this.all()) {
+        for (const line of this.all())
             line.older.clear();
-            line.dirty = 'all';
-        }
+        this.redraw();
     }
 
     // ---- what comes in ----
@@ -233,27 +246,33 @@ export class PriceChart {
             return;
         line.live.set(second, point);
         this.first = Math.min(this.first, second);
-        if (second < this.last || second > this.last + this.step) {
-            line.dirty = 'all';
-            if (second > this.last)
-                this.price.dirty = 'all'; // its grid reaches further
-        } else if (line.dirty === 'no') {
-            line.dirty = 'newest';
-        }
+        if (second > this.last + this.step)
+            this.price.plot.isDirty = true; // its grid reaches further
+        this.touch(line.plot, second);
         this.last = Math.max(this.last, second);
+    }
+
+    // What lies ahead of a stretch that is looked at is not drawn.
+    private touch(plot: Plot<'Line'> | Plot<'Histogram'> | null, second: number) {
+        const at = second - (second % this.step);
+        if (at >= this.drawnFrom && (this.follows || at <= this.drawnTo + this.step))
+            plot?.touch(at, this.step);
     }
 
     // How often a trade is told does not change what was traded: its newest quantity counts, once.
     quantity(atMs: number, id: string | number, quantity: string) {
-        if (this.traded.add(Math.floor(atMs / 1000), id, quantity) && this.tradedDirty === 'no')
-            this.tradedDirty = Math.floor(atMs / 1000) >= this.drawnTo ? 'newest' : 'all';
+        if (this.traded.add(Math.floor(atMs / 1000), id, quantity))
+            this.touch(this.volume, Math.floor(atMs / 1000));
     }
 
     // The last trade of a second stands for it. They come in any order: REST tells older ones later.
     trade(atMs: number, number: number, text: string) {
         const second = Math.floor(atMs / 1000);
         const order = atMs * 1e-3 - second + number * 1e-12;
-        if (order >= (this.price.live.get(second)?.order ?? 0))
+        const before = this.price.live.get(second);
+        if (before && before.order === order && before.text === text)
+            return; // REST has confirmed it
+        if (order >= (before?.order ?? 0))
             this.put(this.price, second, { value: Number(text), text, full: true, order });
     }
 
@@ -326,9 +345,7 @@ export class PriceChart {
             this.traded.addHistory(second - (second % this.step), quantity);
         this.loaded = { from: Math.min(stretch.from, this.loaded?.from ?? stretch.from), to: Math.max(stretch.to, this.loaded?.to ?? stretch.to) };
         this.start = start ?? Infinity;
-        this.tradedDirty = 'all';
-        this.all().forEach((line) => { line.dirty = 'all'; });
-        this.wholeAt = 0;
+        this.redraw();
     }
 
     isLive(stretch: Stretch): boolean {
@@ -342,8 +359,7 @@ export class PriceChart {
         this.aim = null;
         if (this.loaded && this.loaded.to < this.liveFrom())
             this.forgetHistory();
-        this.wholeAt = 0;
-        this.price.dirty = 'all';
+        this.redraw();
         this.listener.onScroll(true);
     }
 
@@ -361,8 +377,7 @@ export class PriceChart {
     look(span: Stretch) {
         this.follows = false;
         this.aim = span;
-        this.price.dirty = 'all';
-        this.wholeAt = 0;
+        this.redraw();
     }
 
     oldest() {
@@ -413,7 +428,7 @@ export class PriceChart {
         }
         this.cursor = at;
         if (found)
-            this.chart.setCrosshairPosition(found.point!.value, at as UTCTimestamp, found.line.series);
+            this.chart.setCrosshairPosition(found.point!.value, at as UTCTimestamp, found.line.plot.series);
         this.read(at);
     }
 
@@ -507,19 +522,18 @@ export class PriceChart {
 
     // ---- painting ----
 
-    // Called some times a second. The newest step is one update; a line whose older points change is given whole, once a second.
+    // Called some times a second.
     paint(now: number) {
         if (this.last === 0)
             return;
         this.forget();
-        const isDirty = this.tradedDirty === 'all' || this.all().some((line) => line.dirty === 'all');
+        const isLong = this.follows && this.drawnTo - this.drawnFrom > (askPoints + grownBy) * this.step;
+        const isDirty = isLong || this.plots().some((plot) => plot.isDirty);
         if (this.drawnTo === 0 || this.isAtEdge() || (isDirty && now - this.wholeAt >= wholeMs))
             this.give(now);
         for (const line of this.all())
-            if (line.dirty === 'newest')
-                this.giveNewest(line);
-        if (this.tradedDirty === 'newest')
-            this.giveTraded();
+            this.drawnTo = Math.max(this.drawnTo, line.plot.giveTouched((at) => this.drawn(line, at)));
+        this.volume?.giveTouched((at) => this.drawnVolume(at));
         if (this.follows)
             this.place();
         if (this.markersDirty)
@@ -588,12 +602,9 @@ export class PriceChart {
         const from = Math.max(least, to - ((this.follows ? askPoints : pointsMax) - 1) * this.step);
         const range = this.chart.timeScale().getVisibleLogicalRange();
         this.wholeAt = now;
-        for (const line of this.all()) {
-            line.dirty = 'no';
-            line.series.setData(this.data(line, from, to));
-        }
-        this.tradedDirty = 'no';
-        this.volume?.setData(this.tradedData(from, to));
+        for (const line of this.all())
+            line.plot.give(this.data(line, from, to));
+        this.volume?.give(this.tradedData(from, to));
         const shift = (this.drawnFrom - from) / this.step;
         this.drawnFrom = from;
         this.drawnTo = to;
@@ -612,28 +623,21 @@ export class PriceChart {
             const sum = sums.get(at);
             data.push(sum === undefined ? { time: at as UTCTimestamp } : { time: at as UTCTimestamp, value: Number(Volume.written(sum)) });
         }
-        return data;
+        return trimmed(data);
     }
 
-    private giveTraded() {
-        const at = this.last - (this.last % this.step);
+    private drawnVolume(at: number): HistogramData | null {
         const text = this.traded.text(at, this.step);
-        this.tradedDirty = 'no';
-        if (text !== '' && at === this.drawnTo)
-            this.volume?.update({ time: at as UTCTimestamp, value: Number(text) });
+        return text === '' || at > this.drawnTo ? null : { time: at as UTCTimestamp, value: Number(text) };
     }
 
-    private giveNewest(line: Line) {
-        const at = this.last - (this.last % this.step);
+    private drawn(line: Line, at: number): LineData | null {
         const point = this.pointOf(line, at);
-        line.dirty = at > this.drawnTo + this.step && this.follows ? 'all' : 'no';
-        if (!point || at > this.drawnTo + this.step)
-            return;
-        this.drawnTo = Math.max(this.drawnTo, at);
-        line.series.update({ time: at as UTCTimestamp, value: point.value, color: point.full ? line.color : line.pale });
+        return point ? { time: at as UTCTimestamp, value: point.value, color: point.full ? line.color : line.pale } : null;
     }
 
-    // A point's colour is that of the line towards it; of the last one before a gap, nothing is to be seen of the way over it.
+    // A point's colour is that of the line towards it; of the last one before a gap, nothing is to be seen of the way over it. The price
+    // holds the grid of all steps; another line ends with its last point, so that the next one can follow.
     private data(line: Line, from: number, to: number): (LineData | WhitespaceData)[] {
         const data: (LineData | WhitespaceData)[] = [];
         const steps = this.stepped(line);
@@ -651,7 +655,7 @@ export class PriceChart {
             const ends = at < to && gap === carrySteps && !steps.has(at + this.step);
             data.push({ time: at as UTCTimestamp, value: carried.value, color: ends ? 'transparent' : carried.full ? line.color : line.pale });
         }
-        return data;
+        return line === this.price ? data : trimmed(data);
     }
 
     private stepped(line: Line): Map<number, Point> {

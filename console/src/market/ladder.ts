@@ -2,6 +2,7 @@
 import { className, el, put, text } from '../dom';
 import { showEvent } from '../evidence';
 import { call } from '../house';
+import { Sight } from '../rows';
 import { stale as staleRules } from '../schema';
 import { age, count, decimal, ms, several } from '../text';
 import type { Channel, HouseEvent, Instrument, Want } from '../wire';
@@ -9,6 +10,7 @@ import { Book, mantissa, written, type Level } from './book';
 import type { Pick } from './symbols';
 
 const rowCount = 20; // of each side
+const rowPx = 20;
 const replayed = 700; // events that hold a snapshot, at one a minute and ten changes a second
 const depth = 1000;
 const groups = [1n, 10n, 100n, 1000n, 10000n];
@@ -40,6 +42,7 @@ export class Ladder {
     private asks: Row[] = [];
     private bids: Row[] = [];
     private scroller: HTMLElement;
+    private sight: Sight;
     private middle: HTMLElement;
     private words = text('');
     private texts = { spread: text('–'), head: text(''), price: text('price'), quantity: text('quantity') };
@@ -60,6 +63,7 @@ export class Ladder {
             el('caption', { class: 'hidden' }, `Book of ${pick.symbol}: asks, then bids`),
             el('thead', {}, el('tr', {}, el('th', { scope: 'col', class: 'r' }, texts.price), el('th', { scope: 'col', class: 'r' }, texts.quantity), el('th', { scope: 'col', class: 'r' }, 'Σ'))),
             body));
+        this.sight = new Sight(this.scroller, rowPx);
         this.scroller.addEventListener('click', () => { if (this.newest) showEvent(this.newest); });
         this.grouping.hidden = true;
         put(this.words, past ? 'No book is kept of the past.' : pick.venue === null ? 'A composite has no book of its own.' : `This house publishes no book of ${pick.symbol}: there is no channel ${this.channel}.`);
@@ -149,11 +153,12 @@ export class Ladder {
             void this.ask(now);
             return;
         }
-        if (!this.dirty)
+        const whole = this.sight.begin(now, this.dirty);
+        if (whole === null)
             return;
+        this.written += this.dirty ? 1 : 0;
         this.dirty = false;
-        this.written++;
-        this.write(book);
+        this.write(book, whole);
     }
 
     // Of a whole second. Empty: all that came is shown.
@@ -161,14 +166,14 @@ export class Ladder {
         return this.counted.written >= this.counted.heard ? '' : `showing ${count(this.counted.written)} of ${several(this.counted.heard, 'book update')} a second, nothing lost.`;
     }
 
-    private write(book: Book) {
+    private write(book: Book, whole: boolean) {
         const asks = book.grouped('asks', this.step, rowCount);
         const bids = book.grouped('bids', this.step, rowCount);
         const sum = (levels: Level[]) => levels.reduce((all, level) => all + level.quantity, 0n);
         const most = [sum(asks), sum(bids)].reduce((a, b) => (a > b ? a : b));
         const [ask, bid] = [book.asks.levels[0], book.bids.levels[0]];
-        this.side(this.asks, asks, book, most);
-        this.side(this.bids, bids, book, most);
+        this.side(this.asks, asks, book, most, (i) => whole || this.sight.sees(rowCount - 1 - i));
+        this.side(this.bids, bids, book, most, (i) => whole || this.sight.sees(rowCount + 1 + i));
         if (ask && bid) {
             const middle = ask.price + bid.price;
             const points = middle === 0n ? 0n : (ask.price - bid.price) * 2000000n / middle;
@@ -186,11 +191,13 @@ export class Ladder {
         this.centred = true;
     }
 
-    private side(rows: Row[], levels: Level[], book: Book, most: bigint) {
+    private side(rows: Row[], levels: Level[], book: Book, most: bigint, isSeen: (i: number) => boolean) {
         let sum = 0n;
         rows.forEach((row, i) => {
             const level = levels[i];
             sum += level?.quantity ?? 0n;
+            if (!isSeen(i))
+                return;
             put(row.price, level ? decimal(written(level.price, book.priceScale)) : '');
             put(row.quantity, level ? decimal(written(level.quantity, book.quantityScale)) : '');
             put(row.sum, level ? decimal(written(sum, book.quantityScale)) : '');

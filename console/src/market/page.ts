@@ -3,7 +3,7 @@ import { actions } from '../actions';
 import { attribute, className, el, hide, put, text } from '../dom';
 import { openDrawer } from '../drawer';
 import { curl, quoted, showEvent, type Command } from '../evidence';
-import { everyFrame, rank } from '../frame';
+import { beatMs, everyFrame, rank } from '../frame';
 import { house, isCatchingUp, isDown, leave, listen, settle, type Listener } from '../house';
 import type { Condition, OpenPage, Page } from '../page';
 import { goInstead, go, marketPath, remember, type Route } from '../route';
@@ -21,11 +21,11 @@ import { Feed } from './feed';
 import { History, type Past } from './history';
 import { Ladder } from './ladder';
 import { stepName, steps } from './steps';
-import { label, picksOf, wantsOf, type Pick } from './symbols';
+import { firstWants, label, moreWants, picksOf, type Pick } from './symbols';
 import { Tape } from './tape';
 
-const figureMs = 50;
-const ladderMs = 50;
+const figureMs = beatMs;
+const ladderMs = beatMs;
 const tapeMs = 100;
 const chartMs = 250;
 const slowMs = 500;
@@ -33,6 +33,7 @@ const quietMs = 2000;
 const staleMs = 30000; // longer than a venue is let be silent: then we can not know
 const averageLateMs = 3000; // behind market time
 const catchUpMs = 8000;
+const chartLateMs = 1000; // so long the chart waits for a price
 const linkWidest = 1500; // steps of a link's range: the finest that fit
 const tableRows = 200;
 const volumeDigits = 3; // of the axis; the reading has them all
@@ -65,6 +66,7 @@ class Market implements Page {
     private losses: Band[] = [];
     private outagesDrawn = '';
     private pausedAt = 0; // ms, 0: it is not
+    private begun = false; // what the house can do is known
     private hasHistory = false;
     private hasSnapshots = false;
     private chartShown = false; // a line that is still being replayed is not drawn piece by piece
@@ -94,7 +96,7 @@ class Market implements Page {
         this.change = new Change(this.history);
         this.build(route);
         this.keys = this.keyTable();
-        this.listener = { wants: [], patterns: ['vwap.>', `book.${this.pick.key}`], onEvent: (event) => this.onEvent(event), onChannels: (channels) => this.onChannels(channels) };
+        this.listener = { wants: firstWants(pick, this.asOf !== null), patterns: ['vwap.>', `book.${this.pick.key}`], onEvent: (event) => this.onEvent(event), onChannels: (channels) => this.onChannels(channels) };
         listen(this.listener);
         void this.begin(route);
         this.stops.push(
@@ -111,19 +113,21 @@ class Market implements Page {
         return everyFrame(everyMs, rankOf, (now) => { if (this.pausedAt === 0) paint(now); }, yields);
     }
 
-    // What there is decides how much of the past is replayed; the chart's code comes meanwhile.
+    // What there is decides how much of the past is replayed. The chart comes when the price is there: its code takes the longest.
     private async begin(route: Route) {
-        const chartCode = import('./chart');
         const list = await actions();
+        this.begun = true;
         this.hasHistory = list.some((one) => one.action === 'vwap.history' && one.available);
         this.hasSnapshots = list.some((one) => one.action === 'book.snapshot' && one.available);
-        if (this.asOf === null)
+        if (this.asOf === null) {
             this.ladder.onChannels([...house.channels.values()], this.hasSnapshots);
-        this.listener.wants = [...wantsOf(this.pick, this.hasHistory, this.asOf !== null), ...this.ladder.wants];
-        settle();
-        if (this.asOf !== null)
+            this.listener.wants = [...this.listener.wants, ...moreWants(this.pick, this.hasHistory), ...this.ladder.wants];
+            settle();
+        } else {
             void this.history.at(this.asOf).then((past) => this.onPast(past));
-        const { PriceChart: Chart } = await chartCode;
+        }
+        await this.firstFigures();
+        const { PriceChart: Chart } = await import('./chart');
         if (!this.box.isConnected || this.stops.length === 0)
             return;
         this.chart = new Chart(this.chartBox, {
@@ -144,6 +148,18 @@ class Market implements Page {
             this.chart.look({ from, to });
             this.onScroll(false);
         }
+    }
+
+    // The price is on the screen, or keeps one waiting.
+    private firstFigures(): Promise<void> {
+        return new Promise((resolve) => {
+            const stop = everyFrame(figureMs, rank.chart, () => {
+                if (this.price === null && this.asOf === null && this.pick.venue !== null && Date.now() - this.openedAt < chartLateMs)
+                    return;
+                stop();
+                resolve();
+            });
+        });
     }
 
     private withChart(give: (chart: PriceChart) => void) {
@@ -320,7 +336,7 @@ class Market implements Page {
         const same = picksOf(channels).find((one) => one.key === this.pick.key);
         if (same && same.windows.join() !== this.pick.windows.join())
             go(location.pathname + location.search);
-        if (this.asOf === null && this.listener.wants.length > 0 && this.ladder.onChannels(channels, this.hasSnapshots)) {
+        if (this.asOf === null && this.begun && this.ladder.onChannels(channels, this.hasSnapshots)) {
             this.listener.wants = [...this.listener.wants, ...this.ladder.wants];
             settle();
         }

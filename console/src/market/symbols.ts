@@ -26,17 +26,17 @@ export function label(one: Pick): string {
     return `${one.symbol} · ${one.venue ?? 'all venues'}`;
 }
 
-// How much of the past is asked of each channel: enough for a first picture. `history`: older values come by action. `past`: nothing
-// live is shown.
-export function wantsOf(one: Pick, history: boolean, past: boolean): Want[] {
+// What one comes for, heard before anything else is known: first its scales, which reserve the room of all figures, and the price.
+// `past`: nothing live is shown.
+export function firstWants(one: Pick, past: boolean): Want[] {
+    return one.venue === null ? [] : [{ channel: `instrument.${one.key}`, from: 1 }, ...(past ? [] : [{ channel: `trades.${one.key}`, from: 300 }])];
+}
+
+// The rest, and how much of the past is asked of each channel: enough for a first picture. `history`: older values come by action.
+export function moreWants(one: Pick, history: boolean): Want[] {
     const venue = one.key.split('.')[0]!;
-    const back = history ? 600 : 2400;
-    const list: Want[] = one.venue === null ? [] : [{ channel: `instrument.${one.key}`, from: 1 }]; // first: its scales reserve the room of all figures
-    if (past)
-        return list;
-    list.push(...one.windows.flatMap((window): Want[] => [{ channel: `vwap.${window}.${one.key}`, from: back }, { channel: `correction.${window}.${one.key}`, from: 300 }]));
+    const list = one.windows.flatMap((window): Want[] => [{ channel: `vwap.${window}.${one.key}`, from: history ? 120 : 2400 }, { channel: `correction.${window}.${one.key}`, from: 300 }]);
     if (one.venue !== null)
-        list.push({ channel: `feed.${venue}.link`, from: 100 }, { channel: `stats.${one.key}`, from: 1 },
-                  { channel: `stats.${venue}`, from: 1 }, { channel: `trades.${one.key}`, from: history ? 1000 : 4000 });
+        list.unshift({ channel: `feed.${venue}.link`, from: 100 }, { channel: `stats.${one.key}`, from: 1 }, { channel: `stats.${venue}`, from: 1 });
     return list;
 }

@@ -1,12 +1,13 @@
 // The tape: the newest trades, newest on top, in rows that are used again and again.
 import { attribute, el, hide, put, text } from '../dom';
 import { showEvent } from '../evidence';
-import { walkRows } from '../rows';
+import { Sight, walkRows } from '../rows';
 import { age, clockOf, count, decimal, ms, zoneName } from '../text';
 import type { HouseEvent, Trade } from '../wire';
 
 const ringMax = 600; // rows, and what may still be told again
 const rowCount = 60;
+const rowPx = 20;
 const lookBack = 240; // trades among which one that is told again has its place
 const marks: Record<string, [string, string]> = { buy: ['▲', 'bought'], sell: ['▼', 'sold'], unknown: ['', 'side unknown'] };
 
@@ -24,6 +25,7 @@ export class Tape {
     private words = text();
     private empty = el('p', { class: 'empty' }, this.words);
     private scroller: HTMLElement;
+    private sight: Sight;
     private seen = 0;
     private countedAt = performance.now();
 
@@ -45,6 +47,7 @@ export class Tape {
                el('th', { scope: 'col', class: 'r' }, this.quantityHead), el('th', { scope: 'col', class: 'r' }, this.priceHead),
                el('th', { scope: 'col', class: 'mark' }, el('span', { class: 'hidden' }, 'note')))),
             body));
+        this.sight = new Sight(this.scroller, rowPx);
         this.box = el('div', { class: 'fill' },
             el('div', { class: 'head' }, el('h2', {}, 'Trades'), el('span', { class: 'note num' }, this.head)),
             this.empty, this.scroller);
@@ -104,12 +107,15 @@ export class Tape {
             this.seen = 0;
             this.countedAt = now;
         }
-        if (!this.dirty)
+        const whole = this.sight.begin(now, this.dirty);
+        if (whole === null)
             return;
         this.dirty = false;
         hide(this.empty, this.ring.length > 0);
         hide(this.scroller, this.ring.length === 0);
         this.rows.forEach((row, i) => {
+            if (!whole && !this.sight.sees(i))
+                return;
             const event = this.ring[this.ring.length - 1 - i] ?? null;
             row.event = event;
             row.row.hidden = event === null;

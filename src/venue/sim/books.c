@@ -12,6 +12,7 @@
 #include "venue/sim/wire.h"
 
 #define TELL_NS (100 * KT_NS_PER_MS)
+#define NS_PER_US 1000
 #define OLDER_NS KT_NS_PER_S /* at least so old is an old snapshot */
 
 enum {
@@ -34,7 +35,8 @@ typedef struct sim_book {
     kt_level2 levels;
     uint64_t next_id;
     uint64_t told_id;       /* last update of the last message about changes */
-    kt_ev_ticker ticker;    /* as it was told last */
+    kt_ev_ticker ticker;    /* as it was told last, */
+    int64_t ticker_ns;      /* and when */
     changed_level *changed; /* PENDING_MAX, from the first time that the book is wanted */
     uint32_t changed_count;
     uint64_t greatest; /* last update of the messages that were delivered well-formed */
@@ -57,6 +59,7 @@ typedef struct held_message {
 
 struct kt_sim_books {
     kt_sim_books_options options;
+    const kt_sim_wire *wire;
     kt_rng market_rng; /* of the true books, and */
     kt_rng fault_rng;  /* of the faults of messages, and */
     kt_rng rest_rng;   /* of those of REST, which clients ask when they like */
@@ -90,6 +93,7 @@ kt_code kt_sim_books_new(const kt_sim_books_options *options, kt_sim_books **out
     if (books == NULL)
         return kt_fail(err, KT_SYS, "no memory for books");
     books->options = *options;
+    books->wire = kt_sim_wire_of(options->format);
     books->count = kt_sim_symbol_count(options->market);
     books->books = calloc(books->count, sizeof *books->books);
     books->rows[KT_BIDS] = malloc(KT_LEVEL2_MAX * sizeof(kt_row_level));
@@ -109,7 +113,8 @@ kt_code kt_sim_books_new(const kt_sim_books_options *options, kt_sim_books **out
     books->now_ns = options->start_ns;
     books->due_ns = INT64_MAX;
     books->tape = kt_sim_market_tape(options->market);
-    if (books->tape != NULL && (books->tape->message_count == 0 || !start_recorded(books, books->tape)))
+    if (books->tape != NULL && (books->tape->message_count == 0 || options->format != &kt_venue_binance ||
+                                   !start_recorded(books, books->tape)))
         books->tape = NULL;
     if (books->tape != NULL)
         books->due_ns = books->tape->messages[0].at_ns;
@@ -295,8 +300,9 @@ static void cross(kt_sim_books *books, uint32_t symbol, kt_ev_book *change, kt_d
 static kt_sim_fault break_change(kt_sim_books *books, held_message *message, kt_ev_book *change)
 {
     const kt_level2 *levels = &books->books[message->symbol].levels;
-    kt_sim_fault fault = kt_sim_faults_draw(
-        books->options.faults, &books->fault_rng, KT_SIM_PER_BOOK | KT_SIM_PER_CHANGE | KT_SIM_PER_NUMBERED);
+    uint32_t own = books->wire->checksum != NULL ? KT_SIM_PER_CHECKSUM : KT_SIM_PER_NUMBERED;
+    kt_sim_fault fault =
+        kt_sim_faults_draw(books->options.faults, &books->fault_rng, KT_SIM_PER_BOOK | KT_SIM_PER_CHANGE | own);
     kt_decimal ask, quantity;
 
     if (fault == KT_SIM_SEQUENCE_GAP && change->first_id < change->last_id) {
@@ -314,20 +320,23 @@ static kt_sim_fault break_change(kt_sim_books *books, held_message *message, kt_
 /* The event of the message in books->text, whole or with one field left out or replaced. */
 static void write_event(kt_sim_books *books, held_message *message, const void *event)
 {
+    const kt_sim_wire *wire = books->wire;
     bool change = message->stream == KT_SIM_DEPTH;
-    uint32_t field_count = 0;
-    const kt_sim_field *fields = change ? kt_sim_change_fields(&field_count) : kt_sim_ticker_fields(&field_count);
+    uint32_t field_count = change ? wire->change_field_count : wire->ticker_field_count;
+    const kt_sim_field *fields = change ? wire->change_fields : wire->ticker_fields;
     uint32_t field = (uint32_t)kt_rng_below(&books->fault_rng, field_count);
     kt_sim_damage damage = { .omit = message->fault == KT_SIM_MISSING_FIELD ? (int)field : -1,
         .replace = message->fault == KT_SIM_WRONG_TYPE ? (int)field : -1,
         .with = fields[field].type == KT_SIM_JSON_NUMBER ? KT_TEXT("\"7\"") : KT_TEXT("7") };
     kt_builder out;
 
+    if (message->fault == KT_SIM_WRONG_CHECKSUM)
+        damage.checksum = 1 + (uint32_t)kt_rng_below(&books->fault_rng, UINT32_MAX);
     kt_builder_init(&out, books->text, KT_SIM_CHANGE_SIZE);
     if (change)
-        kt_sim_write_change(instrument_of(books, message->symbol), event, &damage, &out);
+        wire->write_change(instrument_of(books, message->symbol), event, &damage, &out);
     else
-        kt_sim_write_ticker(instrument_of(books, message->symbol), event, &damage, &out);
+        wire->write_ticker(instrument_of(books, message->symbol), event, &damage, &out);
     kt_assert(out.code == KT_OK);
     message->text = books->text;
     message->size = out.n;
@@ -448,6 +457,8 @@ static void tell_best(kt_sim_books *books, uint32_t symbol)
         return;
     now.update_id = book->next_id - 1;
     book->ticker = now;
+    book->ticker_ns = books->now_ns > book->ticker_ns + NS_PER_US ? books->now_ns : book->ticker_ns + NS_PER_US;
+    now.venue_time = book->ticker_ns;
     message.first_id = message.last_id = now.update_id;
     message.fault = kt_sim_faults_draw(books->options.faults, &books->fault_rng, KT_SIM_PER_BOOK);
     send_event(books, &message, &now);
@@ -627,6 +638,28 @@ void kt_sim_books_trade(kt_sim_books *books, const kt_sim_trade *trade)
 
 /* ---- telling ---- */
 
+static kt_rows best_rows(const kt_sim_books *books, const kt_level2 *levels, kt_level2_side side, uint32_t limit)
+{
+    uint32_t rows = kt_level2_count(levels, side);
+
+    rows = rows < limit ? rows : limit;
+    for (uint32_t rank = 0; rank < rows; rank++)
+        kt_level2_decimals(levels, side, rank, &books->rows[side][rank].price, &books->rows[side][rank].quantity);
+    return KT_ROWS_OF(books->rows[side], rows);
+}
+
+/* What the venue sums up of the book; -1: nothing. The rows that a message is made of are written. */
+static int64_t checksum_of(const kt_sim_books *books, uint32_t symbol)
+{
+    enum { SUMMED_MAX = 64 };
+    const kt_level2 *levels = &books->books[symbol].levels;
+
+    if (books->wire->checksum == NULL)
+        return -1;
+    kt_rows bids = best_rows(books, levels, KT_BIDS, SUMMED_MAX), asks = best_rows(books, levels, KT_ASKS, SUMMED_MAX);
+    return books->wire->checksum(instrument_of(books, symbol), &bids, &asks);
+}
+
 static kt_rows changed_rows(kt_sim_books *books, const sim_book *book, kt_level2_side side)
 {
     uint32_t rows = 0;
@@ -646,9 +679,10 @@ static void flush_symbol(kt_sim_books *books, uint32_t symbol)
     kt_ev_book change;
 
     kt_event_init(KT_EV_BOOK, &change);
-    change.venue_time = kt_time_floor(books->now_ns, KT_NS_PER_MS);
+    change.venue_time = kt_time_floor(books->now_ns + books->options.faults->skew_ns, KT_NS_PER_MS);
     change.first_id = message.first_id;
     change.last_id = message.last_id;
+    change.checksum = checksum_of(books, symbol);
     change.bids = changed_rows(books, book, KT_BIDS);
     change.asks = changed_rows(books, book, KT_ASKS);
     book->changed_count = 0;
@@ -687,14 +721,17 @@ void kt_sim_books_end(kt_sim_books *books)
         release(books, 0);
 }
 
-static kt_rows best_rows(const kt_sim_books *books, const kt_level2 *levels, kt_level2_side side, uint32_t limit)
+void kt_sim_books_whole(kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_ev_book *out_book)
 {
-    uint32_t rows = kt_level2_count(levels, side);
+    const sim_book *book = &books->books[symbol];
 
-    rows = rows < limit ? rows : limit;
-    for (uint32_t rank = 0; rank < rows; rank++)
-        kt_level2_decimals(levels, side, rank, &books->rows[side][rank].price, &books->rows[side][rank].quantity);
-    return KT_ROWS_OF(books->rows[side], rows);
+    kt_event_init(KT_EV_BOOK, out_book);
+    out_book->snapshot = true;
+    out_book->venue_time = books->now_ns;
+    out_book->last_id = book->next_id - 1;
+    out_book->checksum = checksum_of(books, symbol);
+    out_book->bids = best_rows(books, &book->levels, KT_BIDS, limit);
+    out_book->asks = best_rows(books, &book->levels, KT_ASKS, limit);
 }
 
 void kt_sim_books_answer(kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_builder *body)

@@ -4,9 +4,9 @@
  *            price is the best of the maker's side and holds at least its quantity, and then that much less. Between
  *            trades levels come, change and go; the book is never crossed. A recorded tape with books is played as it
  *            stands instead, from its snapshot on.
- * Messages   of Binance's format: every whole 100 ms what has changed since the last ones (depth@100ms), and before
+ * Messages   every whole 100 ms what has changed since the last ones (depth@100ms of Binance), and before
  *            and after each trade the best prices, where they have changed (bookTicker). Updates are numbered without gaps, from the
- *            start time in ms on.
+ *            start time in ms on; where the format has no numbers, best prices are a microsecond apart at least.
  * Faults     those drawn for messages of books and for whole books (venue/sim/faults.h), drawn apart from the trades'; a
  *            silence of the trades' feed is one of the books too.
  * Truth      one line a message, with what was delivered and which updates it was about.
@@ -19,7 +19,13 @@
 #include "base/text.h"
 #include "venue/sim/feed.h"
 
-typedef enum kt_sim_stream { KT_SIM_TRADES, KT_SIM_DEPTH, KT_SIM_TICKER, KT_SIM_STREAM_COUNT } kt_sim_stream;
+typedef enum kt_sim_stream {
+    KT_SIM_TRADES,
+    KT_SIM_DEPTH,
+    KT_SIM_TICKER,
+    KT_SIM_STREAM_COUNT,
+    KT_SIM_CANDLES = KT_SIM_STREAM_COUNT, /* Kraken's only */
+} kt_sim_stream;
 
 /* What the stream's names end in: "@trade". */
 const char *kt_sim_stream_suffix(kt_sim_stream stream);
@@ -30,7 +36,8 @@ typedef struct kt_sim_book_totals {
 } kt_sim_book_totals;
 
 typedef struct kt_sim_books_options {
-    const kt_sim_market *market; /* for its symbols; outlives the books */
+    const kt_venue_format *format; /* one that has books */
+    const kt_sim_market *market;   /* for its symbols; outlives the books */
     uint64_t seed;
     int64_t start_ns;      /* first instant of the market */
     kt_sim_faults *faults; /* borrowed; may change between calls */
@@ -62,7 +69,11 @@ void kt_sim_books_flush(kt_sim_books *books);
 /* The market has ended: what has changed, and what was held back, goes out now. */
 void kt_sim_books_end(kt_sim_books *books);
 
-/* The true book as REST gives it, `limit` levels of each side; or the one of 1 to 2 seconds before, or more. */
+/* The true book, `limit` levels of each side, with its checksum where the format has one; the levels are borrowed until
+ * the next call. */
+void kt_sim_books_whole(kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_ev_book *out_book);
+
+/* The true book as Binance's REST gives it, `limit` levels of each side; or the one of 1 to 2 seconds before, or more. */
 void kt_sim_books_answer(kt_sim_books *books, uint32_t symbol, uint32_t limit, kt_builder *body);
 
 kt_sim_book_totals kt_sim_books_totals(const kt_sim_books *books);

@@ -17,7 +17,7 @@ typedef struct client {
     kt_venue_decoder *decoder;
     kt_level2 book;
     bool synced;
-    uint32_t received, invalid, old, gaps, changes, tickers;
+    uint32_t received, invalid, old, gaps, crossed, changes, tickers;
     kt_ev_ticker ticker;
     const kt_sim_trade *trade; /* that is happening */
     bool matched;              /* the best prices have shown what it takes */
@@ -57,8 +57,9 @@ static void on_book(void *ctx, kt_text symbol, const kt_ev_book *book)
         kt_level2_continue(&c->book, book->last_id);
         c->changes++;
     }
-    assert_true(kt_level2_count(&c->book, KT_BIDS) == 0 || kt_level2_count(&c->book, KT_ASKS) == 0 ||
-                kt_level2_at(&c->book, KT_BIDS, 0).price.m < kt_level2_at(&c->book, KT_ASKS, 0).price.m);
+    c->crossed += kt_level2_count(&c->book, KT_BIDS) != 0 && kt_level2_count(&c->book, KT_ASKS) != 0 &&
+                  kt_level2_at(&c->book, KT_BIDS, 0).price.m >= kt_level2_at(&c->book, KT_ASKS, 0).price.m;
+    assert_true(c->crossed == 0 || c->faults.values[KT_SIM_CROSSED_BOOK].m != 0);
 }
 
 /* The taker finds its price at the best of the other side, and enough of it. */
@@ -161,7 +162,8 @@ static void play(client *c, const double *rates, uint64_t seed, bool check)
         .symbols = "BTC/USDT", .seed = seed, .rate = 50, .start_ns = 1700000000 * KT_NS_PER_S, .count = TRADES
     };
     kt_sim_market *market = NULL;
-    kt_sim_books_options options = { .faults = &c->faults,
+    kt_sim_books_options options = { .format = &kt_venue_binance,
+        .faults = &c->faults,
         .seed = seed,
         .start_ns = market_options.start_ns,
         .ctx = c,
@@ -255,6 +257,48 @@ static void faults_are_in_the_books(void **state)
     done(&c);
 }
 
+/* Those of books alone: each does what it says, to the client that looks. */
+static void faults_of_books(void **state)
+{
+    static const struct {
+        kt_sim_fault fault;
+        bool gaps, crosses;
+    } rows[] = { { KT_SIM_SEQUENCE_GAP, true, false }, { KT_SIM_CROSSED_BOOK, false, true } };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        double rates[KT_SIM_FAULT_COUNT] = { 0 };
+        client c = { 0 };
+
+        rates[rows[i].fault] = 0.05;
+        play(&c, rates, 4, false);
+        assert_true(c.faults.delivered[rows[i].fault] > 10);
+        assert_int_equal(c.gaps != 0, rows[i].gaps);
+        assert_int_equal(c.crossed != 0, rows[i].crosses);
+        assert_int_equal(c.invalid, 0);
+        assert_int_equal(kt_sim_books_totals(c.books).received, kt_sim_books_totals(c.books).messages);
+        read_rest(&c, KT_LEVEL2_MAX);
+        check_equal(&c); /* REST knows nothing of it */
+        done(&c);
+    }
+}
+
+/* A whole book of a second ago or more: changes of this moment do not continue it. */
+static void an_old_book(void **state)
+{
+    client c = { 0 }, old = { 0 };
+
+    play(&c, NULL, 5, false);
+    c.faults = kt_test_faults((double[KT_SIM_FAULT_COUNT]){ [KT_SIM_OLD_SNAPSHOT] = 1 });
+    old = (client){ .books = c.books, .decoder = c.decoder };
+    read_rest(&old, KT_LEVEL2_MAX);
+    assert_int_equal(c.faults.delivered[KT_SIM_OLD_SNAPSHOT], 1);
+    assert_true(kt_level2_count(&old.book, KT_BIDS) != 0 && kt_level2_count(&old.book, KT_ASKS) != 0);
+    assert_true(old.book.last_id < c.book.last_id);
+    assert_int_equal(kt_level2_place_of(&old.book, c.book.last_id, c.book.last_id), KT_LEVEL2_GAP);
+    kt_level2_done(&old.book);
+    done(&c);
+}
+
 static void hash_of(void *ctx, uint64_t *out)
 {
     client *c = ctx;
@@ -285,7 +329,9 @@ static void a_recorded_book(void **state)
     };
     kt_sim_market *market = NULL;
     client c = { 0 };
-    kt_sim_books_options options = { .faults = &c.faults, .ctx = &c, .deliver = deliver, .silent = never };
+    kt_sim_books_options options = {
+        .format = &kt_venue_binance, .faults = &c.faults, .ctx = &c, .deliver = deliver, .silent = never
+    };
 
     assert_int_equal(kt_sim_market_open(&market_options, &market, NULL), KT_OK);
     options.market = market;
@@ -321,6 +367,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_book_is_followed),
         cmocka_unit_test(faults_are_in_the_books),
+        cmocka_unit_test(faults_of_books),
+        cmocka_unit_test(an_old_book),
         cmocka_unit_test(one_seed_one_stream),
         KT_TEST_RECORDED(a_recorded_book, "binance/hftbt_spot_btcusdt_20240808.ns_raw.txt.gz"),
     };

@@ -3,6 +3,8 @@
 #include "base/text.h"
 #include "base/time.h"
 
+enum { KNOWN_SIZE = 128 }; /* of names in a message */
+
 #define FAULT_SPEC(NAME, name_, place_, per_, unit_, text_) \
     [KT_SIM_##NAME] = { .name = name_,                      \
         .place = KT_SIM_PLACE_##place_,                     \
@@ -50,14 +52,15 @@ kt_sim_fault kt_sim_fault_of(kt_text name)
 
 static kt_code no_such_fault(kt_text name, kt_err *err)
 {
-    char known[1024];
+    char known[KNOWN_SIZE];
     kt_builder list;
 
     kt_builder_init(&list, known, sizeof known);
-    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
+    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT && list.n < sizeof known / 2; fault++)
         if (can_be_asked_for(fault))
             kt_builder_format(&list, "%s%s", list.n == 0 ? "" : ", ", kt_sim_fault_specs[fault].name);
-    return kt_fail(err, KT_ARG, "'%.*s': no such fault; there are %s", (int)(name.n < 40 ? name.n : 40), name.s, known);
+    return kt_fail(err, KT_ARG, "'%.*s': no such fault; there are %s ...; `kontor sim --help` lists them all",
+        (int)(name.n < 40 ? name.n : 40), name.s, known);
 }
 
 kt_code kt_sim_faults_set(kt_sim_faults *faults, kt_text name, kt_text value, kt_err *err)

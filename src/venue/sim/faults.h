@@ -45,6 +45,7 @@ enum {
     KT_SIM_PER_CONNECTION = 64, /* WebSocket */
     KT_SIM_PER_HANDSHAKE = 128, /* TLS */
     KT_SIM_PER_REQUEST = 256,   /* REST */
+    KT_SIM_PER_MOMENT = 512,    /* of a trade, whatever becomes of the trade itself */
 };
 
 /* F(NAME, name, place, what is drawn for it, unit, what it does) */
@@ -58,7 +59,7 @@ enum {
     F(WRONG_TYPE, "wrong_type", STREAM, MESSAGE, SHARE, "sent with another JSON type in one of its fields")            \
     F(ABSURD_PRICE, "absurd_price", STREAM, TRADE, SHARE, "sent with a price 2 to 40 times too high or low")           \
     F(DISCONNECT, "disconnect", STREAM, TRADE, SHARE, "lost, and the connection is closed")                            \
-    F(SILENCE, "silence", STREAM, TRADE, SHARE, "lost, with all others for 1 second to --silence-length")              \
+    F(SILENCE, "silence", STREAM, MOMENT, SHARE, "lost, with all others for 1 second to --silence-length")             \
     F(CUT_FRAME, "cut_frame", STREAM, TRADE, SHARE,                                                                    \
         "lost: its frame, or the compressed data in it, ends in the middle, and the connection with it")               \
     F(SEQUENCE_GAP, "sequence_gap", BOOK, NUMBERED, SHARE, "some updates of a change are left out, and their numbers") \
@@ -69,7 +70,7 @@ enum {
         "so many bytes a second and connection, in frames of a few bytes")                                             \
     F(HALF_OPEN, "half_open", CONNECTION, CONNECTION, SHARE,                                                           \
         "after 1 to 64 messages nothing is sent or read any more, nor closed")                                         \
-    F(REFUSE, "refuse", CONNECTION, NOTHING, SWITCH, "the port is closed: all connections are cut, new ones refused")  \
+    F(REFUSE, "refuse", CONNECTION, NOTHING, SWITCH, "the port is closed: connections are ended, new ones refused")    \
     F(EXPIRED_CERTIFICATE, "expired_certificate", CONNECTION, HANDSHAKE, SHARE, "a certificate of yesterday; --tls")   \
     F(WRONG_NAME, "wrong_name", CONNECTION, HANDSHAKE, SHARE, "a certificate of another host; --tls")                  \
     F(UNKNOWN_AUTHORITY, "unknown_authority", CONNECTION, HANDSHAKE, SHARE,                                            \

@@ -77,11 +77,19 @@ static const kt_row_instrument *instrument_of(const kt_sim_feed *feed, uint32_t 
     return feed->options.format == &kt_venue_generic ? &known->ticker : &known->pair;
 }
 
+int64_t kt_sim_time(const kt_venue_format *format, const kt_sim_trade *trade)
+{
+    enum { NS_PER_US = 1000, NTH_MAX = 999 };
+    int64_t nth = trade->nth < NTH_MAX ? trade->nth : NTH_MAX;
+
+    return trade->time_ms * KT_NS_PER_MS + (kt_sim_wire_of(format)->microseconds ? nth * NS_PER_US : 0);
+}
+
 kt_row_trade kt_sim_row(
     const kt_venue_format *format, const kt_sim_symbol *symbol, const kt_sim_trade *trade, char *id_mem)
 {
     kt_builder id;
-    kt_row_trade row = { .venue_time = trade->time_ms * KT_NS_PER_MS,
+    kt_row_trade row = { .venue_time = kt_sim_time(format, trade),
         .price = kt_decimal_canon((kt_decimal){ .m = trade->price, .scale = KT_SIM_SCALE }),
         .quantity = kt_decimal_canon((kt_decimal){ .m = trade->quantity, .scale = KT_SIM_SCALE }),
         .side = trade->seller_took ? KT_SIDE_SELL : KT_SIDE_BUY,
@@ -151,7 +159,7 @@ static void tell(kt_sim_feed *feed, const sim_parcel *parcel, kt_sim_fault fault
 
 static int64_t order_of(const kt_sim_feed *feed, const kt_sim_trade *trade)
 {
-    return feed->options.format->numbered ? (int64_t)trade->number : trade->time_ms;
+    return feed->options.format->numbered ? (int64_t)trade->number : kt_sim_time(feed->options.format, trade);
 }
 
 static void count(kt_sim_feed *feed, const sim_parcel *parcel)
@@ -187,7 +195,7 @@ static kt_text written(kt_sim_feed *feed, const kt_sim_trade *trade, const kt_si
     kt_builder event;
 
     kt_builder_init(&event, parcel->event, sizeof parcel->event);
-    kt_sim_write_event(feed->options.format, instrument_of(feed, trade->symbol), &row, damage, &event);
+    kt_sim_wire_of(feed->options.format)->write_trade(instrument_of(feed, trade->symbol), &row, damage, &event);
     kt_assert(event.code == KT_OK);
     return kt_builder_done(&event);
 }
@@ -228,9 +236,9 @@ static kt_text write_damaged(kt_sim_feed *feed, const kt_sim_trade *trade, bool 
         [KT_SIM_JSON_NUMBER] = { "\"7\"", "null", "false", "[7]", "\"\"" },
         [KT_SIM_JSON_BOOL] = { "\"true\"", "null", "0", "[]", "{}" },
     };
-    uint32_t field_count = 0;
-    const kt_sim_field *fields = kt_sim_fields(feed->options.format, &field_count);
-    int field = (int)kt_rng_below(&feed->rng, field_count);
+    const kt_sim_wire *wire = kt_sim_wire_of(feed->options.format);
+    const kt_sim_field *fields = wire->trade_fields;
+    int field = (int)kt_rng_below(&feed->rng, wire->trade_field_count);
     const char *value = instead[fields[field].type][kt_rng_below(&feed->rng, 5)];
     kt_sim_damage damage = { .omit = omit ? field : -1, .replace = omit ? -1 : field, .with = kt_text_of(value) };
 
@@ -350,7 +358,10 @@ void kt_sim_feed_trade(kt_sim_feed *feed, const kt_sim_trade *trade)
         tell(feed, &parcel, KT_SIM_SILENCE, false);
         return;
     }
-    parcel.fault = kt_sim_faults_draw(feed->options.faults, &feed->rng, KT_SIM_PER_TRADE);
+    if (feed->options.faults->values[KT_SIM_SILENCE].m != 0)
+        parcel.fault = kt_sim_faults_draw(feed->options.faults, &feed->rng, KT_SIM_PER_MOMENT);
+    if (parcel.fault == KT_SIM_NONE)
+        parcel.fault = kt_sim_faults_draw(feed->options.faults, &feed->rng, KT_SIM_PER_TRADE);
     if (parcel.fault == KT_SIM_ABSURD_PRICE && symbol->delivered < KT_SIM_SETTLED)
         parcel.fault = KT_SIM_NONE;
     switch (parcel.fault) {
@@ -466,7 +477,7 @@ void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_
     kt_json_open_object(writer);
     for (kt_sim_fault fault = KT_SIM_NONE; fault < KT_SIM_FAULT_COUNT; fault++)
         if (kt_sim_fault_specs[fault].place == KT_SIM_PLACE_RESULT ||
-            (kt_sim_fault_specs[fault].per & KT_SIM_PER_TRADE) != 0)
+            (kt_sim_fault_specs[fault].per & (KT_SIM_PER_TRADE | KT_SIM_PER_MOMENT)) != 0)
             kt_json_member_u64(writer, kt_sim_fault_specs[fault].name, feed->faults[fault]);
     kt_json_close_object(writer);
     kt_json_name(writer, "symbols");

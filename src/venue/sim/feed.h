@@ -92,6 +92,9 @@ kt_sim_totals kt_sim_feed_symbol_totals(const kt_sim_feed *feed, uint32_t symbol
  * that are not about trades: kontor, who can not tell, counts them as received and invalid, too. */
 void kt_sim_feed_write(const kt_sim_feed *feed, uint64_t other_invalid, kt_json_writer *writer);
 
+/* When the trade happened as the format says it: in ms, or in microseconds, in which trades of one ms are apart. */
+int64_t kt_sim_time(const kt_venue_format *format, const kt_sim_trade *trade);
+
 /* The trade as the venue's rows have it; `id_mem` of KT_SIM_ID_SIZE bytes keeps its id. */
 enum { KT_SIM_ID_SIZE = 64 };
 kt_row_trade kt_sim_row(

@@ -40,7 +40,8 @@ typedef struct kt_sim_trade {
     uint64_t number; /* grows within a symbol */
     uint32_t symbol; /* index */
     bool seller_took;
-    uint8_t zero[3];
+    uint8_t zero;
+    uint16_t nth; /* how many of its symbol and ms came before: the sim counts them as the trade happens */
 } kt_sim_trade;
 
 _Static_assert(sizeof(kt_sim_trade) == 48, "no padding");

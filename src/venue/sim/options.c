@@ -64,11 +64,27 @@ static kt_code set_port(kt_sim_options *options, const char *value, kt_err *err)
 
 static kt_code set_format(kt_sim_options *options, const char *value, kt_err *err)
 {
-    options->generic = strcmp(value, "generic") == 0 || strcmp(value, "both") == 0;
-    options->binance = strcmp(value, "binance") == 0 || strcmp(value, "both") == 0;
-    return options->generic || options->binance
-               ? KT_OK
-               : kt_fail(err, KT_ARG, "'%s': generic, binance and both are the formats there are", value);
+    static const struct {
+        const char *name;
+        bool generic, binance;
+        const kt_venue_format *kraken;
+    } formats[] = {
+        { "generic", true, false, NULL },
+        { "binance", false, true, NULL },
+        { "both", true, true, NULL },
+        { "kraken_v1", false, false, &kt_venue_kraken_v1 },
+        { "kraken_v2", false, false, &kt_venue_kraken_v2 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(formats); i++)
+        if (strcmp(value, formats[i].name) == 0) {
+            options->generic = formats[i].generic;
+            options->binance = formats[i].binance;
+            options->kraken = formats[i].kraken;
+            return KT_OK;
+        }
+    return kt_fail(
+        err, KT_ARG, "'%s': generic, binance, both, kraken_v1 and kraken_v2 are the formats there are", value);
 }
 
 static kt_code set_symbols(kt_sim_options *options, const char *value, kt_err *err)
@@ -189,6 +205,37 @@ static kt_code set_fault(kt_sim_options *options, const char *value, kt_err *err
     return code;
 }
 
+static kt_code set_schedule(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->schedule = value;
+    return KT_OK;
+}
+
+static kt_code set_retry_after(kt_sim_options *options, const char *value, kt_err *err)
+{
+    uint64_t seconds_to_wait = 0;
+    kt_code code = number(value, 1, 3600, &seconds_to_wait, err);
+
+    options->retry_after_s = (uint32_t)seconds_to_wait;
+    return code;
+}
+
+static kt_code set_control_port(kt_sim_options *options, const char *value, kt_err *err)
+{
+    uint64_t port = 0;
+    kt_code code = number(value, 0, 65535, &port, err);
+
+    options->has_control = true;
+    options->control_port = (uint16_t)port;
+    return code;
+}
+
+static kt_code set_tls(kt_sim_options *options, const char *value, kt_err *err)
+{
+    options->tls_folder = value;
+    return KT_OK;
+}
+
 static kt_code set_silence(kt_sim_options *options, const char *value, kt_err *err)
 {
     return seconds(value, 0.001, 3600, &options->silence_max_ns, err);
@@ -220,7 +267,7 @@ static kt_code set_help(kt_sim_options *options, const char *value, kt_err *err)
 
 static const sim_flag flags[] = {
     { "port", "N", "listen on 127.0.0.1:N; 0: any free port (3001)", set_port },
-    { "format", "NAME", "generic, binance or both at once (both)", set_format },
+    { "format", "NAME", "generic, binance or both at once, kraken_v1 or kraken_v2 (both)", set_format },
     { "seed", "N", "of the market and of the faults: the same seed, the same trades and faults (1)", set_seed },
     { "symbols", "LIST", "a number of symbols, or BTC/USDT,ETH/USDT=2500,... with first prices (4)", set_symbols },
     { "rate", "X", "trades a second of market time, over all symbols (20)", set_rate },
@@ -236,10 +283,15 @@ static const sim_flag flags[] = {
     { "keep", "N", "trades of each symbol that REST remembers (1000000)", set_keep },
     { "shuffle", NULL, "rows of /trades come in no order", set_shuffle },
     { "no-rest", NULL, "REST answers 503", set_no_rest },
-    { "fault", "NAME=RATE", "break so much; may be repeated, or a list with commas; the names are below", set_fault },
+    { "fault", "NAME=VALUE", "break so much; may be repeated, or a list with commas; the names are below", set_fault },
+    { "schedule", "FILE", "change the faults by a script, YAML: sim/*.yaml are some", set_schedule },
+    { "retry-after", "SECONDS", "that status_429 tells a client to wait (2)", set_retry_after },
+    { "control-port", "N", "/sim/truth and /v1/sim/faults here too, in plain text, out of reach of all faults",
+        set_control_port },
     { "silence-length", "SECONDS", "the longest silence, in market time (8)", set_silence },
     { "truth", "FILE",
         "write down what became of each trade, a JSON object a line, and totals at the end and on SIGUSR1", set_truth },
+    { "tls", "FOLDER", "speak TLS with certificates that are made there; clients trust FOLDER/authority.crt", set_tls },
     { "tls-certificate", "FILE", "speak TLS (https, wss) with this certificate, PEM; needs --tls-key",
         set_tls_certificate },
     { "tls-key", "FILE", "the key of --tls-certificate, PEM", set_tls_key },
@@ -264,6 +316,13 @@ static kt_code check(const kt_sim_options *options, kt_err *err)
         return kt_fail(err, KT_ARG, "--until-id needs a --tape");
     if ((options->tls_certificate == NULL) != (options->tls_key == NULL))
         return kt_fail(err, KT_ARG, "--tls-certificate and --tls-key: both or neither");
+    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
+        if (kt_sim_fault_specs[fault].per == KT_SIM_PER_HANDSHAKE && options->faults.values[fault].m != 0 &&
+            options->tls_folder == NULL)
+            return kt_fail(
+                err, KT_ARG, "--fault %s needs --tls, which makes the certificate", kt_sim_fault_specs[fault].name);
+    if (options->tls_folder != NULL && options->tls_certificate != NULL)
+        return kt_fail(err, KT_ARG, "--tls makes certificates, --tls-certificate brings one: either");
     if (options->market.burst != 0 && options->market.tape != NULL)
         return kt_fail(err, KT_ARG, "--burst is of the generator, and with --tape nothing is generated");
     return KT_OK;
@@ -277,6 +336,7 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
         .market = { .seed = 1, .rate = 20, .start_ns = now_ns, .burst_every_ns = 60 * KT_NS_PER_S },
         .speed = 1,
         .keep = KT_SIM_KEEP_DEFAULT,
+        .retry_after_s = KT_SIM_RETRY_AFTER_DEFAULT_S,
         .silence_max_ns = KT_SIM_SILENCE_DEFAULT_S * KT_NS_PER_S };
 
     for (int i = 1; i < argc; i++) {
@@ -337,7 +397,11 @@ void kt_sim_help(FILE *out)
         "  binance   ws://127.0.0.1:3001/stream?streams=btcusdt@trade/btcusdt@depth@100ms/btcusdt@bookTicker,\n"
         "            /ws/btcusdt@trade, /ws with SUBSCRIBE;\n"
         "            http://127.0.0.1:3001/api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades, /api/v3/depth\n"
-        "  totals    http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far\n"
+        "  kraken_v2 ws://127.0.0.1:3001/v2; kraken_v1: ws://127.0.0.1:3001/; both: http://127.0.0.1:3001/0/public/Trades,\n"
+        "            Depth, OHLC and AssetPairs\n"
+        "  own       http://127.0.0.1:3001/sim/truth: what was delivered and what was broken so far;\n"
+        "            /v1/sim/faults: GET shows the faults, POST changes them: kontor call sim.faults --url\n"
+        "            http://127.0.0.1:3001 faults='{\"drop\":0.05}'\n"
         "\n"
         "Flags, with what holds without them in brackets:\n",
         out);

@@ -4,14 +4,21 @@
 #define KT_VENUE_SIM_OPTIONS_H
 
 #include "venue/sim/feed.h"
+#include "venue/sim/schedule.h"
 
 #define KT_SIM_SPEED_MAX 0.0 /* as fast as the reader takes it */
 
-enum { KT_SIM_PORT_DEFAULT = 3001, KT_SIM_KEEP_DEFAULT = 1000000, KT_SIM_SILENCE_DEFAULT_S = 8 };
+enum {
+    KT_SIM_PORT_DEFAULT = 3001,
+    KT_SIM_KEEP_DEFAULT = 1000000,
+    KT_SIM_SILENCE_DEFAULT_S = 8,
+    KT_SIM_RETRY_AFTER_DEFAULT_S = 2
+};
 
 typedef struct kt_sim_options {
     uint16_t port;
-    bool generic, binance; /* formats served */
+    bool generic, binance;         /* formats served */
+    const kt_venue_format *kraken; /* the version served, or NULL */
     kt_sim_market_options market;
     int64_t history_ns; /* market time that has passed before the start: REST knows its trades */
     double speed;       /* market seconds a second, or KT_SIM_SPEED_MAX */
@@ -20,10 +27,15 @@ typedef struct kt_sim_options {
     bool shuffle;       /* rows of /trades in no order */
     bool no_rest;
     kt_sim_faults faults;
+    const char *schedule; /* file, NULL: none */
+    uint32_t retry_after_s;
     int64_t silence_max_ns;
     const char *truth;           /* file, NULL: none */
     const char *tls_certificate; /* PEM files, NULL: plain text */
     const char *tls_key;
+    const char *tls_folder; /* of certificates that the sim makes, good and bad; NULL: none */
+    bool has_control;
+    uint16_t control_port; /* the sim's own interface, untouched by faults */
     bool help;
 } kt_sim_options;
 

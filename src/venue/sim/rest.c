@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "net/url.h"
 #include "venue/sim/feed.h"
+#include "venue/sim/kraken.h"
 #include "venue/sim/wire.h"
 
 enum {
@@ -66,7 +67,16 @@ static void put_row(
     char id[KT_SIM_ID_SIZE];
     kt_row_trade row = kt_sim_row(format, known, kt_sim_history_at(&rest->histories[symbol], at), id);
 
-    kt_sim_write_row(format, format == &kt_venue_generic ? &known->ticker : &known->pair, &row, body);
+    kt_sim_wire_of(format)->write_row(format == &kt_venue_generic ? &known->ticker : &known->pair, &row, body);
+}
+
+uint32_t kt_sim_page_start(kt_sim_rest *rest, uint32_t from, uint64_t max)
+{
+    uint32_t before = rest->overlap != NULL && max > 1 ? 1 + (uint32_t)kt_rng_below(rest->overlap, max / 2) : 0;
+
+    before = before < from ? before : from;
+    rest->overlaps = before != 0;
+    return from - before;
 }
 
 /* ---- generic ---- */
@@ -88,7 +98,7 @@ static uint16_t generic_error(kt_builder *body, uint16_t status, const char *err
     return status;
 }
 
-static uint16_t answer_trades(const kt_sim_rest *rest, kt_text query, kt_builder *body)
+static uint16_t answer_trades(kt_sim_rest *rest, kt_text query, kt_builder *body)
 {
     uint32_t order[GENERIC_ROW_MAX], count = 0, from = 0, symbol = 0;
     const kt_sim_history *history = NULL;
@@ -104,7 +114,7 @@ static uint16_t answer_trades(const kt_sim_rest *rest, kt_text query, kt_builder
     if (symbol == kt_sim_symbol_count(rest->market))
         return generic_error(body, 404, "Not Found", KT_TEXT("this ticker is not traded here"));
     history = &rest->histories[symbol];
-    from = kt_sim_history_from_time(history, (int64_t)start_ms);
+    from = kt_sim_page_start(rest, kt_sim_history_from_time(history, (int64_t)start_ms), GENERIC_ROW_MAX);
     while (count < GENERIC_ROW_MAX && from + count < history->count) {
         order[count] = from + count;
         count++;
@@ -138,7 +148,7 @@ static uint16_t missing_symbol(kt_builder *body)
     return venue_error(body, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
 }
 
-static uint16_t answer_binance_trades(const kt_sim_rest *rest, kt_text query, bool by_id, kt_builder *body)
+static uint16_t answer_binance_trades(kt_sim_rest *rest, kt_text query, bool by_id, kt_builder *body)
 {
     uint64_t limit = LIMIT_DEFAULT, from_id = 0;
     const kt_sim_history *history = NULL;
@@ -166,7 +176,7 @@ static uint16_t answer_binance_trades(const kt_sim_rest *rest, kt_text query, bo
     if (limit > LIMIT_MAX)
         limit = LIMIT_MAX;
     if (found == PRESENT)
-        from = kt_sim_history_from_number(history, from_id);
+        from = kt_sim_page_start(rest, kt_sim_history_from_number(history, from_id), limit);
     else
         from = history->count > limit ? history->count - (uint32_t)limit : 0;
     kt_builder_char(body, '[');
@@ -271,7 +281,7 @@ static uint16_t answer_exchange_info(const kt_sim_rest *rest, kt_text query, kt_
 
 /* ---- paths ---- */
 
-uint16_t kt_sim_rest_answer(const kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body)
+uint16_t kt_sim_rest_answer(kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body)
 {
     uint16_t status = 0;
 
@@ -285,5 +295,7 @@ uint16_t kt_sim_rest_answer(const kt_sim_rest *rest, kt_text path, kt_text query
         status = answer_exchange_info(rest, query, body);
     else if (rest->binance && kt_text_equal(path, KT_TEXT("/api/v3/depth")))
         status = answer_depth(rest, query, body);
+    else if (rest->kraken != NULL)
+        status = kt_sim_kraken_answer(rest, path, query, body);
     return status;
 }

@@ -12,16 +12,22 @@
 typedef struct kt_sim_rest {
     const kt_sim_market *market;
     const kt_sim_history *histories; /* one a symbol */
-    kt_sim_books *books;             /* NULL: Binance's format is not served */
+    kt_sim_books *books;             /* NULL: no format with books is served */
     bool generic, binance;           /* formats that are served */
+    const kt_venue_format *kraken;   /* the version that is served, or NULL */
     kt_rng *shuffle;                 /* NULL: rows of /trades in order */
-    int64_t now_ns;                  /* the market's clock */
+    int64_t now_ns;                  /* the venue's clock */
+    kt_rng *overlap;                 /* NULL: pages of trades begin where they were asked to */
+    bool overlaps;                   /* the answer does not */
 } kt_sim_rest;
+
+/* Where a page that was asked for from index `from` on begins: sometimes up to half a page of `max` rows before. */
+uint32_t kt_sim_page_start(kt_sim_rest *rest, uint32_t from, uint64_t max);
 
 enum { KT_SIM_BODY_SIZE = 2 << 20 };
 
 /* Answer GET `path`?`query` (both still percent-encoded) into `body`, KT_SIM_BODY_SIZE bytes. Returns the HTTP status,
  * 0 when the path is none of the formats' that are served. */
-uint16_t kt_sim_rest_answer(const kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body);
+uint16_t kt_sim_rest_answer(kt_sim_rest *rest, kt_text path, kt_text query, kt_builder *body);
 
 #endif

@@ -27,8 +27,8 @@ void kt_sim_close(kt_sim *sim); /* before its loop. NULL is fine */
 /* The market's clock starts, whoever waits. */
 void kt_sim_start(kt_sim *sim);
 
-/* What it breaks now: kt_sim_faults_take() changes it. */
-kt_sim_faults *kt_sim_faults_of(kt_sim *sim);
+/* From now on it breaks this. */
+void kt_sim_break(kt_sim *sim, const kt_sim_faults *values);
 
 /* Runs until SIGINT or SIGTERM and returns the exit status: 0; 1 for what went wrong while running (a busy port, an
  * unreadable tape); 2 for a flag that is wrong. Messages go to stderr, `listening 127.0.0.1:PORT` to stdout. */

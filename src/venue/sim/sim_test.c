@@ -22,6 +22,7 @@ typedef struct sim_child {
     pid_t pid;
     FILE *out; /* its stdout and stderr */
     uint16_t port;
+    uint16_t control; /* with --control-port */
 } sim_child;
 
 /* Run `kontor sim` with the flags in `flags`, separated by blanks. */
@@ -67,6 +68,20 @@ static sim_child start_sim(const char *flags)
     return child;
 }
 
+/* One with a port of its own for control. */
+static sim_child start_controlled(const char *flags)
+{
+    char all[2048], line[512] = "";
+    unsigned port = 0;
+
+    snprintf(all, sizeof all, "--port 0 --control-port 0 %s", flags);
+    sim_child child = start_sim(all);
+    if (fgets(line, sizeof line, child.out) == NULL || sscanf(line, "control 127.0.0.1:%u", &port) != 1)
+        fail_msg("kontor sim %s: %s", all, line);
+    child.control = (uint16_t)port;
+    return child;
+}
+
 /* End it, and give its exit status. */
 static int stop_sim(sim_child *child, int number)
 {
@@ -81,32 +96,64 @@ static int stop_sim(sim_child *child, int number)
 
 /* ---- REST ---- */
 
-/* GET `target`; the body is good until the next call. */
-static kt_text get(uint16_t port, const char *target, uint16_t *out_status)
+/* Connected, or -1. */
+static int try_connect(uint16_t port)
 {
-    static char answer[BODY_MAX];
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) }
     };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    char request[2048];
+
+    assert_true(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Send a request (`method` may have headers behind it, each with its line end) and read all that comes; good until the next
+ * call. */
+static kt_text exchange(uint16_t port, const char *method, const char *target, const char *headers, const char *content)
+{
+    static char answer[BODY_MAX];
+    int fd = try_connect(port);
+    char request[4096];
     size_t size = 0;
     ssize_t n = 0;
-    unsigned status = 0;
-    char *body = NULL;
 
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target);
+    assert_true(fd >= 0);
+    n = snprintf(request, sizeof request,
+        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s", method, target, headers,
+        strlen(content), content);
     assert_int_equal(write(fd, request, (size_t)n), n);
     while (size < sizeof answer - 1 && (n = read(fd, answer + size, sizeof answer - 1 - size)) > 0)
         size += (size_t)n;
     close(fd);
     answer[size] = '\0';
-    assert_int_equal(sscanf(answer, "HTTP/1.1 %u", &status), 1);
-    body = strstr(answer, "\r\n\r\n");
+    return (kt_text){ answer, size };
+}
+
+/* GET `target`; the body is good until the next call. */
+static kt_text get(uint16_t port, const char *target, uint16_t *out_status)
+{
+    kt_text answer = exchange(port, "GET", target, "", "");
+    unsigned status = 0;
+    const char *body = strstr(answer.s, "\r\n\r\n");
+
+    assert_int_equal(sscanf(answer.s, "HTTP/1.1 %u", &status), 1);
     assert_non_null(body);
     *out_status = (uint16_t)status;
-    return (kt_text){ body + 4, size - (size_t)(body + 4 - answer) };
+    return (kt_text){ body + 4, answer.n - (size_t)(body + 4 - answer.s) };
+}
+
+/* Change faults: "{\"drop\":0.5}" */
+static void set_faults(const sim_child *sim, const char *values)
+{
+    char body[512];
+
+    snprintf(body, sizeof body, "{\"faults\":%s}", values);
+    if (strstr(exchange(sim->control, "POST", "/v1/sim/faults", "", body).s, "HTTP/1.1 200") == NULL)
+        fail_msg("%s", values);
 }
 
 static kt_json_doc parsed(kt_text text)
@@ -125,6 +172,15 @@ static uint64_t number_of(const kt_json_doc *doc, uint32_t object, const char *n
 
     assert_int_equal(kt_json_u64(doc, kt_json_get(doc, object, kt_text_of(name)), &number), KT_OK);
     return number;
+}
+
+/* How often a fault came. */
+static uint64_t delivered(uint16_t port, const char *fault)
+{
+    uint16_t status = 0;
+    kt_json_doc doc = parsed(get(port, "/sim/truth", &status));
+
+    return number_of(&doc, kt_json_get(&doc, 0, KT_TEXT("faults")), fault);
 }
 
 /* One number of /sim/truth: of the feed, or of the whole when `feed` is NULL. */
@@ -680,6 +736,212 @@ static void test_totals_on_a_signal(void **state)
     assert_int_equal(stop_sim(&sim, SIGTERM), 0);
 }
 
+/* ---- faults of connections, REST and schedules ---- */
+
+static void test_rest_faults(void **state)
+{
+    static const struct {
+        const char *fault, *target, *head, *body; /* NULL: whatever */
+    } rows[] = {
+        { "status_429", "/trades?ticker=BTC&startTime=0", "HTTP/1.1 429", "Too many requests" },
+        { "status_429", "/api/v3/trades?symbol=BTCUSDT", "Retry-After: 3\r\n", "-1003" },
+        { "status_500", "/trades?ticker=BTC&startTime=0", "HTTP/1.1 500", NULL },
+        { "status_503", "/api/v3/exchangeInfo", "HTTP/1.1 503", NULL },
+        { "wrong_content_type", "/trades?ticker=BTC&startTime=0", "Content-Type: text/html", "<!doctype html>" },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        char flags[256];
+
+        snprintf(flags, sizeof flags, "--symbols 1 --history 100 --wait --retry-after 3 --fault %s=1", rows[i].fault);
+        sim_child sim = start_controlled(flags);
+        kt_text answer = exchange(sim.port, "GET", rows[i].target, "", "");
+
+        if (strstr(answer.s, rows[i].head) == NULL || (rows[i].body != NULL && strstr(answer.s, rows[i].body) == NULL))
+            fail_msg("%s: %s", rows[i].fault, answer.s);
+        assert_int_equal(delivered(sim.control, rows[i].fault), 1);
+        assert_int_equal(truth(sim.control, NULL, "early"), 0);
+        exchange(sim.port, "GET", rows[i].target, "", "");
+        assert_int_equal(truth(sim.control, NULL, "early"), strcmp(rows[i].fault, "status_429") == 0);
+        stop_sim(&sim, SIGTERM);
+    }
+}
+
+/* The head promises more than comes. */
+static void test_truncated_body(void **state)
+{
+    sim_child sim = start_controlled("--symbols 1 --history 100 --wait --fault truncated_body=1");
+    kt_text answer = exchange(sim.port, "GET", "/trades?ticker=BTC&startTime=0", "", "");
+    const char *length = strstr(answer.s, "Content-Length: "), *body = strstr(answer.s, "\r\n\r\n");
+
+    assert_non_null(length);
+    assert_non_null(body);
+    assert_int_equal(atol(length + 16) / 2, answer.n - (size_t)(body + 4 - answer.s));
+    stop_sim(&sim, SIGTERM);
+}
+
+static uint64_t first_id(uint16_t port, uint64_t from)
+{
+    char target[128];
+    uint16_t status = 0;
+
+    snprintf(target, sizeof target, "/api/v3/historicalTrades?symbol=BTCUSDT&limit=100&fromId=%llu",
+        (unsigned long long)from);
+    kt_json_doc doc = parsed(get(port, target, &status));
+    return number_of(&doc, kt_json_at(&doc, 0, 0), "id");
+}
+
+static void test_pages_that_overlap(void **state)
+{
+    sim_child sim = start_controlled("--symbols 1 --history 100 --wait");
+    uint64_t start = first_id(sim.port, 0), from = start + 500;
+
+    assert_int_equal(first_id(sim.port, from), from);
+    set_faults(&sim, "{\"overlap\":1}");
+    for (int i = 0; i < 10; i++) {
+        uint64_t id = first_id(sim.port, from);
+
+        assert_true(id < from && id >= from - 50);
+    }
+    assert_int_equal(first_id(sim.port, start), start); /* before it there is nothing */
+    assert_int_equal(delivered(sim.control, "overlap"), 10);
+    stop_sim(&sim, SIGTERM);
+}
+
+static void test_port_that_closes(void **state)
+{
+    sim_child sim = start_controlled("--symbols 1 --rate 100");
+    stream_reader reader;
+    int fd = -1;
+
+    open_reader(&reader, sim.port, "/stream", NULL);
+    read_messages(&reader, 5);
+    set_faults(&sim, "{\"refuse\":1}");
+    assert_true(KT_TEST_WAIT((fd = try_connect(sim.port), fd < 0 || close(fd) != 0), BOUND_S));
+    assert_int_equal(delivered(sim.control, "refuse"), 1);
+    set_faults(&sim, "{\"refuse\":0}");
+    read_messages(&reader, reader.messages + 5);
+    assert_true(reader.connections >= 2);
+    close_reader(&reader);
+    assert_int_equal(stop_sim(&sim, SIGTERM), 0);
+}
+
+/* Some messages, then nothing any more: neither an end nor an answer. */
+static void test_half_open(void **state)
+{
+    sim_child sim = start_controlled("--symbols 1 --speed max --fault half_open=1");
+    stream_reader reader;
+
+    open_reader(&reader, sim.port, "/stream", NULL);
+    read_messages(&reader, 1);
+    assert_true(KT_TEST_WAIT(
+        (kt_loop_turn(reader.loop, KT_NS_PER_MS, NULL), delivered(sim.control, "half_open") == 1), BOUND_S));
+    for (int i = 0; i < 50; i++)
+        kt_loop_turn(reader.loop, KT_NS_PER_MS, NULL);
+    assert_int_equal(reader.connections, 1);
+    assert_true(kt_ws_is_open(kt_ws_client_conn(reader.client)));
+    assert_true(reader.messages >= 1 && reader.messages <= 64);
+    assert_int_equal(truth(sim.control, "generic", "received"), reader.messages);
+    assert_int_equal(truth(sim.control, NULL, "clients"), 0);
+    close_reader(&reader);
+    assert_int_equal(stop_sim(&sim, SIGTERM), 0);
+}
+
+/* What trickles is what would have come at once. */
+static void test_trickle(void **state)
+{
+    static const char *const flags[] = { "", "--fault trickle=100000" };
+    char *text[KT_COUNT(flags)];
+
+    for (size_t i = 0; i < KT_COUNT(flags); i++) {
+        stream_reader reader;
+        char all[256];
+
+        snprintf(all, sizeof all, "--format generic --symbols 2 --speed max --count 300 --start-time 1700000000000 %s",
+            flags[i]);
+        sim_child sim = start_controlled(all);
+        open_reader(&reader, sim.port, "/stream", NULL);
+        read_messages(&reader, 300);
+        assert_int_equal(delivered(sim.control, "trickle"), i == 0 ? 0 : 300);
+        uint16_t status = 0;
+        assert_int_equal(parsed(get(sim.port, "/trades?ticker=BTC&startTime=0", &status)).nodes[0].kind, KT_JSON_ARRAY);
+        text[i] = reader.text;
+        reader.text = NULL;
+        close_reader(&reader);
+        stop_sim(&sim, SIGTERM);
+    }
+    assert_string_equal(text[0], text[1]);
+    free(text[0]);
+    free(text[1]);
+}
+
+/* A script gives the same bytes each time, with ports that close and frames that end in the middle. */
+static void test_schedule(void **state)
+{
+    static const char script[] = "steps:\n"
+                                 "  - {at: 2s, for: 2s, faults: {drop: 0.3}}\n"
+                                 "  - {at: 5s, for: 1s, faults: {silence: 1}}\n"
+                                 "  - {at: 8s, for: 1s, faults: {refuse: 1}}\n"
+                                 "  - {at: 10s, for: 2s, faults: {cut_frame: 0.05, clock_offset: -500}}\n";
+    char path[600], flags[1024], *text[2];
+    FILE *file = NULL;
+
+    snprintf(path, sizeof path, "%s/script.yaml", kt_test_dir());
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(script, file);
+    fclose(file);
+    for (int i = 0; i < 2; i++) {
+        stream_reader reader;
+
+        snprintf(flags, sizeof flags,
+            "--format generic --symbols 1 --rate 100 --speed max --count 1500 --start-time 1700000000000 --schedule %s",
+            path);
+        sim_child sim = start_controlled(flags);
+        open_reader(&reader, sim.port, "/stream", NULL);
+        read_all(&reader, sim.control, "generic");
+        assert_true(delivered(sim.control, "drop") > 0 && delivered(sim.control, "silence") > 0);
+        assert_int_equal(delivered(sim.control, "refuse"), 1);
+        assert_true(delivered(sim.control, "cut_frame") > 0 && delivered(sim.control, "clock_offset") > 0);
+        assert_true(reader.connections >= 3);
+        text[i] = reader.text;
+        reader.text = NULL;
+        close_reader(&reader);
+        assert_int_equal(stop_sim(&sim, SIGTERM), 0);
+    }
+    assert_string_equal(text[0], text[1]);
+    free(text[0]);
+    free(text[1]);
+}
+
+/* The action at the sim's own port: look, change, and what is refused with which status. */
+static void test_action(void **state)
+{
+    static const struct {
+        const char *name, *method, *headers, *body, *status, *part;
+    } rows[] = {
+        { "a look", "GET", "", "", "HTTP/1.1 200", "{\"fault\":\"drop\",\"value\":\"0\"" },
+        { "a change", "POST", "", "{\"faults\":{\"drop\":0.5}}", "HTTP/1.1 200", "\"value\":\"0.5\"" },
+        { "it is there", "GET", "", "", "HTTP/1.1 200", "{\"fault\":\"drop\",\"value\":\"0.5\"" },
+        { "out of range", "POST", "", "{\"faults\":{\"drop\":5}}", "HTTP/1.1 400", "drop: '5'" },
+        { "no such fault", "POST", "", "{\"faults\":{\"dorp\":5}}", "HTTP/1.1 400", "no such fault" },
+        { "a page of a browser", "POST", "Origin: http://other.example\r\n", "{}", "HTTP/1.1 403", "browser" },
+        { "nothing was changed by them", "GET", "", "", "HTTP/1.1 200", "{\"fault\":\"drop\",\"value\":\"0.5\"" },
+    };
+    sim_child sim = start_controlled("--wait");
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++)
+        for (int own = 0; own < 2; own++) {
+            kt_text answer =
+                exchange(own ? sim.control : sim.port, rows[i].method, "/v1/sim/faults", rows[i].headers, rows[i].body);
+
+            if (strstr(answer.s, rows[i].status) == NULL || strstr(answer.s, rows[i].part) == NULL)
+                fail_msg("%s: %s", rows[i].name, answer.s);
+        }
+    assert_non_null(strstr(exchange(sim.control, "GET", "/trades?ticker=BTC", "", "").s, "HTTP/1.1 404"));
+    stop_sim(&sim, SIGTERM);
+}
+
 /* Flags, and what keeps the sim from starting: exit status and a message that names it. */
 static void test_refusals(void **state)
 {
@@ -694,7 +956,7 @@ static void test_refusals(void **state)
         { "flag without its value", "--port", 2, "--port needs a value: --port N" },
         { "flag with a value it has not", "--no-rest=1", 2, "--no-rest takes no value" },
         { "port out of range", "--port 65536", 2, "--port: '65536': a whole number from 0 to 65535" },
-        { "unknown format", "--format kraken", 2, "generic, binance and both" },
+        { "unknown format", "--format kraken", 2, "kraken_v1 and kraken_v2" },
         { "speed 0", "--speed 0", 2, "--speed: '0': a factor from 0.001 to 1000000, or max" },
         { "rate is no number", "--rate many", 2, "--rate: 'many': a number from 0.001" },
         { "start-time is no time", "--start-time tomorrow", 2, "a time such as" },
@@ -705,6 +967,11 @@ static void test_refusals(void **state)
         { "rates above 1 together", "--fault drop=0.6,repeat=0.5", 2, "add up to 1.1" },
         { "until-id without a tape", "--until-id 5", 2, "needs a --tape" },
         { "burst with a tape", "--burst 5 --tape x.csv", 2, "--burst is of the generator" },
+        { "a bad certificate without --tls", "--fault wrong_name=0.1", 2, "--fault wrong_name needs --tls" },
+        { "certificates made and brought", "--tls x --tls-certificate x --tls-key x", 2, "either" },
+        { "retry-after 0", "--retry-after 0", 2, "--retry-after: '0': a whole number from 1" },
+        { "no such schedule", "--port 0 --schedule /nowhere/x.yaml", 1, "cannot open schedule '/nowhere/x.yaml'" },
+        { "certificates nowhere", "--port 0 --tls /nowhere/x", 1, "cannot make folder '/nowhere/x'" },
         { "bad symbol", "--port 0 --symbols BTC", 1, "BASE/QUOTE" },
         { "no such tape", "--port 0 --tape /nowhere/trades_btcusdt.csv", 1,
             "cannot open tape '/nowhere/trades_btcusdt.csv'" },
@@ -750,6 +1017,14 @@ int main(void)
         cmocka_unit_test(test_rest_errors),
         cmocka_unit_test(test_reader_sets_the_pace),
         cmocka_unit_test(test_totals_on_a_signal),
+        cmocka_unit_test(test_rest_faults),
+        cmocka_unit_test(test_truncated_body),
+        cmocka_unit_test(test_pages_that_overlap),
+        cmocka_unit_test(test_port_that_closes),
+        cmocka_unit_test(test_half_open),
+        cmocka_unit_test(test_trickle),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_action),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_busy_port),
     };

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "venue/decoder.h"
+#include "venue/sim/kraken.h"
 
 enum { BINANCE_DIGITS = 8, MS_TO_NS_SCALE = 6 };
 
@@ -29,14 +30,6 @@ static const kt_sim_field binance_fields[] = {
     { "T", KT_SIM_JSON_NUMBER },
     { "m", KT_SIM_JSON_BOOL },
 };
-
-const kt_sim_field *kt_sim_fields(const kt_venue_format *format, uint32_t *out_count)
-{
-    bool generic = format == &kt_venue_generic;
-
-    *out_count = generic ? KT_COUNT(generic_fields) : KT_COUNT(binance_fields);
-    return generic ? generic_fields : binance_fields;
-}
 
 /* ---- single values: each appends to `scratch` and gives back what it appended ---- */
 
@@ -168,12 +161,6 @@ static void write_binance(
         out->code = KT_FULL;
 }
 
-void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
-    const kt_sim_damage *damage, kt_builder *out)
-{
-    (format == &kt_venue_generic ? write_generic : write_binance)(instrument, trade, damage, out);
-}
-
 /* ---- books of Binance ---- */
 
 static const kt_sim_field change_fields[] = {
@@ -194,18 +181,6 @@ static const kt_sim_field ticker_fields[] = {
     { "A", KT_SIM_JSON_TEXT },
 };
 
-const kt_sim_field *kt_sim_change_fields(uint32_t *out_count)
-{
-    *out_count = KT_COUNT(change_fields);
-    return change_fields;
-}
-
-const kt_sim_field *kt_sim_ticker_fields(uint32_t *out_count)
-{
-    *out_count = KT_COUNT(ticker_fields);
-    return ticker_fields;
-}
-
 static kt_text json_levels(kt_builder *scratch, const kt_rows *levels)
 {
     size_t start = scratch->n;
@@ -225,7 +200,7 @@ static kt_text json_levels(kt_builder *scratch, const kt_rows *levels)
     return since(scratch, start);
 }
 
-void kt_sim_write_change(
+static void write_change(
     const kt_row_instrument *instrument, const kt_ev_book *change, const kt_sim_damage *damage, kt_builder *out)
 {
     static char mem[KT_SIM_CHANGE_SIZE];
@@ -246,7 +221,7 @@ void kt_sim_write_change(
         out->code = KT_FULL;
 }
 
-void kt_sim_write_ticker(
+static void write_ticker(
     const kt_row_instrument *instrument, const kt_ev_ticker *ticker, const kt_sim_damage *damage, kt_builder *out)
 {
     char mem[KT_SIM_EVENT_SIZE];
@@ -312,16 +287,16 @@ static kt_text json_notional(kt_builder *scratch, kt_decimal price, kt_decimal q
     return since(scratch, start);
 }
 
-void kt_sim_write_row(
-    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade, kt_builder *out)
+static void write_generic_row(const kt_row_instrument *instrument, const kt_row_trade *trade, kt_builder *out)
+{
+    write_generic(instrument, trade, NULL, out);
+}
+
+static void write_binance_row(const kt_row_instrument *instrument, const kt_row_trade *trade, kt_builder *out)
 {
     char mem[KT_SIM_EVENT_SIZE];
     kt_builder scratch;
 
-    if (format == &kt_venue_generic) {
-        write_generic(instrument, trade, NULL, out);
-        return;
-    }
     kt_builder_init(&scratch, mem, sizeof mem);
     value values[] = {
         { "id", -1, json_u64(&scratch, trade->trade_number) },
@@ -357,4 +332,36 @@ void kt_sim_write_instrument(const kt_row_instrument *instrument, kt_builder *ou
         "\"permissions\":[\"SPOT\"]}",
         KT_TEXT_ARG(symbol), KT_TEXT_ARG(base), KT_TEXT_ARG(quote), KT_TEXT_ARG(tick), KT_TEXT_ARG(tick),
         KT_TEXT_ARG(lot), KT_TEXT_ARG(lot));
+}
+
+static const kt_sim_wire generic = {
+    .format = &kt_venue_generic,
+    .trade_fields = generic_fields,
+    .trade_field_count = KT_COUNT(generic_fields),
+    .write_trade = write_generic,
+    .write_row = write_generic_row,
+};
+
+static const kt_sim_wire binance = {
+    .format = &kt_venue_binance,
+    .trade_fields = binance_fields,
+    .trade_field_count = KT_COUNT(binance_fields),
+    .change_fields = change_fields,
+    .change_field_count = KT_COUNT(change_fields),
+    .ticker_fields = ticker_fields,
+    .ticker_field_count = KT_COUNT(ticker_fields),
+    .write_trade = write_binance,
+    .write_row = write_binance_row,
+    .write_change = write_change,
+    .write_ticker = write_ticker,
+};
+
+const kt_sim_wire *kt_sim_wire_of(const kt_venue_format *format)
+{
+    static const kt_sim_wire *const wires[] = { &generic, &binance, &kt_sim_kraken_v1, &kt_sim_kraken_v2 };
+    size_t i = 0;
+
+    while (wires[i]->format != format)
+        i++;
+    return wires[i];
 }

@@ -19,8 +19,6 @@ typedef struct kt_sim_field {
     kt_sim_json type;
 } kt_sim_field;
 
-const kt_sim_field *kt_sim_fields(const kt_venue_format *format, uint32_t *out_count);
-
 /* One field left out, or with another JSON value: -1 for neither. In formats whose messages carry a checksum: what is added
  * to it. */
 typedef struct kt_sim_damage {
@@ -30,31 +28,34 @@ typedef struct kt_sim_damage {
     uint32_t checksum;
 } kt_sim_damage;
 
-/* The event itself, as a raw stream carries it. `instrument` gives the venue's spelling of the symbol; `damage` may be
- * NULL. */
-void kt_sim_write_event(const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade,
-    const kt_sim_damage *damage, kt_builder *out);
+/* How a format writes: a row of functions. `damage` may be NULL; it counts the fields of what is written. */
+typedef struct kt_sim_wire {
+    const kt_venue_format *format;
+    bool microseconds; /* of its times; otherwise ms */
+    const kt_sim_field *trade_fields, *change_fields, *ticker_fields;
+    uint32_t trade_field_count, change_field_count, ticker_field_count;
+    /* A trade of the stream, as a raw one carries it, and a row of a REST answer. `instrument` gives the venue's spelling. */
+    void (*write_trade)(
+        const kt_row_instrument *instrument, const kt_row_trade *trade, const kt_sim_damage *damage, kt_builder *out);
+    void (*write_row)(const kt_row_instrument *instrument, const kt_row_trade *trade, kt_builder *out);
+    /* A change of a book, and best prices; NULL: the format has none. */
+    void (*write_change)(
+        const kt_row_instrument *instrument, const kt_ev_book *change, const kt_sim_damage *damage, kt_builder *out);
+    void (*write_ticker)(
+        const kt_row_instrument *instrument, const kt_ev_ticker *ticker, const kt_sim_damage *damage, kt_builder *out);
+    /* What the venue sums up of a book whose best levels these are; NULL: nothing. */
+    uint32_t (*checksum)(const kt_row_instrument *instrument, const kt_rows *bids, const kt_rows *asks);
+} kt_sim_wire;
 
-/* A change of a book, and best prices, in Binance's format; `damage` counts the fields of kt_sim_change_fields and
- * kt_sim_ticker_fields. */
-const kt_sim_field *kt_sim_change_fields(uint32_t *out_count);
-const kt_sim_field *kt_sim_ticker_fields(uint32_t *out_count);
-void kt_sim_write_change(
-    const kt_row_instrument *instrument, const kt_ev_book *change, const kt_sim_damage *damage, kt_builder *out);
-void kt_sim_write_ticker(
-    const kt_row_instrument *instrument, const kt_ev_ticker *ticker, const kt_sim_damage *damage, kt_builder *out);
+const kt_sim_wire *kt_sim_wire_of(const kt_venue_format *format);
 
-/* A whole book as REST gives it. */
+/* A whole book as Binance's REST gives it. */
 void kt_sim_write_book(const kt_ev_book *book, kt_builder *out);
 
 enum { KT_SIM_CHANGE_LEVELS = 1000, KT_SIM_CHANGE_SIZE = 128 << 10 }; /* levels and bytes of a change, at most */
 
 /* What stands before and behind an event in a combined stream of Binance, such as "@trade". */
 void kt_sim_write_combined(const kt_row_instrument *instrument, const char *suffix, kt_text event, kt_builder *out);
-
-/* One row of a REST answer. */
-void kt_sim_write_row(
-    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_row_trade *trade, kt_builder *out);
 
 /* One row of exchangeInfo. */
 void kt_sim_write_instrument(const kt_row_instrument *instrument, kt_builder *out);
