@@ -29,7 +29,7 @@ const kt_cli_command kt_cli_commands[] = {
         "  --seeds K      so many of them, one after the other (1)\n"
         "  --minutes M    of virtual time until the house comes to rest; 12 seconds when it is not given. Longer than 10 minutes\n"
         "                 the power stays on\n"
-        "  --symbols S    symbols of the market (3); above 64 of the generic format only\n"
+        "  --symbols S    symbols of the market (3); above 16 of the generic format only, and the power stays on\n"
         "  --clients C    clients that come and go (6)\n"
         "  --rate R       trades a second, of all symbols (20)\n"
         "  --verbose      say what happens\n",

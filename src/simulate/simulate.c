@@ -36,7 +36,8 @@ enum {
     SETTLE_S_MAX = 180, /* after the mischief: by then all must be well */
     FULL_MS_MAX = 1500, /* that the disk is full */
     FUSE_MAX = 3000,    /* calls until a death */
-    CHANNEL_MAX = 64,
+    WIDE_MIN = 16,      /* symbols, above which only the generic format is gathered */
+    CHANNEL_MAX = 256,
     CHANNEL_SIZE = 96,
     YAML_SIZE = 16 << 10,
     FILES_SLACK = 256, /* descriptors beyond those of clients' links */
@@ -158,7 +159,7 @@ static bool is_long(const simulation *sim)
 /* Both formats are served by each venue; of many symbols only the generic one is gathered, which needs no list of them. */
 static bool is_wide(const simulation *sim)
 {
-    return sim->options->symbol_count > 64;
+    return sim->options->symbol_count > WIDE_MIN;
 }
 
 static uint32_t symbols_of(const simulation *sim, uint32_t index)
@@ -267,7 +268,7 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
         code = kt_sim_market_open(&sim->markets[0], &market, err);
     if (code != KT_OK)
         return code;
-    for (uint32_t i = 0; i < kt_sim_symbol_count(market) && i < 8; i++) {
+    for (uint32_t i = 0; i < kt_sim_symbol_count(market); i++) {
         const kt_sim_symbol *symbol = kt_sim_symbol_at(market, i);
         const char *gen = sim->market_count > 1 ? "gen0" : "gen";
         add_channel(sim, "trades", gen, symbol->ticker.symbol);
@@ -939,7 +940,7 @@ kt_code kt_simulate(const kt_simulate_options *options, kt_simulate_report *out_
         .now_ns = START_NS,
         .mischief_ns = START_NS + MISCHIEF_SHORT_NS / 2,
         .room_ns = INT64_MAX,
-        .cuts = options->span_ns <= KT_SIMULATE_CUTS_MAX_NS && options->symbol_count <= 64 };
+        .cuts = options->span_ns <= KT_SIMULATE_CUTS_MAX_NS && options->symbol_count <= WIDE_MIN };
     int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct rlimit files;
 

@@ -5,7 +5,7 @@
  *          silent for ever while it stays open (half-open). An end that takes nothing holds up the other, as a window does.
  * Faults   are drawn for each link when it is made, as kt_vnet_faults says; a connection may be refused, too.
  * Requests outgoing HTTP goes over such links as well, by a small client in libcurl's place.
- * Owners   as of vdisk.h. All links of a process that dies end.
+ * Owners   as of vdisk.h. When a process dies, its links end here, and its listeners as its code lets go of them.
  */
 #ifndef KT_SIMULATE_VNET_H
 #define KT_SIMULATE_VNET_H
@@ -36,7 +36,7 @@ const kt_net *kt_vnet_of(kt_vnet *net, uint32_t owner);
 /* Of links that are made from now on; those there are lose theirs when there are none any more. */
 void kt_vnet_set(kt_vnet *net, const kt_vnet_faults *faults);
 
-/* The owner has died, or leaves: its links and listeners end. */
+/* The owner has died, or leaves: its links end. */
 void kt_vnet_sever(kt_vnet *net, uint32_t owner);
 
 typedef struct kt_vnet_counts {
