@@ -457,7 +457,7 @@ static void work(void *ctx)
 
 bool kt_lane_pending(kt_lane *lane)
 {
-    if (!lane->live || lane->failed || lane->stopping)
+    if (!lane->live || lane->failed || lane->stopping || kt_log_failed(lane->log))
         return true;
     for (uint32_t i = 0; i < lane->source_count; i++)
         if (source_ready(&lane->sources[i]) && !kt_log_intake_stopped(lane->log))
@@ -546,7 +546,8 @@ static void on_log_moved(void *ctx, kt_log_moved moved)
     if (!atomic_load(&lane->log_open))
         return;
     kt_wake_log(&lane->waker, lane->log_index, kt_log_written(lane->log), kt_log_durable(lane->log));
-    if (lane->options.links == NULL && moved == KT_MOVED_DURABLE && lane->loop != NULL)
+    /* A log that has failed moves no more: the lane is woken to end, whatever it waits for. */
+    if (moved == KT_MOVED_DURABLE && lane->loop != NULL && (lane->options.links == NULL || kt_log_failed(lane->log)))
         kt_loop_wake(lane->loop);
 }
 
