@@ -3,7 +3,7 @@
 run, removed; the lines of deploy/Dockerfile run one by one, and those of deploy/compose.yaml, until the demonstration says a price.
 
 The system is a copy of this one, where it is Debian 12, without a network; with KONTOR_CASES_PERCENT=100 it is a bare Debian from
-debootstrap, with the network, and everything is built in it from the sources."""
+debootstrap (KONTOR_DEBIAN: one that was made before), with the network, and everything is built in it from the sources."""
 import json
 import os
 import re
@@ -30,6 +30,8 @@ def system(folder):
     if os.geteuid() != 0:
         return None, "it takes root"
     if whole():
+        if os.environ.get("KONTOR_DEBIAN"):
+            return (os.environ["KONTOR_DEBIAN"], ["--net"]), None
         if not shutil.which("debootstrap"):
             return None, "there is no debootstrap"
         base = os.path.join(folder, "debian")

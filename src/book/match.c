@@ -165,6 +165,7 @@ static void take_level(kt_match *m, kt_match_book *book, const kt_taker *taker)
         int64_t qty = maker->left < order->left ? maker->left : order->left;
 
         __builtin_prefetch(&m->orders[maker->next], 1);
+        kt_id_fetch(m, m->bounds.ids, maker->id);
         kt_match_room(m);
         kt_match_tell_trade(m, book, price, slot, taker->slot, taker->side, qty);
         order->left -= qty;
@@ -790,7 +791,7 @@ FETCHES kt_ahead ahead_of(const kt_match *m, const kt_match_command *c)
 FETCHES uint32_t slot_ahead(const kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
     if (ids == KT_MATCH_HASH)
-        return m->hash[kt_id_place(m, kt_id_hash(m, c->id), c->id)] & KT_SLOT_MASK;
+        return *kt_id_at(m, kt_id_place(m, kt_id_hash(m, c->id), c->id)) & KT_SLOT_MASK;
     if (ids == KT_MATCH_DIRECT)
         return m->direct[c->id <= m->bounds.id_max ? c->id : 0];
     return c->op != KT_MATCH_NEW && (uint32_t)c->id < m->slot_count ? (uint32_t)c->id : 0;
@@ -801,10 +802,8 @@ FETCHES void fetch_place(const kt_match *m, kt_match_ids ids, const kt_match_com
     kt_ahead ahead = ahead_of(m, c);
 
     __builtin_prefetch(&ahead.half->directory[ahead.key >> KT_PAGE_BITS]);
-    if (ids == KT_MATCH_HASH)
-        __builtin_prefetch(&m->hash[kt_id_place(m, kt_id_hash(m, c->id), c->id)], 1);
-    else if (ids == KT_MATCH_DIRECT)
-        __builtin_prefetch(&m->direct[c->id <= m->bounds.id_max ? c->id : 0], 1);
+    if (ids != KT_MATCH_HANDLES)
+        kt_id_fetch(m, ids, c->id);
     else
         __builtin_prefetch(&m->orders[slot_ahead(m, ids, c)], 1);
 }

@@ -180,24 +180,32 @@ static inline uint32_t kt_level_pull(kt_match *m, uint32_t slot)
  *
  * `ids` is always bounds.ids: a parameter, so that loops over many commands can be compiled once for each kind. */
 
-/* Sixteen ids in a row share a line of the cache, and only their number of sixteen is hashed: ids are mostly given out in a
- * row, and most cancels are for an order that has just come. The top bits are the line, the low ones a mark. */
+/* The table of hashes is stored in lines of the cache and searched in columns. Sixteen ids in a row share a line, for only their
+ * number of sixteen is hashed: ids are mostly given out in a row, and most cancels are for an order that has just come. Each has
+ * a column of its own there, and goes on down that when its place is taken: full lines would else be searched from end to end.
+ * The hash says which line (top bits) and which column the first of the sixteen has: ids that are multiples of something
+ * do not all come to one. */
 static inline uint32_t kt_id_hash(const kt_match *m, uint64_t id)
 {
     return (uint32_t)(kt_hash_u64(id / KT_ID_ROW, m->bounds.seed) >> 32);
 }
 
-/* Each id keeps to its place in the line, and goes on to the next line when that is taken: full lines would else be searched
- * from end to end. */
+/* Places are counted column by column: where the search for an id begins. */
 static inline uint32_t kt_id_place(const kt_match *m, uint32_t hash, uint64_t id)
 {
-    return (hash >> m->hash_shift) * KT_ID_ROW | (uint32_t)(id % KT_ID_ROW);
+    return (hash + (uint32_t)id) % KT_ID_ROW << m->hash_bits | hash >> (32 - m->hash_bits);
 }
 
-/* What the table holds: the slot, and above it the mark, so that orders of other ids are hardly ever looked at. */
-static inline uint32_t kt_id_entry(uint32_t hash, uint32_t slot)
+static inline uint32_t *kt_id_at(const kt_match *m, uint32_t place)
 {
-    return hash << KT_SLOT_BITS | slot;
+    return &m->hash[(place & ((1u << m->hash_bits) - 1)) * KT_ID_ROW | place >> m->hash_bits];
+}
+
+/* What the table holds: the slot, how far it is from where its search begins (15: that or more), and four bits of the hash, so
+ * that orders of other ids are hardly ever looked at. */
+static inline uint32_t kt_id_entry(uint32_t hash, uint32_t distance, uint32_t slot)
+{
+    return (hash >> 4 & 15) << 28 | (distance < 15 ? distance : 15) << KT_SLOT_BITS | slot;
 }
 
 /* Slot of the live order with this id; 0: none. */
@@ -206,11 +214,13 @@ static inline uint32_t kt_id_find(const kt_match *m, kt_match_ids ids, uint32_t 
     uint32_t slot = (uint32_t)id;
 
     if (ids == KT_MATCH_HASH) {
-        for (uint32_t i = kt_id_place(m, hash, id);; i = (i + KT_ID_ROW) & m->hash_mask) {
-            uint32_t entry = m->hash[i];
+        uint32_t home = kt_id_place(m, hash, id);
+
+        for (uint32_t distance = 0;; distance++) {
+            uint32_t entry = *kt_id_at(m, (home + distance) & m->hash_mask);
 
             slot = entry & KT_SLOT_MASK;
-            if (slot == 0 || (entry == kt_id_entry(hash, slot) && m->orders[slot].id == id))
+            if (slot == 0 || (entry == kt_id_entry(hash, distance, slot) && m->orders[slot].id == id))
                 return slot;
         }
     }
@@ -222,36 +232,60 @@ static inline uint32_t kt_id_find(const kt_match *m, kt_match_ids ids, uint32_t 
 static inline void kt_id_put(kt_match *m, kt_match_ids ids, uint32_t hash, uint64_t id, uint32_t slot)
 {
     if (ids == KT_MATCH_HASH) {
-        uint32_t i = kt_id_place(m, hash, id);
+        uint32_t home = kt_id_place(m, hash, id), distance = 0;
 
-        while (m->hash[i] != 0)
-            i = (i + KT_ID_ROW) & m->hash_mask;
-        m->hash[i] = kt_id_entry(hash, slot);
+        while (*kt_id_at(m, (home + distance) & m->hash_mask) != 0)
+            distance++;
+        *kt_id_at(m, (home + distance) & m->hash_mask) = kt_id_entry(hash, distance, slot);
     } else if (ids == KT_MATCH_DIRECT) {
         m->direct[id] = slot;
     }
+}
+
+/* How far the entry at this place has come. */
+static inline uint32_t kt_id_distance(const kt_match *m, uint32_t place, uint32_t entry)
+{
+    uint32_t distance = entry >> KT_SLOT_BITS & 15;
+    uint64_t id;
+
+    if (KT_LIKELY(distance < 15))
+        return distance;
+    id = m->orders[entry & KT_SLOT_MASK].id;
+    return (place - kt_id_place(m, kt_id_hash(m, id), id)) & m->hash_mask;
 }
 
 /* Those behind move up, so that a search may end at the first free place. */
 static inline void kt_id_drop(kt_match *m, kt_match_ids ids, uint64_t id, uint32_t slot)
 {
     if (ids == KT_MATCH_HASH) {
-        uint32_t hash = kt_id_hash(m, id), hole = kt_id_place(m, hash, id), i;
+        uint32_t hole = kt_id_place(m, kt_id_hash(m, id), id), entry;
 
-        while (m->hash[hole] != kt_id_entry(hash, slot))
-            hole = (hole + KT_ID_ROW) & m->hash_mask;
-        for (i = (hole + KT_ID_ROW) & m->hash_mask; m->hash[i] != 0; i = (i + KT_ID_ROW) & m->hash_mask) {
-            uint64_t other = m->orders[m->hash[i] & KT_SLOT_MASK].id;
-            uint32_t home = kt_id_place(m, kt_id_hash(m, other), other);
+        while ((*kt_id_at(m, hole) & KT_SLOT_MASK) != slot)
+            hole = (hole + 1) & m->hash_mask;
+        for (uint32_t i = (hole + 1) & m->hash_mask; (entry = *kt_id_at(m, i)) != 0; i = (i + 1) & m->hash_mask) {
+            uint32_t distance = kt_id_distance(m, i, entry), up = (i - hole) & m->hash_mask;
 
-            if (((i - home) & m->hash_mask) >= ((i - hole) & m->hash_mask)) {
-                m->hash[hole] = m->hash[i];
+            if (distance >= up) {
+                *kt_id_at(m, hole) = kt_id_entry(entry >> 24, distance - up, entry & KT_SLOT_MASK);
                 hole = i;
             }
         }
-        m->hash[hole] = 0;
+        *kt_id_at(m, hole) = 0;
     } else if (ids == KT_MATCH_DIRECT) {
         m->direct[id] = 0;
+    }
+}
+
+/* Both lines that a search mostly needs. */
+__attribute__((always_inline)) static inline void kt_id_fetch(const kt_match *m, kt_match_ids ids, uint64_t id)
+{
+    if (ids == KT_MATCH_HASH) {
+        uint32_t place = kt_id_place(m, kt_id_hash(m, id), id);
+
+        __builtin_prefetch(kt_id_at(m, place), 1);
+        __builtin_prefetch(kt_id_at(m, (place + 1) & m->hash_mask), 1);
+    } else if (ids == KT_MATCH_DIRECT) {
+        __builtin_prefetch(&m->direct[id <= m->bounds.id_max ? id : 0], 1);
     }
 }
 

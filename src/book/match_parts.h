@@ -39,9 +39,8 @@ enum {
     KT_ORDER_SPARE = 2,          /* slot 0 is none, and one more than order_max is for a taker that will not rest */
     KT_AHEAD_LIVE_MIN = 1 << 15, /* with fewer orders nearly all is in the cache anyway */
     KT_AHEAD = 8,                /* commands at a time: see match.c */
-    KT_ID_ROW_BITS = 4,
-    KT_ID_ROW = 1 << KT_ID_ROW_BITS, /* ids that share a line: see match_levels.h */
-    KT_SLOT_BITS = 24,               /* what KT_MATCH_ORDER_CEILING needs */
+    KT_ID_ROW = 16,              /* ids that share a line: see match_levels.h */
+    KT_SLOT_BITS = 24,           /* what KT_MATCH_ORDER_CEILING needs */
     KT_SLOT_MASK = (1 << KT_SLOT_BITS) - 1,
 };
 
@@ -131,7 +130,7 @@ struct kt_match {
         uint32_t *hash;   /* KT_MATCH_HASH: 8 bits of the hash of the id, slot; 0: free */
         uint32_t *direct; /* KT_MATCH_DIRECT: slot by id */
     };
-    uint32_t hash_shift, hash_mask;
+    uint32_t hash_bits, hash_mask;     /* lines: 2^bits; places, less one */
     uint32_t price_top;                /* price_max + 1: key of a price that nothing reaches */
     uint32_t key_flip[2], key_base[2]; /* of an even and an odd half: see kt_match_key */
     uint32_t free_slot, slots;         /* the last freed; slots ever used, slot 0 included */

@@ -506,6 +506,37 @@ static void a_sweep_through_the_smallest_ring_drops_nothing(void **state)
     kt_match_free(match);
 }
 
+/* Ids that are multiples of something, as many as there may be: all are found, whichever go first. */
+static void client_ids_in_strides_are_found(void **state)
+{
+    enum { LIVE_MAX = 1000 };
+    const kt_match_bounds many = {
+        .symbol_max = 1, .order_max = LIVE_MAX, .price_max = 100, .qty_max = 100, .ids = KT_MATCH_HASH
+    };
+    kt_match_event events[KT_MATCH_ROOM * 2];
+    kt_match_order_info info;
+
+    for (uint32_t shift = 0; shift < 54; shift += 2) {
+        kt_match *match = kt_match_new(&many);
+
+        for (uint64_t i = 0; i < 3 * LIVE_MAX; i++) { /* each is there while the next LIVE_MAX - 1 come */
+            kt_match_command add = { .id = (i + 1) << shift, .price = 50, .qty = 1 };
+            kt_match_command cancel = { .id = (i + 2 - LIVE_MAX) << shift, .op = KT_MATCH_CANCEL };
+            kt_match_out out = { .next = events, .end = events + KT_COUNT(events) };
+
+            kt_match_submit(match, &add, 1, &out);
+            if (i + 1 >= LIVE_MAX)
+                kt_match_submit(match, &cancel, 1, &out);
+            for (const kt_match_event *event = events; event < out.next; event = kt_match_next(event))
+                assert_int_not_equal(event->kind, KT_MATCH_REJECTED);
+        }
+        assert_int_equal(kt_match_live(match), LIVE_MAX - 1);
+        assert_null(kt_match_audit(match));
+        assert_false(kt_match_order(match, 1, &info));
+        kt_match_free(match);
+    }
+}
+
 static void bounds_are_checked(void **state)
 {
     static const struct {
@@ -571,6 +602,7 @@ int main(void)
         cmocka_unit_test(a_cascade_of_a_hundred_stops),
         cmocka_unit_test(a_stale_handle_never_fits_again),
         cmocka_unit_test(a_sweep_through_the_smallest_ring_drops_nothing),
+        cmocka_unit_test(client_ids_in_strides_are_found),
         cmocka_unit_test(bounds_are_checked),
         cmocka_unit_test(damaged_bytes_are_refused),
     };

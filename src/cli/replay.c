@@ -239,7 +239,7 @@ static kt_code claim(const job *work, const char *data, kt_err *err)
     }
     if (access(state, F_OK) == 0 && (strcmp(made_of, source) != 0 || work->dir[0] == '\0'))
         return kt_fail(err, KT_BUSY, "folder '%s' holds a house already: --data names another", data);
-    if (mkdir("data", 0750) != 0 && errno != EEXIST && strcmp(data, DATA) == 0)
+    if (strcmp(data, DATA) == 0 && mkdir("data", 0750) != 0 && errno != EEXIST)
         return kt_fail(err, KT_SYS, "cannot make folder 'data'");
     if (mkdir(data, 0750) != 0 && errno != EEXIST)
         return kt_fail(err, KT_SYS, "cannot make folder '%s'", data);

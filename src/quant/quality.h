@@ -26,7 +26,7 @@
 #include "base/time.h"
 
 #define KT_QUALITY_MINUTE_NS (60 * KT_NS_PER_S)
-#define KT_QUALITY_KEEP_NS KT_NS_PER_HOUR
+#define KT_QUALITY_KEEP_NS (15 * KT_QUALITY_MINUTE_NS)
 
 enum {
     KT_QUALITY_MINUTE_MAX = 512,

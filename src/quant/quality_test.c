@@ -110,8 +110,8 @@ static void what_has_no_place_of_its_own_counts_in_the_newest_minute(void **stat
         { "ahead of the newest minute", T0 + M, T0 },
         { "in it", T0 + M - 1, T0 },
         { "before it", T0 - 1, T0 - M },
-        { "an hour behind", T0 - KT_QUALITY_KEEP_NS, T0 - KT_QUALITY_KEEP_NS },
-        { "more than an hour behind", T0 - KT_QUALITY_KEEP_NS - 1, T0 },
+        { "as long behind as minutes are kept", T0 - KT_QUALITY_KEEP_NS, T0 - KT_QUALITY_KEEP_NS },
+        { "longer behind", T0 - KT_QUALITY_KEEP_NS - 1, T0 },
     };
 
     for (size_t i = 0; i < KT_COUNT(rows); i++) {
@@ -168,7 +168,7 @@ static void a_minute_is_told_when_it_is_closed_and_again_after_each_change(void 
     kt_quality_done(&quality);
 }
 
-static void minutes_are_kept_for_an_hour_until_rest_has_passed_them_and_within_a_bound(void **state)
+static void minutes_are_kept_for_a_while_until_rest_has_passed_them_and_within_a_bound(void **state)
 {
     kt_quality quality;
     kt_quality_minute last;
@@ -316,7 +316,7 @@ int main(void)
         cmocka_unit_test(what_has_no_place_of_its_own_counts_in_the_newest_minute),
         cmocka_unit_test(before_market_time_is_known_all_is_of_the_minute_of_the_first_trade),
         cmocka_unit_test(a_minute_is_told_when_it_is_closed_and_again_after_each_change),
-        cmocka_unit_test(minutes_are_kept_for_an_hour_until_rest_has_passed_them_and_within_a_bound),
+        cmocka_unit_test(minutes_are_kept_for_a_while_until_rest_has_passed_them_and_within_a_bound),
         cmocka_unit_test(any_stream_gives_the_counts_of_the_slow_model),
     };
 

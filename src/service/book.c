@@ -41,7 +41,7 @@ typedef struct book {
     char symbol[NAME_SIZE];
     kt_level2 levels;
     bool live;      /* levels are the venue's; otherwise changes are held */
-    int64_t ask_ns; /* not live: when it may be asked for; 0 of a streamed one: not at all */
+    int64_t ask_ns; /* not live: when it may be asked for; 0 of a streamed one: not yet */
     uint32_t failures;
     uint32_t resyncs;
     int64_t told_ns; /* when the last snapshot was told */
@@ -380,7 +380,6 @@ static void on_streamed(books *s, book *b, kt_env *env, kt_ev_book *change)
         }
     } else if (change->snapshot) {
         b->live = true;
-        b->ask_ns = 0;
         b->failures = 0;
         tell_snapshot(s, b, env);
     } else {

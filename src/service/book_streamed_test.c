@@ -91,7 +91,7 @@ static void say(desk *d, uint32_t symbol, bool snapshot, bool wrong, bool crosse
     venue_set(d, symbol, KT_ASKS, &ask);
     ev.snapshot = snapshot;
     ev.venue_time = ev.receive_time = d->env.now_ns;
-    ev.price_digits = ev.quantity_digits = DIGITS;
+    ev.price_digits = ev.quantity_digits = snapshot ? DIGITS : 0; /* a change may have fewer */
     ev.checksum = (checksum_of(d, symbol) + wrong) & UINT32_MAX;
     ev.bids = KT_ROWS_OF(crossed ? &cross : &bid, 1);
     if (snapshot) { /* of one level a side: what was there before is gone */

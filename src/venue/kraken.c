@@ -2,7 +2,7 @@
 
 #include "base/time.h"
 
-enum { NS_SCALE = 9 };
+enum { NS_SCALE = 9, DEPTH_MAX = 500 /* of REST */ };
 #define NS_PER_US 1000
 
 const kt_venue_names kt_kraken_names = { KT_TEXT("time"), KT_TEXT("price"), KT_TEXT("volume"), KT_TEXT("trade_id") };
@@ -289,8 +289,9 @@ bool kt_kraken_row(const kt_venue_input *input, uint32_t list, uint32_t node, kt
         kt_venue_refuse(input, number_node == 0 ? KT_INVALID_MISSING_FIELD : KT_INVALID_WRONG_TYPE, kt_kraken_names.id);
         return false;
     }
-    if (group->first == 0 || group->time_ns != out->venue_time)
+    if (group->first == 0 || group->time_ns != out->venue_time || group->count == KT_KRAKEN_GROUP_MAX)
         *group = (kt_kraken_group){ .first = node, .time_ns = out->venue_time };
+    group->count++;
     kt_builder_init(&id, id_mem, KT_KRAKEN_ID_SIZE);
     if (numbered)
         kt_builder_u64(&id, out->trade_number);
@@ -578,7 +579,7 @@ void kt_kraken_rest_url(const kt_venue_decoder *decoder, kt_text rest_url, const
         return;
     }
     kt_builder_str(out, "&count=");
-    kt_builder_u64(out, limit);
+    kt_builder_u64(out, request->what == KT_WHAT_BOOK && limit > DEPTH_MAX ? DEPTH_MAX : limit);
     if (request->what == KT_WHAT_TRADES_BY_TIME) {
         kt_builder_str(out, "&since=");
         kt_builder_i64(out, before);

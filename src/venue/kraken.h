@@ -6,7 +6,8 @@
  * Time     the streams give microseconds, REST up to nanoseconds of the same trades: what is behind the microsecond is
  *          cut, so that both agree.
  * Trades   v2 and REST number them. v1 does not: there a trade is named by its time, price, quantity and side, and by
- *          how many of these came before it in the same message or answer, which REST then names alike.
+ *          how many of these came before it in the same message or answer (of the last KT_KRAKEN_GROUP_MAX of its time),
+ *          which REST then names alike.
  * Books    are subscribed to KT_KRAKEN_DEPTH levels a side: the stream gives the whole book, then changes without numbers,
  *          each with the checksum (book/checksum.h) of what the book is then.
  * Best     prices have no numbers either: their time in microseconds stands for one.
@@ -32,8 +33,7 @@ enum {
                     1 << KT_WHAT_BOOK | 1 << KT_WHAT_CANDLES,
 };
 
-/* Append BASE/QUOTE as `from` spells it in the spelling of v1 and REST (XBT/USDT; `slash` says whether with the slash), or
- * that in ours. */
+/* Append our BASE/QUOTE as v1 and REST spell it, XBT/USDT with the slash or without; and theirs in our spelling. */
 void kt_kraken_put_old(kt_text symbol, bool slash, kt_builder *out);
 void kt_kraken_put_new(kt_text symbol, kt_builder *out);
 
@@ -74,9 +74,10 @@ typedef enum kt_kraken_rows {
     KT_KRAKEN_ROWS_REST,     /* named as v1 would */
     KT_KRAKEN_ROWS_NUMBERED, /* of REST, by their numbers */
 } kt_kraken_rows;
-enum { KT_KRAKEN_ID_SIZE = 96 };
+enum { KT_KRAKEN_ID_SIZE = 96, KT_KRAKEN_GROUP_MAX = 256 };
 typedef struct kt_kraken_group {
     uint32_t first; /* node of the first trade of the same time; 0: none yet */
+    uint32_t count; /* of them so far */
     int64_t time_ns;
 } kt_kraken_group;
 bool kt_kraken_row(const kt_venue_input *input, uint32_t list, uint32_t node, kt_kraken_rows rows,

@@ -43,6 +43,10 @@ static const told_case rows_v1[] = {
     { "a level that comes into the depth again",
         "[1234,{\"a\":[[\"5541.30000\",\"2.5\",\"1534614248.456738\",\"r\"]],\"c\":\"1\"},\"book-25\",\"XBT/USD\"]",
         "change BTC/USD 1534614248456738000 0-0 bids asks 5541.3x2.5 sum 1 over 5 and 1 digits" },
+    { "a change whose levels are written with more digits and with fewer",
+        "[1,{\"b\":[[\"5541.30000\",\"2.5000\",\"1534614248.456738\"],[\"5541\",\"0\",\"1534614248.456738\"]],\"c\":\"1\"},"
+        "\"book-1000\",\"XBT/USD\"]",
+        "change BTC/USD 1534614248456738000 0-0 bids 5541.3x2.5 5541x0 asks sum 1 over 5 and 4 digits" },
     { "best prices",
         "[0,[\"5698.40000\",\"5700.00000\",\"1542057299.545897\",\"1.01234567\",\"0.98765432\"],\"spread\",\"XBT/USD\"]",
         "ticker BTC/USD 1542057299545897 5698.4x1.01234567 5700x0.98765432" },
@@ -115,6 +119,36 @@ static void test_messages_v1(void **state)
     kt_venue_decoder_free(decoder);
 }
 
+/* The names of a message's trades are looked for among so many before them, and not further. */
+static void count_plain(void *ctx, kt_text symbol, const kt_ev_tick *tick)
+{
+    uint32_t *counts = ctx;
+
+    counts[0]++;
+    counts[1] += tick->trade_id.s[tick->trade_id.n - 1] == 's'; /* nothing behind the side: the first of its kind */
+}
+
+static void test_many_equal_trades(void **state)
+{
+    enum { EQUAL = 2 * KT_KRAKEN_GROUP_MAX + 1, SIZE = 64 << 10 };
+    kt_venue_decoder *decoder = decoder_knowing(&kt_venue_kraken_v1, SYMBOLS, 0);
+    char *mem = malloc(SIZE);
+    uint32_t counts[2] = { 0 };
+    kt_venue_sink sink = { .ctx = counts, .tick = count_plain };
+    kt_builder text;
+
+    kt_builder_init(&text, mem, SIZE);
+    for (uint32_t i = 0; i < EQUAL; i++)
+        kt_builder_str(&text, i == 0 ? "[0,[[" ROW1 "]" : ",[" ROW1 "]");
+    kt_builder_str(&text, "],\"trade\",\"XBT/USD\"]");
+    assert_int_equal(text.code, KT_OK);
+    kt_venue_decode_message(decoder, kt_builder_done(&text), 1, &sink);
+    assert_int_equal(counts[0], EQUAL);
+    assert_int_equal(counts[1], 3);
+    free(mem);
+    kt_venue_decoder_free(decoder);
+}
+
 /* ---- v2 ---- */
 
 #define TRADE(price, qty)                                                        \
@@ -143,6 +177,11 @@ static const told_case rows_v2[] = {
             "{\"symbol\":\"BTC/USD\",\"bids\":[{\"price\":0.5657,\"qty\":0}],\"asks\":[],\"checksum\":2114181697,"
             "\"timestamp\":\"2023-10-06T17:35:55.440295Z\"}"),
         "change BTC/USD 1696613755440295000 0-0 bids 0.5657x0 asks sum 2114181697 over 4 and 0 digits" },
+    { "a change whose levels are written with more digits and with fewer",
+        NEWS("book", "update",
+            "{\"symbol\":\"BTC/USD\",\"bids\":[{\"price\":0.56570,\"qty\":1.5000},{\"price\":0.5,\"qty\":0}],\"asks\":[],"
+            "\"checksum\":1}"),
+        "change BTC/USD 0 0-0 bids 0.5657x1.5 0.5x0 asks sum 1 over 5 and 4 digits" },
     { "best prices",
         NEWS("ticker", "update",
             "{\"symbol\":\"BTC/USD\",\"bid\":0.10025,\"bid_qty\":740.0,\"ask\":0.10035,\"ask_qty\":741.0,\"last\":0.10035,"
@@ -337,7 +376,7 @@ static void test_urls(void **state)
             "https://h/0/public/Trades?pair=XBTUSD&count=1000&since=1688669597827735999" },
         { KT_WHAT_TRADES_BY_TIME, "DOGE/EUR", 0, "https://h/0/public/Trades?pair=XDGEUR&count=1000&since=0" },
         { KT_WHAT_RECENT_TRADES, "ETH/BTC", 0, "https://h/0/public/Trades?pair=ETHXBT&count=1000" },
-        { KT_WHAT_BOOK, "BTC/USD", 0, "https://h/0/public/Depth?pair=XBTUSD&count=1000" },
+        { KT_WHAT_BOOK, "BTC/USD", 0, "https://h/0/public/Depth?pair=XBTUSD&count=500" },
         { KT_WHAT_CANDLES, "BTC/USD", 1688669580000000000,
             "https://h/0/public/OHLC?pair=XBTUSD&interval=1&since=1688669579" },
         { KT_WHAT_INSTRUMENTS, "BTC/USD", 0, "https://h/0/public/AssetPairs?pair=XBTUSD" },
@@ -433,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_v1),
+        cmocka_unit_test(test_many_equal_trades),
         cmocka_unit_test(test_messages_v2),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_urls),

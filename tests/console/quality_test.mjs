@@ -1,5 +1,5 @@
 // The page of quality, before a scripted house whose clock stands still. Usage: node quality_test.mjs URL-OF-A-REAL-HOUSE. Prints TAP.
-import { audit, browser, troubles, until, visit as visitAt } from './browser.mjs';
+import { audit, browser, state, troubles, until, visit as visitAt } from './browser.mjs';
 import { answers, freeze, iso, market, ScriptedHouse } from './house.mjs';
 import { check, equal, finish } from './tap.mjs';
 
@@ -12,10 +12,12 @@ const hostile = '<img src=x onerror=alert(1)>';
 const steps = ['0', '≤ 0.01 %', '≤ 0.1 %', '≤ 1 %', '> 1 %'];
 let bad = { [iso(Date.parse('2026-11-21T03:17:00Z'))]: '4' }; // cells of XRP/USDT by their minute
 
+let ended = Infinity; // no minute is told from here on
+
 function strips({ from, to, points, venue, symbol, measure }) {
     const step = Math.max(1, Math.ceil(((Date.parse(to) - Date.parse(from)) / 60000 + 1) / points)) * 60000;
     const start = Math.floor(Date.parse(from) / step) * step;
-    const cells = (of) => Array.from({ length: (Math.floor(Date.parse(to) / step) * step - start) / step + 1 }, (_, i) => of(iso(start + i * step), i)).join('');
+    const cells = (of) => Array.from({ length: (Math.floor(Date.parse(to) / step) * step - start) / step + 1 }, (_, i) => (start + i * step >= ended ? '-' : of(iso(start + i * step), i))).join('');
     const rows = [['binance', '', () => '0', 0, 3], ['binance', 'BTC/USDT', (_, i) => (i % 100 === 50 ? '-' : '0'), 38, 4812330], ['binance', 'XRP/USDT', (minute) => bad[minute] ?? '0', 412, 300000], ['other', hostile, () => '2', 5, 9000]]
         .filter(([of, name]) => (venue === '' || of === venue) && name.toLowerCase().includes(symbol.toLowerCase()))
         .map(([of, name, cell, total, received]) => ({ venue: of, symbol: name, cells: cells(cell), total: measure === 'silence' ? 4200000000 : total, received }));
@@ -105,6 +107,15 @@ try {
             const [red] = canvas.getContext('2d').getImageData(canvas.width - 6, 2, 1, 1).data;
             return red === 0xff;
         });
+        await page.context().close();
+    });
+    await check('minutes that are not told any more make the page stale', async () => {
+        const page = await visit();
+        await state(page, 'live');
+        ended = last - 10 * 60000;
+        house.emit('quality.binance.XRP/USDT', 'quality', quality({}));
+        await state(page, 'stale');
+        ended = Infinity;
         await page.context().close();
     });
     await check('t is the same as a table, whose rows open the worst minute', async () => {

@@ -18,6 +18,7 @@ const paintMs = 50;
 const refreshMs = 1000; // of news at most
 const idleMs = 30000; // asked again without news
 const skeletonMs = 300;
+const staleMs = 4 * minuteMs; // a minute is told one to two minutes behind its start
 const wantsMax = 200;
 const cellsMax = 1440;
 const ranges: [string, number][] = [['1 h', 60], ['6 h', 360], ['24 h', 1440], ['7 d', 10080]];
@@ -44,6 +45,7 @@ class Quality implements Page {
     private minute = new Minute();
     private to: number | null; // ms, the last minute where the address says one
     private data: QualityHistoryResponse | null = null;
+    private newest: number | null = null; // ms, start of the newest step that anything is known of
     private asked = 0;
     private openedAt = performance.now();
     private askedAt = -Infinity;
@@ -97,7 +99,9 @@ class Quality implements Page {
     }
 
     condition(): [Condition, string] {
-        return this.trouble !== '' ? ['stale', 'no answer'] : this.data === null ? ['loading', ''] : this.to !== null ? ['past', ''] : ['live', ''];
+        if (this.trouble !== '' || this.data === null || this.to !== null)
+            return this.trouble !== '' ? ['stale', 'no answer'] : this.data === null ? ['loading', ''] : ['past', ''];
+        return this.newest !== null && Date.now() - this.newest > staleMs ? ['stale', `no minute since ${clock(this.newest).slice(0, 5)}`] : ['live', ''];
     }
 
     private build(box: HTMLElement) {
@@ -158,6 +162,8 @@ class Quality implements Page {
         this.data = data;
         this.strips.show(data, measure);
         data.rows.forEach(({ venue }) => this.addVenue(venue));
+        const known = Math.max(-1, ...data.rows.map(({ cells }) => cells.replace(/-+$/, '').length - 1));
+        this.newest = known < 0 ? null : this.strips.timeOf(known) + data.step / 1e6 - minuteMs;
         this.showAxis();
         this.legend.replaceChildren(el('li', { class: 'note' }, `steps${isTime(measure) ? '' : ', of the messages'}`), ...data.steps.map((step, i) => el('li', {}, el('i', { class: `swatch heat${i}`, 'aria-hidden': 'true' }), step)),
             el('li', {}, el('i', { class: 'swatch none', 'aria-hidden': 'true' }), 'no feed'));

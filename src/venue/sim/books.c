@@ -182,13 +182,11 @@ static void tell_truth(kt_sim_books *books, const held_message *message, kt_sim_
 
 static void tell_old(kt_sim_books *books, uint32_t symbol, uint64_t last_id)
 {
-    kt_text name = instrument_of(books, symbol)->symbol;
-
     books->options.faults->delivered[KT_SIM_OLD_SNAPSHOT]++;
     if (books->options.truth != NULL)
         fprintf(books->options.truth, "{\"at\":%lld,\"fault\":\"%s\",\"symbol\":\"%.*s\",\"last_id\":%llu}\n",
-            (long long)books->now_ns, kt_sim_fault_specs[KT_SIM_OLD_SNAPSHOT].name, KT_TEXT_ARG(name),
-            (unsigned long long)last_id);
+            (long long)books->now_ns, kt_sim_fault_specs[KT_SIM_OLD_SNAPSHOT].name,
+            KT_TEXT_ARG(instrument_of(books, symbol)->symbol), (unsigned long long)last_id);
 }
 
 static void count(kt_sim_books *books, const held_message *message)
@@ -458,7 +456,7 @@ static void tell_best(kt_sim_books *books, uint32_t symbol)
     now.update_id = book->next_id - 1;
     book->ticker = now;
     book->ticker_ns = books->now_ns > book->ticker_ns + NS_PER_US ? books->now_ns : book->ticker_ns + NS_PER_US;
-    now.venue_time = book->ticker_ns;
+    now.venue_time = book->ticker_ns + books->options.faults->skew_ns;
     message.first_id = message.last_id = now.update_id;
     message.fault = kt_sim_faults_draw(books->options.faults, &books->fault_rng, KT_SIM_PER_BOOK);
     send_event(books, &message, &now);
@@ -727,7 +725,7 @@ void kt_sim_books_whole(kt_sim_books *books, uint32_t symbol, uint32_t limit, kt
 
     kt_event_init(KT_EV_BOOK, out_book);
     out_book->snapshot = true;
-    out_book->venue_time = books->now_ns;
+    out_book->venue_time = books->now_ns + books->options.faults->skew_ns;
     out_book->last_id = book->next_id - 1;
     out_book->checksum = checksum_of(books, symbol);
     out_book->bids = best_rows(books, &book->levels, KT_BIDS, limit);

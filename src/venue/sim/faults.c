@@ -86,7 +86,7 @@ double kt_sim_faults_value(const kt_sim_faults *faults, kt_sim_fault fault)
 {
     kt_decimal value = faults->values[fault];
 
-    return (double)value.m / (double)kt_pow10(value.scale);
+    return value.m != 0 ? (double)value.m / (double)kt_pow10(value.scale) : 0;
 }
 
 kt_code kt_sim_faults_check(const kt_sim_faults *faults, kt_err *err)
@@ -129,8 +129,9 @@ kt_sim_fault kt_sim_faults_draw(const kt_sim_faults *faults, kt_rng *rng, uint32
     double at = kt_rng_unit(rng);
 
     for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++) {
-        double share = (kt_sim_fault_specs[fault].per & per) != 0 ? kt_sim_faults_value(faults, fault) : 0;
-
+        if (faults->values[fault].m == 0 || (kt_sim_fault_specs[fault].per & per) == 0)
+            continue;
+        double share = kt_sim_faults_value(faults, fault);
         if (at < share)
             return fault;
         at -= share;

@@ -7,7 +7,7 @@
 #include "venue/sim/kraken.h"
 #include "venue/sim/test_faults.h"
 
-enum { TRADES = 3000, DEPTH = 1000, BODY_SIZE = 2 << 20 };
+enum { TRADES = 1500, DEPTH = 1000, BODY_SIZE = 2 << 20 };
 
 static const kt_venue_format *const formats[] = { &kt_venue_kraken_v1, &kt_venue_kraken_v2 };
 

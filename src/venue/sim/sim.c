@@ -1011,8 +1011,8 @@ static void answer_venue(sim_state *sim, kt_http_server *http, uint64_t exchange
     if (fault == KT_SIM_OVERLAP && !rest.overlaps)
         fault = KT_SIM_NONE;
     if (response.status == 0)
-        kt_http_fail(
-            http, exchange, 404, "there are /stream, /trades, /ws, /api/v3/..., /sim/truth and /v1/sim/faults");
+        kt_http_fail(http, exchange, 404,
+            "there are /stream, /trades, /ws, /v2, /api/v3/..., /0/public/..., /sim/truth and /v1/sim/faults");
     else if (body.code != KT_OK)
         kt_http_fail(http, exchange, 500, "the answer does not fit %d bytes", KT_SIM_BODY_SIZE);
     else

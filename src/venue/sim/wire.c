@@ -1,5 +1,6 @@
 #include "venue/sim/wire.h"
 
+#include "base/assert.h"
 #include "base/json.h"
 #include "base/time.h"
 #include "venue/decoder.h"
@@ -361,7 +362,8 @@ const kt_sim_wire *kt_sim_wire_of(const kt_venue_format *format)
     static const kt_sim_wire *const wires[] = { &generic, &binance, &kt_sim_kraken_v1, &kt_sim_kraken_v2 };
     size_t i = 0;
 
-    while (wires[i]->format != format)
+    while (i < KT_COUNT(wires) && wires[i]->format != format)
         i++;
+    kt_assert(i < KT_COUNT(wires));
     return wires[i];
 }
