@@ -40,7 +40,8 @@ typedef struct guest {
     int64_t leaves_ns;
     int64_t heard_ns;
     uint64_t seq;
-    uint64_t asked; /* id of the request under way; 0: none */
+    uint64_t losses; /* of the crowd when this connection was begun: what comes over it was said before the next one */
+    uint64_t asked;  /* id of the request under way; 0: none */
     subscription subscriptions[KT_CROWD_SUBSCRIPTIONS];
 } guest;
 
@@ -162,7 +163,7 @@ static void on_event(guest *who, kt_text message)
     const char *rest = offset_text.s + offset_text.n;
     remember(who, sub, offset, kt_hash64(rest, (size_t)(message.s + message.n - rest), 0));
     sub->offset = offset;
-    sub->lost_at = crowd->losses;
+    sub->lost_at = who->losses;
     crowd->counts.events++;
     crowd->counts.skipped += skipped;
 }
@@ -205,7 +206,7 @@ static void on_answer(guest *who, const kt_json_doc *doc)
     crowd->counts.recovered += resumed && whole;
     set_epoch(sub->epoch, epoch);
     sub->offset = offset;
-    sub->lost_at = crowd->losses;
+    sub->lost_at = who->losses;
     sub->answered = true;
 }
 
@@ -329,6 +330,7 @@ static void come(guest *who)
     kt_crowd *crowd = who->crowd;
     kt_err err = { 0 };
 
+    who->losses = crowd->losses;
     who->heard_ns = kt_loop_now(crowd->options.loop);
     who->leaves_ns = who->heard_ns + about_ms(crowd, crowd->options.stay_ns / KT_NS_PER_MS) * KT_NS_PER_MS;
     kt_code code = kt_ws_connect(crowd->options.loop,
