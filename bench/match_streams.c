@@ -10,12 +10,21 @@ enum {
     PRICE_MAX = 1 << 22,
     PERIODS = 4, /* of a swing, in a stream */
     EVENT_MAX = 1 << 16,
-    SIZE_MAX_QTY = 100,
+    QTY_MAX = 100,
     NEWEST_PERCENT = 75,
-    TAKE_PERCENT = 3, /* of commands; with 1.1 fills each, about 95 % of orders end by a cancel */
+    TAKE_PERMILLE = 50, /* of commands: with 1.1 fills each, about 95 % of orders end by a cancel */
+    CALM_LIVE = 2000,   /* beyond that more is cancelled than added */
+    LOOK_BACK = 64,     /* orders of a side among which the best is sought: it is one of the newest */
+    SPREAD = 20,        /* of a book that has been left behind by the price, to its new middle */
     OWNERS = 1000,
     LIVE_MAX = 1 << 17 /* besides what stands */
 };
+
+typedef struct entry {
+    uint64_t id;
+    uint64_t number; /* how many orders came before */
+    uint32_t price;
+} entry;
 
 typedef struct maker {
     const kt_stream_spec *spec;
@@ -23,8 +32,8 @@ typedef struct maker {
     kt_match *match;
     kt_match_event *events;
     kt_rng rng;
-    uint64_t *live; /* ids, the newest last; some are gone */
-    uint64_t live_count, live_max;
+    entry *live[2]; /* by side, the newest last; some are gone */
+    uint64_t live_count[2], live_max;
     uint64_t next_id;
     int64_t time;
     bool measured;
@@ -45,17 +54,15 @@ static void submit(maker *k, kt_match_command c)
     for (const kt_match_event *event = k->events; event < out.next; event = kt_match_next(event)) {
         kt_assert(event->kind != KT_MATCH_REJECTED || event->why == KT_MATCH_UNKNOWN || event->why == KT_MATCH_FULL);
         k->stream->fills += k->measured && event->kind == KT_MATCH_TRADE;
-        if (event->kind == KT_MATCH_ACCEPTED && k->live_count < k->live_max &&
-            kt_match_order(k->match, event->id, &info))
-            k->live[k->live_count++] = event->id;
+        if (event->kind == KT_MATCH_ACCEPTED && kt_match_order(k->match, event->id, &info) &&
+            k->live_count[info.side] < k->live_max)
+            k->live[info.side][k->live_count[info.side]++] = (entry){ event->id, k->stream->count, info.price };
     }
 }
 
 static void add(maker *k, kt_match_side side, uint32_t price)
 {
-    kt_match_command c = {
-        .id = k->next_id++, .side = (uint8_t)side, .price = price, .qty = 1 + below(k, SIZE_MAX_QTY)
-    };
+    kt_match_command c = { .id = k->next_id++, .side = (uint8_t)side, .price = price, .qty = 1 + below(k, QTY_MAX) };
     uint32_t best = kt_match_best(k->match, 0, side);
 
     k->stream->adds += k->measured;
@@ -80,11 +87,10 @@ static void add(maker *k, kt_match_side side, uint32_t price)
             c.time = k->time + 1 + below(k, 1000);
         } else if (which == 6) {
             c.post_only = 1;
-        } else if (k->live_count > 0) { /* a pair with the newest, where that goes */
+        } else if (k->live_count[side] > 0) { /* a pair with the newest, where that goes */
             kt_match_order_info peer;
 
-            if (kt_match_order(k->match, k->live[k->live_count - 1], &peer) && peer.peer == 0 &&
-                peer.side == (uint8_t)side) {
+            if (kt_match_order(k->match, k->live[side][k->live_count[side] - 1].id, &peer) && peer.peer == 0) {
                 c.peer = peer.id;
                 c.owner = peer.owner;
             }
@@ -93,37 +99,81 @@ static void add(maker *k, kt_match_side side, uint32_t price)
     submit(k, c);
 }
 
-/* The newest, or any. */
-static void cancel(maker *k)
+/* Cancel that one, unless it is gone. */
+static bool cancel_at(maker *k, kt_match_side side, uint64_t at)
 {
-    bool newest = below(k, 100) < NEWEST_PERCENT;
+    entry *live = k->live[side];
+    uint64_t id = live[at].id;
     kt_match_order_info info;
 
-    while (k->live_count > 0) {
-        uint64_t at = newest ? k->live_count - 1 : kt_rng_below(&k->rng, k->live_count);
-        uint64_t id = k->live[at];
+    live[at] = live[--k->live_count[side]];
+    if (!kt_match_order(k->match, id, &info))
+        return false;
+    k->stream->cancels += k->measured;
+    submit(k, (kt_match_command){ .op = KT_MATCH_CANCEL, .id = id });
+    return true;
+}
 
-        k->live[at] = k->live[--k->live_count];
-        if (kt_match_order(k->match, id, &info)) {
-            k->stream->cancels += k->measured;
-            k->stream->newest += k->measured && newest;
-            submit(k, (kt_match_command){ .op = KT_MATCH_CANCEL, .id = id });
-            return;
+static bool cancel_newest(maker *k)
+{
+    for (;;) {
+        uint64_t bids = k->live_count[KT_MATCH_BUY], asks = k->live_count[KT_MATCH_SELL];
+        kt_match_side side =
+            asks == 0 || (bids != 0 && k->live[KT_MATCH_BUY][bids - 1].number > k->live[KT_MATCH_SELL][asks - 1].number)
+                ? KT_MATCH_BUY
+                : KT_MATCH_SELL;
+
+        if (k->live_count[side] == 0)
+            return false;
+        if (cancel_at(k, side, k->live_count[side] - 1)) {
+            k->stream->newest += k->measured;
+            return true;
         }
     }
 }
 
-/* All that is on the other side of the middle, or about one order. */
+/* The best of a side, as far as it is among the newest. */
+static void cancel_best(maker *k, kt_match_side side)
+{
+    bool done = false;
+
+    while (!done && k->live_count[side] > 0) {
+        uint64_t count = k->live_count[side], best = count - 1;
+
+        for (uint64_t i = count > LOOK_BACK ? count - LOOK_BACK : 0; i < count; i++)
+            if (side == KT_MATCH_BUY ? k->live[side][i].price > k->live[side][best].price
+                                     : k->live[side][i].price < k->live[side][best].price)
+                best = i;
+        done = cancel_at(k, side, best);
+    }
+}
+
+static void cancel_any(maker *k)
+{
+    bool done = false;
+
+    while (!done && k->live_count[0] + k->live_count[1] > 0) {
+        kt_match_side side = kt_rng_below(&k->rng, k->live_count[0] + k->live_count[1]) < k->live_count[0]
+                                 ? KT_MATCH_BUY
+                                 : KT_MATCH_SELL;
+
+        done = cancel_at(k, side, kt_rng_below(&k->rng, k->live_count[side]));
+    }
+}
+
+/* About one order: all that the best level shows, or a part. */
 static void take(maker *k, kt_match_side side)
 {
     kt_match_level_info best;
 
-    if (kt_match_depth(k->match, 0, side ^ 1, &best, 1) == 1)
-        submit(k, (kt_match_command){ .id = k->next_id++,
-                      .side = (uint8_t)side,
-                      .price = best.price,
-                      .tif = KT_MATCH_IOC,
-                      .qty = 1 + below(k, (uint32_t)(best.qty < SIZE_MAX_QTY ? best.qty : SIZE_MAX_QTY)) });
+    if (kt_match_depth(k->match, 0, side ^ 1, &best, 1) != 1)
+        return;
+    k->stream->takes += k->measured;
+    submit(k, (kt_match_command){ .id = k->next_id++,
+                  .side = (uint8_t)side,
+                  .price = best.price,
+                  .tif = KT_MATCH_IOC,
+                  .qty = below(k, 2) ? best.qty : 1 + below(k, (uint32_t)best.qty) });
 }
 
 /* Where the price is drawn to: a triangle wave, and a crash with its rebound. */
@@ -138,49 +188,62 @@ static uint32_t middle_at(const maker *k, uint64_t done, uint64_t all)
     return (uint32_t)price;
 }
 
+/* A new best of a side at one tick, at the middle when the price has left it behind, or a place behind the best. Never past the
+ * middle, and never so that it would trade. */
+static void quote(maker *k, kt_match_side side, uint32_t middle)
+{
+    uint32_t own = kt_match_best(k->match, 0, side), other = kt_match_best(k->match, 0, side ^ 1), gap, price;
+
+    if (side == KT_MATCH_BUY) {
+        gap = own == 0 ? SPREAD + 1 : own < middle ? middle - own : 0;
+        price = gap > 2 * SPREAD || own == 0 ? middle - SPREAD : gap > 1 ? own + 1 : own - below(k, 4);
+        price = other != 0 && price >= other ? other - 1 : price;
+    } else {
+        gap = own == 0 ? SPREAD + 1 : own > middle ? own - middle : 0;
+        price = gap > 2 * SPREAD || own == 0 ? middle + SPREAD : gap > 1 ? own - 1 : own + below(k, 4);
+        price = price <= other ? other + 1 : price;
+    }
+    add(k, side, price);
+}
+
+/* Prices move as they do where quotes are most of it: the side in the way is cancelled, the other one follows. */
 static void churn(maker *k, uint32_t middle)
 {
-    kt_match_side side = below(k, 2);
     uint32_t bid = kt_match_best(k->match, 0, KT_MATCH_BUY), ask = kt_match_best(k->match, 0, KT_MATCH_SELL);
-    uint32_t what = below(k, 1000);
+    uint32_t what = below(k, 1000), cancels = kt_match_live(k->match) > CALM_LIVE + k->spec->standing ? 520 : 450;
 
-    if (what < k->spec->unknown_percent * 10)
+    if (below(k, 100) < k->spec->unknown_percent)
         submit(k, (kt_match_command){ .op = KT_MATCH_CANCEL, .id = k->next_id + 1000000 + below(k, 1 << 20) });
-    else if (ask != 0 && ask + 2 < middle)
-        take(k, KT_MATCH_BUY);
-    else if (bid != 0 && bid > middle + 2)
-        take(k, KT_MATCH_SELL);
-    else if (k->spec->special_percent != 0 && what > 995)
+    else if (k->spec->special_percent != 0 && below(k, 1000) < 5)
         submit(k, (kt_match_command){ .op = KT_MATCH_TIME, .time = ++k->time });
-    else if (what > 995 - TAKE_PERCENT * 10)
-        take(k, side);
-    else if (what > 500 && k->live_count > 0)
-        cancel(k);
-    else if (side == KT_MATCH_BUY)
-        add(k, side,
-            bid == 0 || bid + 1 < middle ? (bid == 0 || bid + 40 < middle ? middle - 20 : bid + 1) : bid - below(k, 4));
+    else if (what < TAKE_PERMILLE)
+        take(k, below(k, 2));
+    else if (what >= TAKE_PERMILLE + cancels) /* where there is room for a new best, where there is any */
+        quote(k, bid + 1 >= middle ? KT_MATCH_SELL : ask <= middle + 1 ? KT_MATCH_BUY : below(k, 2), middle);
+    else if (below(k, 100) < NEWEST_PERCENT)
+        cancel_newest(k);
+    else if (ask != 0 && ask < middle)
+        cancel_best(k, KT_MATCH_SELL);
+    else if (bid > middle)
+        cancel_best(k, KT_MATCH_BUY);
     else
-        add(k, side,
-            ask == 0 || ask > middle + 1 ? (ask == 0 || ask > middle + 40 ? middle + 20 : ask - 1) : ask + below(k, 4));
+        cancel_best(k, below(k, 2)); /* so that there is room for a new best */
+    if (k->measured && bid != 0) {
+        k->stream->low = k->stream->low == 0 || bid < k->stream->low ? bid : k->stream->low;
+        k->stream->high = bid > k->stream->high ? bid : k->stream->high;
+    }
 }
 
 /* Orders behind the touch, on some thousand levels a side. */
 static void stand(maker *k)
 {
-    uint64_t before;
-
     for (uint32_t i = 0; i < k->spec->standing; i++) {
         uint32_t far = 100 + below(k, 100000);
 
         add(k, i & 1, i & 1 ? PRICE_START + far : PRICE_START - far);
     }
-    before = k->live_count;
-    while (k->live_count > before - before * k->spec->gone_percent / 100) {
-        uint64_t at = kt_rng_below(&k->rng, k->live_count), id = k->live[at];
-
-        k->live[at] = k->live[--k->live_count];
-        submit(k, (kt_match_command){ .op = KT_MATCH_CANCEL, .id = id });
-    }
+    for (uint64_t left = (uint64_t)k->spec->standing * k->spec->gone_percent / 100; left > 0; left--)
+        cancel_any(k);
 }
 
 /* Fill one level; then cancel the middle one, its neighbours, and so on. */
@@ -188,12 +251,12 @@ static void one_level(maker *k)
 {
     uint32_t count = k->spec->one_level;
 
-    k->live_count = 0;
+    k->live_count[KT_MATCH_BUY] = 0;
     for (uint32_t i = 0; i < count; i++)
         add(k, KT_MATCH_BUY, PRICE_START);
     for (uint32_t i = 0; i < count; i++)
-        submit(k, (kt_match_command){
-                      .op = KT_MATCH_CANCEL, .id = k->live[i & 1 ? count / 2 - 1 - i / 2 : count / 2 + i / 2] });
+        submit(k, (kt_match_command){ .op = KT_MATCH_CANCEL,
+                      .id = k->live[KT_MATCH_BUY][i & 1 ? count / 2 - 1 - i / 2 : count / 2 + i / 2].id });
 }
 
 static void sweep(maker *k)
@@ -221,8 +284,11 @@ kt_stream *kt_stream_new(const kt_stream_spec *spec, kt_match_ids ids, uint64_t 
     stream->commands = malloc(capacity * sizeof *stream->commands);
     k.match = kt_match_new(&stream->bounds);
     k.events = malloc(EVENT_MAX * sizeof *k.events);
-    k.live = malloc(capacity * sizeof *k.live);
-    kt_assert(stream->commands != NULL && k.match != NULL && k.events != NULL && k.live != NULL);
+    for (uint32_t side = 0; side < 2; side++) {
+        k.live[side] = malloc(capacity * sizeof *k.live[side]);
+        kt_assert(k.live[side] != NULL);
+    }
+    kt_assert(stream->commands != NULL && k.match != NULL && k.events != NULL);
     kt_rng_init(&k.rng, seed);
     stand(&k);
     stream->prefill = stream->count;
@@ -237,7 +303,8 @@ kt_stream *kt_stream_new(const kt_stream_spec *spec, kt_match_ids ids, uint64_t 
     }
     kt_match_free(k.match);
     free(k.events);
-    free(k.live);
+    free(k.live[0]);
+    free(k.live[1]);
     return stream;
 }
 

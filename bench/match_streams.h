@@ -14,8 +14,9 @@ typedef struct kt_stream {
     uint64_t prefill; /* the first ones, not measured */
     uint64_t count;   /* all */
     uint64_t fills;   /* trades of the measured part */
-    uint64_t adds, bests, cancels,
-        newest; /* of the measured part: orders added, those that were a new best; cancels, of the newest */
+    /* Of the measured part: orders added, those that were a new best; cancels, those of the newest; takers. */
+    uint64_t adds, bests, cancels, newest, takes;
+    uint32_t low, high; /* best bids of churn */
 } kt_stream;
 
 typedef struct kt_stream_spec {

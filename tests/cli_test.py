@@ -26,7 +26,8 @@ import log_reader
 SYMBOL = "BTC/USDT"
 RUN_S = 30 # far beyond what a command needs
 COMMANDS = ("run", "sim", "watch", "call", "nodes", "services", "actions", "emit", "events", "export", "rebuild", "doctor",
-            "repl", "replay", "config")
+            "repl", "replay", "bench", "config")
+UNCONFIGURED = ("sim", "bench") # take no keys of the house
 LANES = ("market", "keep", "edge")
 
 
@@ -148,7 +149,7 @@ def help_of(folder, command, keys):
     for flag in ("--help", "-h") if command != "sim" else ("--help",):
         status, out, complaint = kontor(folder, command, flag)
         assert (status, complaint) == (0, ""), (status, complaint)
-        wanted = HELP_FLAGS.get(command, set()) | (keys | {"--config"} if command != "sim" else set())
+        wanted = HELP_FLAGS.get(command, set()) | (keys | {"--config"} if command not in UNCONFIGURED else set())
         assert wanted <= flags_in(out), f"not mentioned: {sorted(wanted - flags_in(out))}"
 
 
@@ -227,7 +228,7 @@ def help_elsewhere(tap, folder, keys):
             assert wanted <= words_now and not unwanted & words_now, words_now
     for command in COMMANDS:
         with tap.case(f"the shell is offered each flag of {command}"):
-            wanted = HELP_FLAGS.get(command, set()) | (keys if command != "sim" else set())
+            wanted = HELP_FLAGS.get(command, set()) | (keys if command not in UNCONFIGURED else set())
             words_now = offered(folder, f"kontor {command} --")
             assert wanted <= words_now, f"missing: {sorted(wanted - words_now)}"
     with tap.case("a line that no shell says is refused"):

@@ -513,16 +513,21 @@ __attribute__((noinline)) static void new_special(kt_match *m, const kt_match_co
 
 HOT static void new_order(kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    uint32_t side = c->side, price = c->price, slot, key, level;
-    uint64_t spot = kt_match_spot(c->symbol, side, price);
-    kt_match_book *book = &m->books[c->symbol];
-    kt_match_half *half = &book->halves[side], *other = &book->halves[side ^ 1];
-    uint32_t hash = ids == KT_MATCH_HASH ? kt_id_hash(m, c->id) : 0;
+    uint32_t hash = ids == KT_MATCH_HASH ? kt_id_hash(m, c->id) : 0, side, price, slot, key, level;
+    kt_match_half *half, *other;
+    kt_match_book *book;
+    uint64_t spot;
 
     if (KT_UNLIKELY(!is_plain(m, ids, hash, c))) {
         new_special(m, c);
         return;
     }
+    side = c->side;
+    price = c->price;
+    spot = kt_match_spot(c->symbol, side, price);
+    book = &m->books[c->symbol];
+    half = &book->halves[side];
+    other = &book->halves[side ^ 1];
     slot = enter(m, ids, hash, c, spot);
     key = kt_match_key(m, side, price);
     if (KT_LIKELY(other->best_key > m->price_top - key)) {

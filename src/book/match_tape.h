@@ -78,10 +78,10 @@ static inline void kt_tape_hash(uint64_t *hash, uint64_t word)
     *hash = (*hash ^ word) * UINT64_C(0x100000001b3);
 }
 
-/* Play the tape, one command at a time, into an engine of its bounds; out_records, if not NULL: the same records with the ids
+/* Play the tape, one command at a time, into an engine of its bounds; out_commands, if not NULL: its commands, with the ids
  * that the engine wants (kt_tape_count of them). False: something was refused. */
 static inline bool kt_tape_play(
-    const kt_tape *tape, kt_match *match, kt_tape_record *out_records, kt_tape_outcome *out_outcome)
+    const kt_tape *tape, kt_match *match, kt_match_command *out_commands, kt_tape_outcome *out_outcome)
 {
     enum { EVENT_MAX = 1 << 16 };
     kt_match_event *events = malloc(EVENT_MAX * sizeof *events);
@@ -92,13 +92,12 @@ static inline bool kt_tape_play(
 
     for (uint64_t i = 0; i < kt_tape_count(tape) && fine; i++) {
         kt_match_out out = { .next = events, .end = events + EVENT_MAX };
-        kt_tape_record record = tape->records[i];
-        kt_match_command command = kt_tape_command(&record);
+        kt_match_command command = kt_tape_command(&tape->records[i]);
 
         if (command.op != KT_MATCH_NEW)
-            command.id = record.id = engine_ids[record.id];
-        if (out_records != NULL)
-            out_records[i] = record;
+            command.id = engine_ids[command.id];
+        if (out_commands != NULL)
+            out_commands[i] = command;
         kt_match_submit(match, &command, 1, &out);
         for (const kt_match_event *event = events; event < out.next; event = kt_match_next(event)) {
             if (event->kind == KT_MATCH_ACCEPTED) {

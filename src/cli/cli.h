@@ -60,6 +60,7 @@ int kt_cli_services(int argc, char **argv);
 int kt_cli_actions(int argc, char **argv);
 int kt_cli_emit(int argc, char **argv);
 int kt_cli_events(int argc, char **argv);
+int kt_cli_bench(int argc, char **argv);
 int kt_cli_repl(int argc, char **argv);
 int kt_cli_replay(int argc, char **argv);
 

@@ -106,6 +106,13 @@ const kt_cli_command kt_cli_commands[] = {
         "each line.\n"
         "  --history FILE where lines are kept (default: .kontor_history in the home folder; empty: nowhere)\n" KT_CLI_CLIENT_FLAGS,
         true, kt_cli_repl },
+    { "bench", "match TAPE ...", "measure the matching core of this machine on tapes of orders",
+        "Plays each tape with handles, with hashed and with direct client ids, and compares its trades with those that the tape\n"
+        "says. Prints the time a command takes in batches (median of five runs), one by one with p50, p99 and p99.9, and memory;\n"
+        "and in the same run what the machine does: loads that wait for each other from three sizes of memory, the clock, and\n"
+        "the same tape through a plain array of quantities by price.\n"
+        "TAPE begins with \"MEWL0001\": a header that says what trades must come, then 32 bytes a command.\n",
+        false, kt_cli_bench },
     { "config", "[show [SECTION] | set KEY=VALUE ... | unset KEY ...] [--config FILE] [--KEY VALUE ...]",
         "print every configuration value and where it comes from, and change it while the house runs",
         "A value comes from, the first that says it wins: flag, environment, key-value store, YAML file, default.\n"

@@ -54,6 +54,8 @@ typedef struct symbol {
     uint32_t count, room;
     kt_i128 pq, q;
     int64_t first_ns, last_ns, checked_s;
+    int64_t heard_ns
+        [2]; /* time of the first trade that each format's stream gave; 0: none, so nobody knows of the symbol */
     uint8_t *
         marks; /* of each second from first_s on: bit (format * KT_JUDGE_WINDOW_MAX + window) of its validated averages */
     int64_t first_s;
@@ -178,7 +180,7 @@ static int64_t missing_mark(const kt_judge *judge, const symbol *own, int64_t fr
         for (uint32_t w = 0; w < judge->options.window_count; w++)
             for (uint32_t f = 0; f < 2; f++) {
                 *out_bit = f * KT_JUDGE_WINDOW_MAX + w;
-                if (judge->options.venues[f] != NULL && !has_mark(own, s, *out_bit) &&
+                if (own->heard_ns[f] != 0 && s * KT_NS_PER_S >= own->heard_ns[f] && !has_mark(own, s, *out_bit) &&
                     true_sums(own, s * KT_NS_PER_S - judge->options.windows_ns[w], s * KT_NS_PER_S, &pq, &q) > 0)
                     return s;
             }
@@ -304,6 +306,9 @@ static void judge_trade(kt_judge *judge, const kt_rec *rec, kt_text subject, con
     int64_t price = 0, quantity = 0;
 
     judge->counts.trades++;
+    if (own != NULL && trade->source == KT_SOURCE_STREAM &&
+        (own->heard_ns[format] == 0 || trade->venue_time < own->heard_ns[format]))
+        own->heard_ns[format] = trade->venue_time;
     if (own == NULL || !trade->validated || trade->trade_number == 0)
         return;
     for (uint32_t i = trade_from(own, trade->venue_time); i < own->count && own->trades[i].time_ns == trade->venue_time;

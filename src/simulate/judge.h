@@ -5,7 +5,7 @@
  * Epochs    a record that was lost never has its (subject, epoch, offset) used again.
  * Once      no output stands twice behind its input.
  * Truth     a validated trade is the venue's; a validated average is the one that a slow sum over the venue's own trades gives;
- *           and each mark with trades gets one.
+ *           and each mark with trades gets one, from the first trade on that the stream gave.
  * Pure but for reading the logs; the truth comes from a market of the same seed.
  */
 #ifndef KT_SIMULATE_JUDGE_H
