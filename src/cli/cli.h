@@ -48,6 +48,7 @@ int kt_cli_complete(void);
 void kt_cli_offer(kt_text line, void (*put)(void *ctx, const char *word), void *ctx);
 
 int kt_cli_run(int argc, char **argv);
+int kt_cli_simulate(int argc, char **argv);
 int kt_cli_watch(int argc, char **argv);
 int kt_cli_rebuild(int argc, char **argv);
 int kt_cli_doctor(int argc, char **argv);

@@ -19,6 +19,21 @@ const kt_cli_command kt_cli_commands[] = {
         true, kt_cli_run },
     { "sim", "[--port PORT] [--fault NAME=VALUE ...] [--schedule FILE]",
         "be a faulty market: a venue that breaks things and keeps the truth", NULL, false, kt_sim_main },
+    { "simulate", "[--seed N] [--seeds K] [--minutes M] [--symbols S] [--clients C] [--rate R]",
+        "break the whole house in one process, by a seed, and see whether it keeps its promises",
+        "Market, lanes, store, edge and clients run on virtual time, on a network and a disk that are made up. Lanes die between\n"
+        "any two records, the power goes, syncs fail, connections break, the market misbehaves; after each step the promises are\n"
+        "looked at. The same words give the same logs, byte by byte. Exit status 1 when one is broken: seed, step and the last\n"
+        "events are told, and how to do it again.\n"
+        "  --seed N       the first seed (1)\n"
+        "  --seeds K      so many of them, one after the other (1)\n"
+        "  --minutes M    of virtual time until the house comes to rest; 12 seconds when it is not given. Longer than 10 minutes\n"
+        "                 the power stays on\n"
+        "  --symbols S    symbols of the market (3); above 16 of the generic format only, and the power stays on\n"
+        "  --clients C    clients that come and go (6)\n"
+        "  --rate R       trades a second, of all symbols (20)\n"
+        "  --verbose      say what happens\n",
+        false, kt_cli_simulate },
     { "replay", "LOG|TAPE [--speed X|max] [--from SEQ|TIME] [--to SEQ|TIME] [--once]",
         "run a house on what was recorded: a log, or a venue's tape",
         "LOG is a data folder, or the folder of its log market, of a house that runs or has ended. Its inputs (messages, answers of\n"

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 typedef struct open_call {
     kt_calls *calls;
@@ -63,20 +62,12 @@ const kt_histogram *kt_calls_times(const kt_calls *calls, kt_action_index action
 
 /* ---- answers ---- */
 
-/* The loop's clock stands still within a turn, and what the edge answers itself takes less. */
-static int64_t clock_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * KT_NS_PER_S + now.tv_nsec;
-}
-
 static void tell(open_call *call, kt_code code, kt_text body, const kt_refusal *refusal)
 {
     kt_calls *calls = call->calls;
     counts *own = &calls->counts[call->action - kt_actions];
-    int64_t took_ns = clock_now() - call->clock_ns;
+    /* The loop's time stands still within a turn, and what the edge answers itself takes less. */
+    int64_t took_ns = kt_loop_clock(calls->options.house.loop) - call->clock_ns;
     kt_call_answer answer = {
         .action = call->action, .code = code, .body = body, .refusal = refusal, .trace = &call->trace
     };
@@ -257,7 +248,7 @@ void kt_calls_start(kt_calls *calls, const kt_call_spec *spec)
         .action = spec->action,
         .trace = spec->trace,
         .started_ns = now_ns,
-        .clock_ns = clock_now(),
+        .clock_ns = kt_loop_clock(calls->options.house.loop),
         .deadline_ns = spec->deadline_ns != 0 ? spec->deadline_ns : now_ns + spec->action->time_ms * KT_NS_PER_MS,
         .on_answer = spec->on_answer,
         .ctx = spec->ctx,

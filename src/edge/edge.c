@@ -140,6 +140,7 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
             .lane = options->lane },
         .ask = options->ask,
         .ask_ctx = options->ask_ctx,
+        .seed = options->lane != NULL ? kt_lane_random(options->lane) : 0,
     });
     if (edge->calls == NULL) {
         code = kt_fail(err, KT_SYS, "no memory for the edge");

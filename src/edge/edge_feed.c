@@ -93,6 +93,7 @@ static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_sta
                             .lane = lane,
                             .ask = ask_lane,
                             .ask_ctx = feed,
+                            .boot_id = kt_lane_boot_id(lane),
                             .alert = alert,
                             .alert_ctx = feed },
         &feed->edge, err);

@@ -130,6 +130,8 @@ static void epoch_begins(kt_hub *hub, kt_hub_subject *subject, uint64_t epoch, u
 {
     uint64_t before = subject->epoch;
 
+    if (epoch == before)
+        return; /* known from the table of the segment that this record begins */
     kt_fan_out(hub, subject);
     subject->epoch = epoch;
     if (subject->last_offset >= first_offset)

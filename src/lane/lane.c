@@ -39,9 +39,13 @@ int64_t kt_lane_mono(const kt_lane *lane)
     return lane->options.mono_ns != NULL ? lane->options.mono_ns(lane->options.clock_ctx) : system_ns(CLOCK_MONOTONIC);
 }
 
-static uint64_t system_random(void)
+static uint64_t new_random(const kt_lane *lane)
 {
+    const kt_lane_world *world = lane->options.world;
     uint64_t number = 0;
+
+    if (world != NULL)
+        return world->random(world->random_ctx);
 
     while (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number || number == 0) {}
     return number;
@@ -451,11 +455,9 @@ static void work(void *ctx)
         kt_loop_stop(lane->loop);
 }
 
-static bool pending(void *ctx)
+bool kt_lane_pending(kt_lane *lane)
 {
-    kt_lane *lane = ctx;
-
-    if (!lane->live || lane->failed || lane->stopping)
+    if (!lane->live || lane->failed || lane->stopping || kt_log_failed(lane->log))
         return true;
     for (uint32_t i = 0; i < lane->source_count; i++)
         if (source_ready(&lane->sources[i]) && !kt_log_intake_stopped(lane->log))
@@ -473,6 +475,11 @@ static bool pending(void *ctx)
         if (lane->answers[i].body != NULL && lane->answers[i].seq <= kt_log_durable(lane->log))
             return true;
     return false;
+}
+
+static bool pending(void *ctx)
+{
+    return kt_lane_pending(ctx);
 }
 
 /* Somebody in this lane waits for the own log's durable. */
@@ -539,7 +546,8 @@ static void on_log_moved(void *ctx, kt_log_moved moved)
     if (!atomic_load(&lane->log_open))
         return;
     kt_wake_log(&lane->waker, lane->log_index, kt_log_written(lane->log), kt_log_durable(lane->log));
-    if (lane->options.links == NULL && moved == KT_MOVED_DURABLE && lane->loop != NULL)
+    /* A log that has failed moves no more: the lane is woken to end, whatever it waits for. */
+    if (moved == KT_MOVED_DURABLE && lane->loop != NULL && (lane->options.links == NULL || kt_log_failed(lane->log)))
         kt_loop_wake(lane->loop);
 }
 
@@ -565,6 +573,11 @@ void kt_lane_stop(kt_lane *lane)
 {
     lane->stopping = true;
     kt_loop_wake(lane->loop);
+}
+
+bool kt_lane_stopping(const kt_lane *lane)
+{
+    return lane->stopping;
 }
 
 /* ---- opening ---- */
@@ -638,6 +651,11 @@ static int64_t log_clock(void *ctx)
     return kt_lane_clock(ctx);
 }
 
+static uint64_t log_random(void *ctx)
+{
+    return new_random(ctx);
+}
+
 static kt_code open_log(kt_lane *lane, bool *out_park, kt_err *err)
 {
     const kt_lane_options *options = &lane->options;
@@ -655,10 +673,13 @@ static kt_code open_log(kt_lane *lane, bool *out_park, kt_err *err)
     log.hold_stops_intake = options->hold_stops_intake;
     log.needs_snapshot = true;
     log.schema_hash = kt_schema_hash();
-    log.sync = options->inline_sync ? KT_SYNC_INLINE : KT_SYNC_THREAD;
+    log.sync = options->inline_sync || options->world != NULL ? KT_SYNC_INLINE : KT_SYNC_THREAD;
+    if (options->world != NULL)
+        log.io = options->world->io;
     if (lane->boot_id != NULL)
         memcpy(log.boot_id, options->boot_id, sizeof log.boot_id);
     log.clock_ns = log_clock;
+    log.random = log_random;
     log.wake = on_log_moved;
     log.ctx = lane;
     kt_code code = kt_log_open(&log, &lane->log, err);
@@ -681,7 +702,7 @@ static kt_code go_live(kt_lane *lane, kt_err *err)
     start.lane = kt_text_of(lane->name);
     start.generation = lane->generation + 1;
     start.logic = lane->options.logic;
-    start.seed = lane->options.seed != 0 ? lane->options.seed : system_random();
+    start.seed = lane->options.seed != 0 ? lane->options.seed : new_random(lane);
     start.schema_hash = kt_schema_hash();
     start.config = lane->options.config_text;
     start.version = kt_text_of(lane->options.version);
@@ -701,7 +722,9 @@ static kt_code go_live(kt_lane *lane, kt_err *err)
 
 static kt_code open_loop(kt_lane *lane, kt_err *err)
 {
-    kt_loop_options options = { .clock_ns = lane->options.mono_ns, .ctx = lane->options.clock_ctx };
+    kt_loop_options options = { .clock_ns = lane->options.mono_ns,
+        .ctx = lane->options.clock_ctx,
+        .net = lane->options.world != NULL ? lane->options.world->net : NULL };
     kt_code code = kt_loop_new(&options, &lane->loop, err);
 
     if (code != KT_OK)
@@ -771,6 +794,8 @@ static kt_code open_wake(kt_lane *lane, kt_err *err)
         kt_waker_init(&lane->waker, &nobody);
         lane->sleeper.bell_fd = -1;
     }
+    if (lane->options.world != NULL)
+        lane->waker.hooks = lane->sleeper.hooks = lane->options.world->wake_hooks;
     lane->sleeper.page = lane->page;
     lane->sleeper.pending = pending;
     lane->sleeper.ctx = lane;
@@ -824,7 +849,7 @@ static kt_code lane_start(kt_lane *lane, bool *out_park, kt_err *err)
     if (code == KT_OK)
         code = go_live(lane, err);
     if (code == KT_OK) {
-        atomic_store(&lane->page->live_since_ns, system_ns(CLOCK_MONOTONIC));
+        atomic_store(&lane->page->live_since_ns, kt_lane_mono(lane));
         atomic_store(&lane->page->state, KT_BOARD_LIVE);
         kt_log_kick(lane->log);
         kt_loop_busy(lane->loop);
@@ -883,8 +908,8 @@ kt_code kt_lane_open(const kt_lane_options *options, kt_lane **out_lane, bool *o
     snprintf(lane->dir, sizeof lane->dir, "%s/%s", options->data_dir, options->name);
     if (memcmp(options->boot_id, no_boot_id, sizeof no_boot_id) != 0)
         lane->boot_id = lane->options.boot_id;
-    lane->hash_seed = options->hash_seed != 0 ? options->hash_seed : system_random();
-    kt_rng_init(&lane->feed_rng, system_random());
+    lane->hash_seed = options->hash_seed != 0 ? options->hash_seed : new_random(lane);
+    kt_rng_init(&lane->feed_rng, new_random(lane));
     code = lane_start(lane, out_park, err);
     if (code != KT_OK) {
         lane_free(lane, false);
@@ -1007,6 +1032,11 @@ const char *kt_lane_data_dir(const kt_lane *lane)
 const kt_board *kt_lane_board(const kt_lane *lane)
 {
     return lane->options.links != NULL ? lane->options.links->board : NULL;
+}
+
+const uint8_t *kt_lane_boot_id(const kt_lane *lane)
+{
+    return lane->boot_id;
 }
 
 uint64_t kt_lane_random(kt_lane *lane)

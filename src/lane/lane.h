@@ -20,7 +20,9 @@
 
 #include "bus/bus.h"
 #include "lane/service.h"
+#include "log/log.h"
 #include "net/loop.h"
+#include "net/net.h"
 
 typedef struct kt_lane kt_lane;
 
@@ -84,6 +86,16 @@ typedef struct kt_lane_links {
     uint32_t aside_count;
 } kt_lane_links;
 
+/* What a simulator makes up beside the clocks. No thread syncs: nothing is durable before the simulator calls kt_log_sync(), as
+ * the log's thread would at any time. */
+typedef struct kt_lane_world {
+    const kt_net *net;
+    kt_log_io io;
+    kt_wake_hooks wake_hooks;      /* of both sides */
+    uint64_t (*random)(void *ctx); /* epochs, and seeds of feeds */
+    void *random_ctx;
+} kt_lane_world;
+
 typedef struct kt_lane_options {
     const char *name;                       /* of the lane and of its log */
     const char *data_dir;                   /* the log is data_dir/name, foreign ones lie beside it */
@@ -103,7 +115,7 @@ typedef struct kt_lane_options {
     int64_t retention_age_ns;
     uint64_t hold_bytes;
     bool hold_stops_intake;
-    bool inline_sync;    /* no sync thread: the lane syncs once a turn. For tests and the simulator */
+    bool inline_sync;    /* no sync thread: the lane syncs once a turn. For tests */
     uint8_t boot_id[16]; /* zero: the kernel's */
 
     /* What happens, for operators: one line without a newline. NULL: nobody. */
@@ -122,6 +134,7 @@ typedef struct kt_lane_options {
     int64_t (*clock_ns)(void *ctx); /* UTC; NULL: the system's */
     int64_t (*mono_ns)(void *ctx);  /* monotonic, for the loop; NULL: the system's */
     void *clock_ctx;
+    const kt_lane_world *world; /* NULL: the machine's */
 } kt_lane_options;
 
 /* Open the log, recover, start feeds, go live. On failure *out_park says whether another attempt is pointless. KT_BUSY: the log is held by
@@ -140,6 +153,7 @@ kt_code kt_lane_turn(kt_lane *lane, int64_t wait_max_ns, kt_err *err);
 /* Turns until told to stop by the supervisor, by kt_lane_stop() or by a failure. */
 kt_code kt_lane_run(kt_lane *lane, bool *out_park, kt_err *err);
 void kt_lane_stop(kt_lane *lane);
+bool kt_lane_stopping(const kt_lane *lane); /* told to: for who turns it by hand */
 
 /* For feeds and main programs ----------------------------------------------------------------------------------- */
 
@@ -162,10 +176,12 @@ kt_bus *kt_lane_bus(kt_lane *lane); /* read other logs, call, serve; its callbac
 kt_log *kt_lane_log(kt_lane *lane);
 const char *kt_lane_name(const kt_lane *lane);
 const char *kt_lane_data_dir(const kt_lane *lane);
-const kt_board *kt_lane_board(const kt_lane *lane); /* NULL: alone */
-int64_t kt_lane_clock(const kt_lane *lane);         /* UTC now, for feeds */
-int64_t kt_lane_mono(const kt_lane *lane);          /* a clock that never goes back, for feeds and their threads */
-uint64_t kt_lane_random(kt_lane *lane);             /* for feeds (jitter): not recorded, not for services */
+const kt_board *kt_lane_board(const kt_lane *lane);  /* NULL: alone */
+const uint8_t *kt_lane_boot_id(const kt_lane *lane); /* for readers; NULL: the kernel's */
+bool kt_lane_pending(kt_lane *lane); /* there is something to do: a lane that sleeps now has missed its wake-up */
+int64_t kt_lane_clock(const kt_lane *lane); /* UTC now, for feeds */
+int64_t kt_lane_mono(const kt_lane *lane);  /* a clock that never goes back, for feeds and their threads */
+uint64_t kt_lane_random(kt_lane *lane);     /* for feeds (jitter): not recorded, not for services */
 void *kt_lane_service_state(kt_lane *lane, const char *service); /* for tests; NULL: no such service */
 
 /* Text for operators: what happened, and where (venue, address, section). Feeds only: services say what they have to in

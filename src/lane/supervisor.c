@@ -63,7 +63,7 @@ struct kt_supervisor {
     int64_t stop_deadline_ns;
 };
 
-static int64_t now_ns(void)
+static int64_t system_ns(void)
 {
     struct timespec now;
 
@@ -71,10 +71,20 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int64_t utc_ns(void)
+static int64_t now_ns(const kt_supervisor *supervisor)
 {
+    const kt_supervisor_host *host = supervisor->options.host;
+
+    return host != NULL ? host->mono_ns(host->ctx) : system_ns();
+}
+
+static int64_t utc_ns(const kt_supervisor *supervisor)
+{
+    const kt_supervisor_host *host = supervisor->options.host;
     struct timespec now;
 
+    if (host != NULL)
+        return host->clock_ns(host->ctx);
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
@@ -103,7 +113,7 @@ static void say(kt_supervisor *supervisor, kt_level level, const char *fmt, ...)
 static void house_write(kt_supervisor *supervisor, uint16_t kind, const char *subject, const void *event)
 {
     uint8_t payload[4096];
-    kt_rec_head head = { .kind = kind, .flags = KT_REC_INPUT, .time_ns = utc_ns() };
+    kt_rec_head head = { .kind = kind, .flags = KT_REC_INPUT, .time_ns = utc_ns(supervisor) };
     uint32_t size;
     kt_err err = { 0 };
     kt_code code = kt_event_encode(kind, event, payload, sizeof payload, &size);
@@ -207,6 +217,17 @@ static void relink(kt_supervisor *supervisor)
 
 /* ---- starting ---- */
 
+static kt_lane_links links_of(kt_supervisor *supervisor, held *lane, int control_fd)
+{
+    return (kt_lane_links){ .board = &supervisor->board,
+        .lane_index = (uint32_t)(lane - supervisor->lanes),
+        .control_fd = control_fd,
+        .generation = atomic_load(&page_of(supervisor, lane)->generation),
+        .lock_wait_ns = supervisor->options.lock_wait_ns,
+        .asides = lane->asides,
+        .aside_count = lane->aside_count };
+}
+
 static _Noreturn void be_lane(kt_supervisor *supervisor, held *lane, int control_fd, pid_t parent)
 {
     uint32_t index = (uint32_t)(lane - supervisor->lanes);
@@ -235,24 +256,42 @@ static _Noreturn void be_lane(kt_supervisor *supervisor, held *lane, int control
         close(supervisor->signal_fd);
     if (kt_board_protect(&supervisor->board, index, &err) != KT_OK)
         _exit(KT_LANE_EXIT_FAILED);
-    kt_lane_links links = { .board = &supervisor->board,
-        .lane_index = index,
-        .control_fd = control_fd,
-        .generation = atomic_load(&page_of(supervisor, lane)->generation),
-        .lock_wait_ns = supervisor->options.lock_wait_ns,
-        .asides = lane->asides,
-        .aside_count = lane->aside_count };
+    kt_lane_links links = links_of(supervisor, lane, control_fd);
     _exit(lane->spec.run(&links, lane->spec.ctx));
+}
+
+/* The descriptor that tells the lane's end; -1 and errno. */
+static int begin(kt_supervisor *supervisor, held *lane, const int sockets[2], pid_t *out_pid)
+{
+    const kt_supervisor_host *host = supervisor->options.host;
+    pid_t parent = getpid();
+
+    if (host != NULL) {
+        kt_lane_links links = links_of(supervisor, lane, sockets[1]);
+        return host->start(host->ctx, (uint32_t)(lane - supervisor->lanes), &links, out_pid);
+    }
+    *out_pid = fork();
+    if (*out_pid == 0) {
+        close(sockets[0]);
+        be_lane(supervisor, lane, sockets[1], parent);
+    }
+    close(sockets[1]);
+    int pidfd = *out_pid > 0 ? (int)syscall(SYS_pidfd_open, *out_pid, 0) : -1;
+    if (pidfd < 0 && *out_pid > 0) {
+        kill(*out_pid, SIGKILL);
+        waitpid(*out_pid, NULL, 0);
+    }
+    return pidfd;
 }
 
 static void start_lane(kt_supervisor *supervisor, held *lane)
 {
     kt_board_page *page = page_of(supervisor, lane);
     int sockets[2];
-    pid_t parent = getpid();
+    pid_t pid = 0;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
-        lane->start_at_ns = now_ns() + supervisor->options.backoff_max_ns;
+        lane->start_at_ns = now_ns(supervisor) + supervisor->options.backoff_max_ns;
         say(supervisor, KT_LEVEL_ERROR, "lane %s can not be started: no control socket, errno %d", lane->spec.name,
             errno);
         return;
@@ -264,21 +303,11 @@ static void start_lane(kt_supervisor *supervisor, held *lane)
     atomic_store(&page->decoding_hash, 0);
     page->reason[0] = 0;
     lane->was_live = false;
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(sockets[0]);
-        be_lane(supervisor, lane, sockets[1], parent);
-    }
-    close(sockets[1]);
-    lane->pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    lane->pidfd = begin(supervisor, lane, sockets, &pid);
     if (lane->pidfd < 0) {
-        if (pid > 0) {
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
-        }
         close(sockets[0]);
         atomic_store(&page->state, KT_BOARD_WAITING);
-        lane->start_at_ns = now_ns() + supervisor->options.backoff_max_ns;
+        lane->start_at_ns = now_ns(supervisor) + supervisor->options.backoff_max_ns;
         say(supervisor, KT_LEVEL_ERROR, "lane %s can not be started: errno %d", lane->spec.name, errno);
         return;
     }
@@ -304,7 +333,7 @@ static bool progressed(const kt_supervisor *supervisor, held *lane)
         if (position > lane->best[log])
             lane->best[log] = position;
     }
-    return further || (live_since != 0 && now_ns() - live_since >= supervisor->options.settled_ns);
+    return further || (live_since != 0 && now_ns(supervisor) - live_since >= supervisor->options.settled_ns);
 }
 
 static void suspect_again(suspect *what, uint32_t log, uint64_t number)
@@ -401,7 +430,7 @@ static void start_later(kt_supervisor *supervisor, held *lane, uint32_t times, c
 {
     int64_t wait = backoff(supervisor, times);
 
-    lane->start_at_ns = now_ns() + wait;
+    lane->start_at_ns = now_ns(supervisor) + wait;
     atomic_store(&page_of(supervisor, lane)->state, KT_BOARD_WAITING);
     say(supervisor, KT_LEVEL_WARNING, "lane %s %s: %s; starts again in %lld ms", lane->spec.name, what, reason,
         (long long)(wait / 1000000));
@@ -466,15 +495,20 @@ static void lane_ended(kt_supervisor *supervisor, held *lane, const siginfo_t *i
 
 static void reap(kt_supervisor *supervisor, held *lane)
 {
+    const kt_supervisor_host *host = supervisor->options.host;
     siginfo_t info = { 0 };
 
-    if (waitid(P_PIDFD, (id_t)lane->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0)
+    if (host != NULL)
+        host->ended(host->ctx, (uint32_t)(lane - supervisor->lanes), &info);
+    else if (waitid(P_PIDFD, (id_t)lane->pidfd, &info, WEXITED | WNOHANG) != 0)
+        return;
+    if (info.si_pid != 0)
         lane_ended(supervisor, lane, &info);
 }
 
 static void start_due(kt_supervisor *supervisor)
 {
-    int64_t now = now_ns();
+    int64_t now = now_ns(supervisor);
 
     for (uint32_t i = 0; i < supervisor->lane_count; i++) {
         held *lane = &supervisor->lanes[i];
@@ -498,10 +532,10 @@ static void see_live(kt_supervisor *supervisor)
     }
 }
 
-/* How long nothing has to be done; an idle house waits for ever. */
-static int64_t quiet_ns(const kt_supervisor *supervisor, int64_t wait_ns)
+/* An idle house waits for ever. */
+int64_t kt_supervisor_quiet_ns(const kt_supervisor *supervisor, int64_t max_ns)
 {
-    int64_t now = now_ns(), wait = wait_ns < 0 ? INT64_MAX : wait_ns;
+    int64_t now = now_ns(supervisor), wait = max_ns < 0 ? INT64_MAX : max_ns;
 
     for (uint32_t i = 0; i < supervisor->lane_count; i++) {
         const held *lane = &supervisor->lanes[i];
@@ -522,9 +556,13 @@ static int64_t quiet_ns(const kt_supervisor *supervisor, int64_t wait_ns)
 
 static void kill_all(kt_supervisor *supervisor)
 {
+    const kt_supervisor_host *host = supervisor->options.host;
+
     supervisor->killed = true;
     for (uint32_t i = 0; i < supervisor->lane_count; i++)
-        if (runs(&supervisor->lanes[i]))
+        if (runs(&supervisor->lanes[i]) && host != NULL)
+            host->kill(host->ctx, i);
+        else if (runs(&supervisor->lanes[i]))
             syscall(SYS_pidfd_send_signal, supervisor->lanes[i].pidfd, SIGKILL, NULL, 0);
 }
 
@@ -548,7 +586,7 @@ kt_code kt_supervisor_turn(kt_supervisor *supervisor, int64_t wait_ns, kt_err *e
     struct pollfd fds[KT_BOARD_LANE_MAX + 1];
     held *of[KT_BOARD_LANE_MAX + 1] = { NULL };
     nfds_t count = 0;
-    int64_t wait = quiet_ns(supervisor, wait_ns);
+    int64_t wait = kt_supervisor_quiet_ns(supervisor, wait_ns);
     struct timespec timeout = { .tv_sec = (time_t)(wait / 1000000000), .tv_nsec = (long)(wait % 1000000000) };
 
     if (supervisor->signal_fd >= 0)
@@ -567,7 +605,7 @@ kt_code kt_supervisor_turn(kt_supervisor *supervisor, int64_t wait_ns, kt_err *e
             read_signals(supervisor);
     }
     see_live(supervisor);
-    if (supervisor->stopping && !supervisor->killed && now_ns() >= supervisor->stop_deadline_ns) {
+    if (supervisor->stopping && !supervisor->killed && now_ns(supervisor) >= supervisor->stop_deadline_ns) {
         say(supervisor, KT_LEVEL_WARNING, "lanes that did not stop in time are killed");
         kill_all(supervisor);
     }
@@ -585,7 +623,7 @@ void kt_supervisor_stop(kt_supervisor *supervisor)
     if (supervisor->stopping)
         return;
     supervisor->stopping = true;
-    supervisor->stop_deadline_ns = now_ns() + supervisor->options.stop_wait_ns;
+    supervisor->stop_deadline_ns = now_ns(supervisor) + supervisor->options.stop_wait_ns;
     for (uint32_t i = 0; i < supervisor->lane_count; i++)
         if (runs(&supervisor->lanes[i]))
             kt_control_send(supervisor->lanes[i].control_fd, &message, -1);
@@ -635,13 +673,26 @@ static kt_code make_folder(const char *path, kt_err *err)
     return KT_OK;
 }
 
+static int64_t house_clock(void *ctx)
+{
+    return utc_ns(ctx);
+}
+
+static uint64_t house_random(void *ctx)
+{
+    const kt_lane_world *world = ((const kt_supervisor *)ctx)->options.host->world;
+
+    return world->random(world->random_ctx);
+}
+
 /* The lock of the house log is the lock of the house: lanes of a supervisor that has just been killed may take a moment to go,
  * and a second one must be told. */
 static kt_code open_house(kt_supervisor *supervisor, kt_err *err)
 {
     const kt_supervisor_options *options = &supervisor->options;
     char dir[1100];
-    int64_t deadline = now_ns() + options->lock_wait_ns;
+    const kt_supervisor_host *host = options->host;
+    int64_t deadline = now_ns(supervisor) + options->lock_wait_ns;
     kt_log_options log;
     kt_code code;
 
@@ -651,7 +702,14 @@ static kt_code open_house(kt_supervisor *supervisor, kt_err *err)
     log.schema_hash = kt_schema_hash();
     log.segment_size = options->house_segment_size != 0 ? options->house_segment_size : 1 << 20;
     log.retention_bytes = options->house_retention_bytes;
-    while ((code = kt_log_open(&log, &supervisor->house, err)) == KT_BUSY && now_ns() < deadline)
+    if (host != NULL) {
+        log.clock_ns = house_clock;
+        log.ctx = supervisor;
+        log.random = house_random;
+        log.io = host->world->io;
+        memcpy(log.boot_id, host->boot_id, sizeof log.boot_id);
+    }
+    while ((code = kt_log_open(&log, &supervisor->house, err)) == KT_BUSY && now_ns(supervisor) < deadline)
         usleep(20000);
     if (code == KT_BUSY)
         kt_fail_within(err, code, "another kontor has the data folder '%s'", options->data_dir);
@@ -733,7 +791,7 @@ kt_code kt_supervisor_open(const kt_supervisor_options *options, kt_supervisor *
     }
     names[options->lane_count] = "house";
     code = kt_board_open(&supervisor->board, names, options->lane_count + 1, err);
-    if (code == KT_OK)
+    if (code == KT_OK && options->host == NULL)
         code = take_signals(supervisor, err);
     if (code == KT_OK)
         code = open_house(supervisor, err);
@@ -760,7 +818,9 @@ void kt_supervisor_close(kt_supervisor *supervisor)
     for (uint32_t i = 0; i < supervisor->lane_count; i++) {
         held *lane = &supervisor->lanes[i];
         siginfo_t info = { 0 };
-        if (runs(lane) && waitid(P_PIDFD, (id_t)lane->pidfd, &info, WEXITED) == 0)
+        if (runs(lane) && supervisor->options.host != NULL)
+            reap(supervisor, lane);
+        else if (runs(lane) && waitid(P_PIDFD, (id_t)lane->pidfd, &info, WEXITED) == 0)
             lane_ended(supervisor, lane, &info);
     }
     kt_log_close(supervisor->house, NULL);
@@ -777,13 +837,13 @@ void kt_supervisor_close(kt_supervisor *supervisor)
 int kt_lane_main(const kt_lane_options *options)
 {
     const kt_lane_links *links = options->links;
-    int64_t deadline = now_ns() + (links != NULL ? links->lock_wait_ns : 0);
+    int64_t deadline = system_ns() + (links != NULL ? links->lock_wait_ns : 0);
     kt_lane *lane = NULL;
     kt_err err = { 0 };
     bool park = false;
     kt_code code;
 
-    while ((code = kt_lane_open(options, &lane, &park, &err)) == KT_BUSY && now_ns() < deadline)
+    while ((code = kt_lane_open(options, &lane, &park, &err)) == KT_BUSY && system_ns() < deadline)
         usleep(20000); /* a lane of a former supervisor is about to let go */
     if (code == KT_OK)
         code = kt_lane_run(lane, &park, &err);

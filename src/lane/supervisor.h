@@ -20,6 +20,8 @@
 
 #include "lane/lane.h"
 
+#include <signal.h>
+
 enum {
     KT_DEATHS_TO_PARK = 5,
     KT_DEATHS_TO_SET_ASIDE = 3,
@@ -39,6 +41,20 @@ typedef struct kt_supervisor_lane {
     void *ctx;
 } kt_supervisor_lane;
 
+/* Who carries lanes out instead of forked processes: a simulator. */
+typedef struct kt_supervisor_host {
+    void *ctx;
+    /* Begin a lane; `links` is good until the return, the control socket in it is the host's to close. A descriptor that is readable
+     * once the lane has ended, as a pidfd is, and a number for it; -1 and errno. */
+    int (*start)(void *ctx, uint32_t lane_index, const kt_lane_links *links, pid_t *out_pid);
+    void (*ended)(void *ctx, uint32_t lane_index, siginfo_t *out_info); /* how it has; si_pid 0: it has not */
+    void (*kill)(void *ctx, uint32_t lane_index);
+    int64_t (*clock_ns)(void *ctx); /* UTC and monotonic */
+    int64_t (*mono_ns)(void *ctx);
+    const kt_lane_world *world; /* of the house log */
+    const uint8_t *boot_id;     /* likewise */
+} kt_supervisor_host;
+
 typedef struct kt_supervisor_options {
     const char *data_dir; /* made when it is missing */
     const kt_supervisor_lane *lanes;
@@ -48,6 +64,7 @@ typedef struct kt_supervisor_options {
     /* What happens, for operators: one line without a newline. NULL: nobody. */
     void (*diag)(void *ctx, kt_level level, const char *line);
     void *diag_ctx;
+    const kt_supervisor_host *host; /* NULL: each lane is a process, and signals are taken */
 } kt_supervisor_options;
 
 typedef struct kt_supervisor kt_supervisor;
@@ -62,6 +79,9 @@ kt_code kt_supervisor_run(kt_supervisor *supervisor, kt_err *err);
 
 /* One round: at most wait_ns of waiting. For tests, and what kt_supervisor_run() is made of. */
 kt_code kt_supervisor_turn(kt_supervisor *supervisor, int64_t wait_ns, kt_err *err);
+
+/* How long there is nothing for a turn to do unless a lane ends; at most max_ns (negative: no bound, INT64_MAX). */
+int64_t kt_supervisor_quiet_ns(const kt_supervisor *supervisor, int64_t max_ns);
 
 /* Ask for the end, as SIGTERM does. */
 void kt_supervisor_stop(kt_supervisor *supervisor);

@@ -218,6 +218,10 @@ kt_code kt_log_reserve(kt_log *log, const kt_rec_head *head, uint32_t size_max, 
         return KT_ARG;
     if (atomic_load_explicit(&log->failed, memory_order_relaxed))
         return KT_SYS;
+    if (log->io.store != NULL && log->io.store(log->io.ctx) != 0) {
+        atomic_store(&log->failed, true);
+        return KT_SYS;
+    }
     if (intake && log->held)
         return KT_FULL;
     uint64_t need = KT_ALIGN_UP(sizeof(kt_rec) + (uint64_t)size_max, 8);

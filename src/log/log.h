@@ -57,6 +57,8 @@ typedef struct kt_log_io {
     int (*fsync)(void *ctx, int fd); /* folders, and files whose size changed */
     int (*rename)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *path);
+    /* Asked before each record is stored, for simulators: -1 ends the log here as the death of its process would. NULL: not. */
+    int (*store)(void *ctx);
 } kt_log_io;
 
 /* The real ones. */

@@ -327,6 +327,33 @@ static void unclean_under_another_boot_begins_new_epochs_but_not_for_subjects_af
     assert_int_equal(kt_log_close(log, NULL), KT_OK);
 }
 
+/* The record of new epochs may be the first of a segment, whose table then holds them already: they are known once. */
+static void epochs_that_begin_a_segment_are_known_once(void **state)
+{
+    uint32_t begun = 0;
+
+    for (uint64_t count = 1; begun < 2; count++) {
+        kt_log_options options = small_log(1);
+        kt_log *log = must_open(&options);
+        uint32_t subject = must_subject(log, "news", 0);
+        append_keys(log, subject, 1, count);
+        kt_seg_names before = segments_of(options.dir);
+        die(log);
+        on_boot(&options, 2);
+        log = must_open(&options);
+        kt_seg_names after = segments_of(options.dir);
+        begun += after.count > before.count;
+        append_keys(log, subject, count + 1, count + 1);
+        kt_reader *reader = must_read(&options);
+        uint64_t epoch = kt_log_subject_info_of(log, 0).epoch;
+        assert_int_equal(kt_reader_seek(reader, epoch, kt_log_written(log), NULL, NULL), KT_OK);
+        kt_reader_close(reader);
+        assert_int_equal(kt_log_close(log, NULL), KT_OK);
+        free(before.list);
+        free(after.list);
+    }
+}
+
 static int no_segment_sync(void *ctx, int fd)
 {
     if (fd_is(fd, ".seg")) {
@@ -620,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_clean_close_leaves_its_mark),
         cmocka_unit_test(a_torn_tail_is_zeroed_even_where_later_records_look_whole),
         cmocka_unit_test(unclean_under_another_boot_begins_new_epochs_but_not_for_subjects_after_durable),
+        cmocka_unit_test(epochs_that_begin_a_segment_are_known_once),
         cmocka_unit_test(a_start_that_stops_while_epochs_begin_begins_them_again),
         cmocka_unit_test(a_cut_tail_is_synced_before_anything_is_written_behind_it),
         cmocka_unit_test(the_newest_epochs_are_remembered),

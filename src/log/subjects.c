@@ -118,6 +118,9 @@ kt_code kt_subjects_begin(kt_subjects *subjects, uint32_t id, kt_epoch epoch)
     kt_assert(id < subjects->count);
     kt_subject *subject = &subjects->list[id];
 
+    /* Where the record that tells it begins a segment, that segment's table knows it already. */
+    if (subject->epoch_count > 0 && subject->epochs[subject->epoch_count - 1].epoch == epoch.epoch)
+        return KT_OK;
     if (subject->epoch_count == KT_EPOCHS_MAX) {
         memmove(subject->epochs, subject->epochs + 1, (KT_EPOCHS_MAX - 1) * sizeof(kt_epoch));
         subject->epochs[KT_EPOCHS_MAX - 1] = epoch;

@@ -1,6 +1,7 @@
 #include "net/fetch.h"
 
 #include "base/assert.h"
+#include "net/net.h"
 #include "net/url.h"
 #include <curl/curl.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ typedef struct one_fetch {
 
 struct kt_fetcher {
     kt_loop *loop;
+    const kt_net *made_up; /* carries the requests out instead of libcurl; NULL: nobody does */
     kt_fetcher_options options;
     char *user_agent;
     char *ca_file; /* NULL: the system's */
@@ -254,6 +256,12 @@ kt_code kt_fetcher_new(kt_loop *loop, const kt_fetcher_options *options, kt_fetc
 {
     kt_fetcher *fetcher = calloc(1, sizeof *fetcher);
 
+    if (fetcher != NULL && kt_loop_net(loop)->fetch != NULL) {
+        fetcher->loop = loop;
+        fetcher->made_up = kt_loop_net(loop);
+        *out_fetcher = fetcher;
+        return KT_OK;
+    }
     if (fetcher == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         free(fetcher);
         return kt_fail(err, KT_SYS, "cannot start libcurl");
@@ -287,6 +295,11 @@ void kt_fetcher_free(kt_fetcher *fetcher)
 {
     if (fetcher == NULL)
         return;
+    if (fetcher->made_up != NULL) {
+        fetcher->made_up->cancel(fetcher->made_up->ctx, fetcher, 0);
+        free(fetcher);
+        return;
+    }
     while (fetcher->first != NULL)
         fetch_free(fetcher->first);
     if (fetcher->multi != NULL)
@@ -386,6 +399,11 @@ kt_code kt_fetch_start(kt_fetcher *fetcher, const kt_fetch_spec *spec, uint64_t 
         return code;
     if (url.scheme != KT_URL_HTTP && url.scheme != KT_URL_HTTPS)
         return kt_fail(err, KT_SYNTAX, "URL '%.100s' must begin with http:// or https://", spec->url);
+    if (fetcher->made_up != NULL) {
+        if (out_id != NULL)
+            *out_id = fetcher->last_id + 1;
+        return fetcher->made_up->fetch(fetcher->made_up->ctx, fetcher->loop, spec, fetcher, ++fetcher->last_id, err);
+    }
     if (fetcher->open_count >= fetcher->options.fetch_max)
         return kt_fail(err, KT_FULL, "%u requests are open already", fetcher->open_count);
     code = headers_make(spec, &headers, err);
@@ -424,6 +442,8 @@ kt_code kt_fetch_start(kt_fetcher *fetcher, const kt_fetch_spec *spec, uint64_t 
 
 void kt_fetch_cancel(kt_fetcher *fetcher, uint64_t id)
 {
+    if (fetcher->made_up != NULL)
+        fetcher->made_up->cancel(fetcher->made_up->ctx, fetcher, id);
     for (one_fetch *at = fetcher->first; at != NULL; at = at->next) {
         if (at->id != id)
             continue;

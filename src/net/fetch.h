@@ -3,6 +3,7 @@
  * Bounds    Each request has a time limit and a maximum size of its answer; one fetcher has at most fetch_max requests
  *           open and conn_max connections, which are kept alive and used again. Redirects are not followed: venues'
  *           APIs have none, and one would carry keys elsewhere.
+ * Made up  Where the loop's network is a simulator's (net/net.h), that carries requests out, and the bounds are its own.
  * TLS       https works through libcurl, TLS 1.2 or newer, with names checked against the system's authorities or those
  *           of ca_file. The program must ignore SIGPIPE, which libcurl's writes may raise.
  */

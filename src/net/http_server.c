@@ -1,7 +1,7 @@
 #include "net/http_server.h"
 
 #include "base/assert.h"
-#include "net/resolve.h"
+#include "net/net.h"
 #include "net/websocket.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,6 @@ enum {
     LINGER_SIZE_MAX = 4 << 20,      /* bytes of it read and dropped meanwhile */
     ACCEPT_PAUSE_MS = 100,          /* after an accept that failed for want of memory or descriptors */
     MESSAGE_SIZE_MAX = 512,         /* of kt_http_fail */
-    LISTEN_BACKLOG = 4096,
     NS_PER_MS = 1000000,
     DATE_SIZE = 40,
 };
@@ -692,13 +691,20 @@ static void client_refuse(kt_http_server *server, int fd)
     close(fd);
 }
 
+static int accept_one(const kt_http_server *server)
+{
+    const kt_net *net = kt_loop_net(server->loop);
+
+    return net->accept(net->ctx, server->listener.fd);
+}
+
 /* Out of descriptors: without this the client would hang in the backlog and the loop would spin on it. */
 static bool client_shed(kt_http_server *server)
 {
     if (server->reserve_fd < 0)
         return false;
     close(server->reserve_fd);
-    int fd = accept4(server->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept_one(server);
     if (fd >= 0) {
         close(fd);
         server->stats.refused++;
@@ -719,7 +725,7 @@ static void on_accept(kt_watch *watch, uint32_t ready)
     kt_http_server *server = watch->ctx;
 
     for (int i = 0; i < KT_HTTP_ACCEPT_BURST; i++) {
-        int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept_one(server);
         if (fd >= 0 && server->stats.conn_count >= server->options.conn_max) {
             client_refuse(server, fd);
         } else if (fd >= 0) {
@@ -753,25 +759,18 @@ static kt_code listen_fail(kt_err *err, const char *address)
 static kt_code listener_open(kt_http_server *server, kt_err *err)
 {
     const char *host = server->options.host;
-    const int one = 1;
     kt_address address;
     char shown[KT_ADDRESS_TEXT_MAX];
-    int fd = -1;
+    const kt_net *net = kt_loop_net(server->loop);
 
     if (host == NULL || !kt_address_parse(kt_text_of(host), server->options.port, &address))
         return kt_fail(err, KT_ARG, "cannot listen on '%.64s': not a numeric address such as 127.0.0.1 or ::1",
             host != NULL ? host : "");
     kt_address_format(&address, shown, sizeof shown);
-    fd = socket(address.of.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = net->listen(net->ctx, &address);
     if (fd < 0)
         return listen_fail(err, shown);
     server->listener = (kt_watch){ on_accept, server, fd, KT_LOOP_READ, false };
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one); /* else a restart waits a minute for old connections */
-    if (bind(fd, &address.of.any, address.size) != 0 || listen(fd, LISTEN_BACKLOG) != 0)
-        return listen_fail(err, shown);
-    address.size = sizeof address.of;
-    if (getsockname(fd, &address.of.any, &address.size) != 0)
-        return listen_fail(err, shown);
     server->port = ntohs(address.of.any.sa_family == AF_INET ? address.of.v4.sin_port : address.of.v6.sin6_port);
     return kt_loop_watch(server->loop, &server->listener, err);
 }
@@ -838,11 +837,13 @@ kt_code kt_http_server_limit(kt_http_server *server, uint32_t conn_max)
 
 void kt_http_server_stop_accepting(kt_http_server *server)
 {
+    const kt_net *net = kt_loop_net(server->loop);
+
     if (server->listener.fd < 0)
         return;
     kt_loop_unwatch(server->loop, &server->listener);
     kt_timer_cancel(server->loop, &server->accept_pause);
-    close(server->listener.fd);
+    net->unlisten(net->ctx, server->listener.fd);
     server->listener.fd = -1;
 }
 

@@ -1,6 +1,7 @@
 #include "net/loop.h"
 
 #include "base/assert.h"
+#include "net/net.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -25,8 +26,10 @@ struct kt_loop {
     int epoll_fd;
     int64_t (*clock_ns)(void *ctx);
     void *clock_ctx;
+    const kt_net *net;
     int64_t now_ns;
     bool busy;
+    bool parked; /* the sleep hooks have run, and nobody has woken yet */
 
     struct epoll_event events[KT_LOOP_EVENT_MAX]; /* of this turn; data.ptr NULL: removed meanwhile */
     int event_count;
@@ -144,6 +147,7 @@ kt_code kt_loop_new(const kt_loop_options *options, kt_loop **out_loop, kt_err *
     loop->heap = calloc((size_t)loop->timer_max + 1, sizeof *loop->heap);
     loop->clock_ns = options->clock_ns != NULL ? options->clock_ns : clock_monotonic_ns;
     loop->clock_ctx = options->ctx;
+    loop->net = options->net != NULL ? options->net : &kt_net_system;
     loop->now_ns = loop->clock_ns(loop->clock_ctx);
     loop->flush_head.next = loop->flush_head.prev = &loop->flush_head;
     loop->flush_active.next = loop->flush_active.prev = &loop->flush_active;
@@ -177,6 +181,21 @@ void kt_loop_free(kt_loop *loop)
 int64_t kt_loop_now(const kt_loop *loop)
 {
     return loop->now_ns;
+}
+
+int64_t kt_loop_clock(const kt_loop *loop)
+{
+    return loop->clock_ns(loop->clock_ctx);
+}
+
+const kt_net *kt_loop_net(const kt_loop *loop)
+{
+    return loop->net;
+}
+
+int kt_loop_fd(const kt_loop *loop)
+{
+    return loop->epoll_fd;
 }
 
 /* --- watches ---------------------------------------------------------------------------------------------------- */
@@ -406,16 +425,27 @@ static int wait_ms(kt_loop *loop, int64_t wait_max_ns)
     return ms < WAIT_MS_MAX ? (int)ms : WAIT_MS_MAX;
 }
 
+bool kt_loop_park(kt_loop *loop, int64_t *out_until_ns)
+{
+    if (!loop->parked && !must_poll(loop)) {
+        run_hooks(loop, KT_PHASE_SLEEP);
+        loop->parked = true;
+    }
+    *out_until_ns = loop->timer_count > 0 ? loop->heap[1]->at_ns : INT64_MAX;
+    return !must_poll(loop);
+}
+
 kt_code kt_loop_turn(kt_loop *loop, int64_t wait_max_ns, kt_err *err)
 {
     int ms = wait_ms(loop, wait_max_ns);
-    bool sleeping = ms != 0;
+    bool sleeping = loop->parked || ms != 0;
 
-    if (sleeping) {
+    if (sleeping && !loop->parked) {
         run_hooks(loop, KT_PHASE_SLEEP);
         if (must_poll(loop))
             ms = 0;
     }
+    loop->parked = false;
     loop->busy = false;
     loop->event_next = 0;
     loop->event_count = epoll_wait(loop->epoll_fd, loop->events, KT_LOOP_EVENT_MAX, ms);

@@ -13,6 +13,7 @@
  * Threads   A loop belongs to one thread, and to one process: make it after the fork. Only kt_loop_post, kt_loop_wake
  *           and kt_loop_stop may be called from elsewhere.
  * Removal   A callback may remove, free and re-register anything, itself included.
+ * Simulated kt_loop_park() for a scheduler that waits by itself, and kt_loop_options.net for a network that it makes up.
  */
 #ifndef KT_NET_LOOP_H
 #define KT_NET_LOOP_H
@@ -34,11 +35,13 @@ typedef struct kt_watch kt_watch;
 typedef struct kt_timer kt_timer;
 typedef struct kt_hook kt_hook;
 typedef struct kt_flush kt_flush;
+typedef struct kt_net kt_net;
 
 typedef struct kt_loop_options {
     uint32_t timer_max;             /* timers set at once; 0: KT_LOOP_TIMER_MAX_DEFAULT */
     int64_t (*clock_ns)(void *ctx); /* monotonic; NULL: CLOCK_MONOTONIC. Tests put their own clock here */
     void *ctx;
+    const kt_net *net; /* net/net.h; NULL: the system's */
 } kt_loop_options;
 
 /* `options` may be NULL. KT_SYS: epoll or eventfd refused. */
@@ -58,6 +61,18 @@ void kt_loop_stop(kt_loop *loop);
 
 /* The clock as read after the last wait: monotonic, ns, no meaning between machines or boots. */
 int64_t kt_loop_now(const kt_loop *loop);
+
+/* The same clock, read now: for how long something within a turn took. */
+int64_t kt_loop_clock(const kt_loop *loop);
+
+/* Where connections of this loop go. */
+const kt_net *kt_loop_net(const kt_loop *loop);
+
+/* Do what comes before a wait, and leave the waiting to the caller. False: there is more to do, turn at once. True: nothing
+ * is, until kt_loop_fd() is readable or *out_until_ns (INT64_MAX: no timer is set) has come; whatever comes, the next turn is
+ * the end of that wait. */
+bool kt_loop_park(kt_loop *loop, int64_t *out_until_ns);
+int kt_loop_fd(const kt_loop *loop);
 
 /* --- file descriptors ------------------------------------------------------------------------------------------ */
 

@@ -307,6 +307,36 @@ static void hooks_surround_a_wait_that_would_block(void **state)
     note_close(own);
 }
 
+static void ignore_due(kt_timer *timer)
+{
+}
+
+static void a_parked_loop_says_until_when_and_its_next_turn_wakes_it(void **state)
+{
+    note *own = note_open();
+    int64_t until_ns = 0;
+
+    own->hooks[0] = (kt_hook){ on_sleep, own, KT_PHASE_SLEEP, NULL };
+    own->hooks[1] = (kt_hook){ on_woke, own, KT_PHASE_WOKE, NULL };
+    for (int i = 0; i < 2; i++)
+        kt_loop_hook(own->loop, &own->hooks[i]);
+    assert_true(kt_loop_park(own->loop, &until_ns));
+    assert_true(until_ns == INT64_MAX);
+    own->timer = (kt_timer){ .on_due = ignore_due };
+    assert_int_equal(kt_timer_set(own->loop, &own->timer, 77), KT_OK);
+    assert_true(kt_loop_park(own->loop, &until_ns)); /* asked again it does not fall asleep again */
+    assert_true(until_ns == 77);
+    assert_string_equal(own->order, "s");
+    turn(own);
+    assert_string_equal(own->order, "sw");
+    own->again = true; /* looks once more before it sleeps, and finds something */
+    assert_false(kt_loop_park(own->loop, &until_ns));
+    turn(own);
+    assert_string_equal(own->order, "swsw");
+    kt_timer_cancel(own->loop, &own->timer);
+    note_close(own);
+}
+
 /* --- other threads ---------------------------------------------------------------------------------------------- */
 
 enum { THREAD_COUNT = 4, POST_COUNT = 5000 };
@@ -391,6 +421,7 @@ int main(void)
         cmocka_unit_test(timers_come_in_order_whatever_is_set_and_cancelled),
         cmocka_unit_test(a_timer_that_sets_itself_into_the_past_does_not_stop_the_loop),
         cmocka_unit_test(hooks_surround_a_wait_that_would_block),
+        cmocka_unit_test(a_parked_loop_says_until_when_and_its_next_turn_wakes_it),
         cmocka_unit_test(posts_of_other_threads_come_all_and_in_order),
         cmocka_unit_test(posts_are_bounded),
     };

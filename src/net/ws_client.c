@@ -1,10 +1,9 @@
 #include "net/ws_client.h"
 
 #include "base/assert.h"
-#include "net/resolve.h"
+#include "net/net.h"
 #include "net/url.h"
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -263,23 +262,21 @@ static void request_write(kt_ws_client *client)
 /* Try the addresses from address_next on until a connection is under way. */
 static void connect_next(kt_ws_client *client)
 {
-    const int one = 1;
+    const kt_net *net = kt_loop_net(client->setup.loop);
     int last = 0;
 
     while (client->address_next < client->address_count) {
         kt_address *address = &client->addresses[client->address_next++];
-        int fd = socket(address->of.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int fd = net->connect(net->ctx, address);
         if (fd < 0) {
             last = errno;
             continue;
         }
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         kt_stream_plain(&client->stream, fd);
         client->watch.fd = fd;
         client->watch.events = KT_LOOP_WRITE;
         client->connected = false;
-        if ((connect(fd, &address->of.any, address->size) == 0 || errno == EINPROGRESS) &&
-            kt_loop_watch(client->setup.loop, &client->watch, NULL) == KT_OK)
+        if (kt_loop_watch(client->setup.loop, &client->watch, NULL) == KT_OK)
             return;
         last = errno;
         kt_stream_close(&client->stream);

@@ -26,7 +26,7 @@
 
 #include "lane/service.h"
 
-enum { KT_MARKET_FEED_MAX = 4096 };
+enum { KT_MARKET_FEED_MAX = 8192 };
 
 extern const kt_service_spec kt_market_service;
 

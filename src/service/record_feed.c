@@ -360,6 +360,7 @@ static kt_code record_start(kt_lane *lane, const kt_config *config, void **out_s
     code = kt_store_open(config, &record->store, err);
     if (code == KT_OK)
         code = kt_recorder_init(&record->recorder, record->store, kt_lane_data_dir(lane), err);
+    record->recorder.boot_id = kt_lane_boot_id(lane);
     if (code == KT_OK)
         code = kt_bus_serve(
             kt_lane_bus(lane), kt_text_of(kt_actions[KT_ACTION_vwap_historical].name), on_historical, record, err);

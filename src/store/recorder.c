@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "log/disk.h"
 #include "schema/events.h"
 
 /* What a record is about: "trades.{venue}.{symbol}", "vwap.{window}.{ticker}" ... */
@@ -134,12 +135,21 @@ void kt_recorder_close(kt_recorder *recorder)
     recorder->reader = NULL;
 }
 
+/* A log can not be read while it has no control page: a power cut may have taken that, for it is never synced. Its writer makes
+ * it anew. */
+static bool is_log(const char *dir)
+{
+    kt_state state;
+
+    return kt_state_read(dir, &state, NULL) == KT_OK;
+}
+
 /* Stand behind what is in the store. KT_EMPTY: there is no log yet. */
 static kt_code recorder_open(kt_recorder *recorder, kt_err *err)
 {
-    kt_code code = kt_reader_open(recorder->dir, NULL, &recorder->reader, err);
+    kt_code code = kt_reader_open(recorder->dir, recorder->boot_id, &recorder->reader, err);
 
-    if (code == KT_NOENT && recorder->cursor.seq == 0)
+    if (code == KT_NOENT && (recorder->cursor.seq == 0 || is_log(recorder->dir)))
         return KT_EMPTY;
     if (code == KT_OK)
         kt_reader_know_durable(recorder->reader, recorder->cursor.seq);
@@ -149,9 +159,9 @@ static kt_code recorder_open(kt_recorder *recorder, kt_err *err)
         return KT_OK; /* `lost` says what */
     if (code == KT_NOENT || code == KT_SEQ || code == KT_EPOCH)
         code = kt_fail(err, KT_SEQ,
-            "the store holds records of log '%s' up to %llu, which this log never had: it belongs to other logs; move it "
+            "the store holds records of log '%s' up to %llu, which this log never had (%s): it belongs to other logs; move it "
             "away and run 'kontor rebuild store'",
-            KT_RECORDER_LOG, (unsigned long long)recorder->cursor.seq);
+            KT_RECORDER_LOG, (unsigned long long)recorder->cursor.seq, kt_code_name(code));
     if (code != KT_OK)
         kt_recorder_close(recorder);
     return code;
@@ -232,6 +242,7 @@ kt_code kt_recorder_init(kt_recorder *recorder, kt_store *store, const char *dat
 
     recorder->store = store;
     recorder->end = UINT64_MAX;
+    recorder->boot_id = NULL;
     if (code != KT_OK && code != KT_NOENT)
         return code;
     if ((size_t)snprintf(recorder->dir, sizeof recorder->dir, "%s/%s", data, KT_RECORDER_LOG) >= sizeof recorder->dir)

@@ -1219,10 +1219,8 @@ static kt_code open_server(sim_state *sim, kt_err *err)
     kt_http_server_options control = {
         .host = "127.0.0.1", .port = sim->options->control_port, .on_request = on_control, .ctx = sim
     };
-    kt_code code = kt_loop_new(NULL, &sim->loop, err);
+    kt_code code = open_tls(sim, err);
 
-    if (code == KT_OK)
-        code = open_tls(sim, err);
     if (code == KT_OK)
         code = kt_ws_server_new(sim->loop, &ws, &sim->ws, err);
     if (code == KT_OK)
@@ -1245,8 +1243,15 @@ static kt_code open_server(sim_state *sim, kt_err *err)
     return KT_OK;
 }
 
-static void close_sim(sim_state *sim)
+void kt_sim_close(kt_sim *sim)
 {
+    if (sim == NULL)
+        return;
+    kt_timer_cancel(sim->loop, &sim->timer);
+    kt_timer_cancel(sim->loop, &sim->heartbeat);
+    kt_timer_cancel(sim->loop, &sim->port_timer);
+    kt_timer_cancel(sim->loop, &sim->line_timer);
+    kt_loop_unhook(sim->loop, &sim->hook);
     kt_sim_raws_free(sim->raws);
     kt_http_server_close(sim->http);
     kt_http_server_close(sim->control);
@@ -1276,45 +1281,77 @@ static void close_sim(sim_state *sim)
     if (sim->truth != NULL)
         fclose(sim->truth);
     kt_sim_market_close(sim->market);
-    if (sim->loop != NULL)
-        kt_loop_free(sim->loop);
+    free(sim);
+}
+
+kt_code kt_sim_open(kt_loop *loop, const kt_sim_options *options, kt_sim **out_sim, kt_err *err)
+{
+    kt_sim *sim = calloc(1, sizeof *sim);
+    kt_code code = KT_OK;
+
+    if (sim == NULL)
+        return kt_fail(err, KT_SYS, "no memory for a market");
+    sim->options = options;
+    sim->port = options->port;
+    sim->loop = loop;
+    kt_rng_init(&sim->shuffle, ~options->market.seed);
+    kt_rng_init(&sim->line_rng, options->market.seed + 1);
+    kt_rng_init(&sim->tls_rng, options->market.seed + 2);
+    kt_rng_init(&sim->rest_rng, options->market.seed + 3);
+    if (options->schedule != NULL)
+        code = kt_sim_schedule_read(options->schedule, &options->faults, &sim->schedule, err);
+    if (code == KT_OK) /* a busy port is told before a long tape is read; nobody is served before the loop runs */
+        code = open_server(sim, err);
+    if (code == KT_OK)
+        code = open_market(sim, err);
+    if (code != KT_OK) {
+        kt_sim_close(sim);
+        return code;
+    }
+    take_faults(sim, &options->faults); /* the port may have to be closed */
+    *out_sim = sim;
+    return KT_OK;
+}
+
+void kt_sim_start(kt_sim *sim)
+{
+    start(sim);
+}
+
+void kt_sim_break(kt_sim *sim, const kt_sim_faults *values)
+{
+    take_faults(sim, values);
 }
 
 static kt_code run(const kt_sim_options *options, kt_err *err)
 {
-    sim_state sim = { .options = options, .port = options->port };
-    kt_code code = KT_OK;
+    kt_loop *loop = NULL;
+    kt_sim *sim = NULL;
+    kt_code code = kt_loop_new(NULL, &loop, err);
 
-    kt_rng_init(&sim.shuffle, ~options->market.seed);
-    kt_rng_init(&sim.line_rng, options->market.seed + 1);
-    kt_rng_init(&sim.tls_rng, options->market.seed + 2);
-    kt_rng_init(&sim.rest_rng, options->market.seed + 3);
-    if (options->schedule != NULL)
-        code = kt_sim_schedule_read(options->schedule, &options->faults, &sim.schedule, err);
-    if (code == KT_OK) /* a busy port is told before a long tape is read; nobody is served before the loop runs */
-        code = open_server(&sim, err);
     if (code == KT_OK)
-        code = open_market(&sim, err);
+        code = kt_sim_open(loop, options, &sim, err);
     if (code != KT_OK)
         goto out;
-    catch_signals(sim.loop);
-    printf("listening 127.0.0.1:%u\n", sim.port);
-    if (sim.control != NULL)
-        printf("control 127.0.0.1:%u\n", kt_http_server_port(sim.control));
+    catch_signals(loop);
+    printf("listening 127.0.0.1:%u\n", sim->port);
+    if (sim->control != NULL)
+        printf("control 127.0.0.1:%u\n", kt_http_server_port(sim->control));
     fflush(stdout);
-    take_faults(&sim, &options->faults); /* the port may have to be closed */
     if (options->wait == 0 && options->speed != KT_SIM_SPEED_MAX) {
-        kt_loop_turn(sim.loop, 0, NULL); /* so that the clock starts now, however long the tape took to read */
-        start(&sim);
+        kt_loop_turn(loop, 0, NULL); /* so that the clock starts now, however long the tape took to read */
+        start(sim);
     }
-    code = kt_loop_run(sim.loop, err);
-    append_totals(&sim);
-    if (sim.code != KT_OK) {
-        code = sim.code;
-        *err = sim.err;
+    code = kt_loop_run(loop, err);
+    append_totals(sim);
+    if (sim->code != KT_OK) {
+        code = sim->code;
+        *err = sim->err;
     }
 out:
-    close_sim(&sim);
+    kt_sim_close(sim);
+    if (loop != NULL)
+        kt_loop_free(loop);
     return code;
 }
 

@@ -15,6 +15,21 @@
 #ifndef KT_VENUE_SIM_SIM_H
 #define KT_VENUE_SIM_SIM_H
 
+#include "net/loop.h"
+#include "venue/sim/options.h"
+
+typedef struct sim_state kt_sim;
+
+/* A market on somebody's loop; `options` is borrowed for its life. Errors as the program's. */
+kt_code kt_sim_open(kt_loop *loop, const kt_sim_options *options, kt_sim **out_sim, kt_err *err);
+void kt_sim_close(kt_sim *sim); /* before its loop. NULL is fine */
+
+/* The market's clock starts, whoever waits. */
+void kt_sim_start(kt_sim *sim);
+
+/* From now on it breaks this. */
+void kt_sim_break(kt_sim *sim, const kt_sim_faults *values);
+
 /* Runs until SIGINT or SIGTERM and returns the exit status: 0; 1 for what went wrong while running (a busy port, an
  * unreadable tape); 2 for a flag that is wrong. Messages go to stderr, `listening 127.0.0.1:PORT` to stdout. */
 int kt_sim_main(int argc, char **argv);
