@@ -141,7 +141,8 @@ try {
     await check('the figures keep their width and place over 1,000 values', async () => {
         const page = await visit(views.market);
         await hasPrice(page, '65002.00');
-        await until(page, () => document.querySelector('.price .value .num').style.minWidth !== '' && document.querySelector('.tape th').getBoundingClientRect().width > 0);
+        await until(page, () => [...document.querySelectorAll('.band .value .num')].every((node) => node.style.minWidth !== '')
+            && ['.tape th', '.ladder td.num'].every((part) => document.querySelector(part).getBoundingClientRect().width > 0));
         const widths = () => page.evaluate(() => [...document.querySelectorAll('.band .value .num, .tape th, .ladder td.num, .counters dd')].map((node) => node.getBoundingClientRect().width).join());
         const before = await widths();
         for (let i = 0; i < 1000; i++)
