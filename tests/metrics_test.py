@@ -130,6 +130,10 @@ def main():
             h.wait_for("a restart", lambda: value(house, "kontor_lane_restarts_total", lane="keep") == 1)
             h.wait_for("a silent client", lambda: value(house, "kontor_clients_dropped_total", reason="silent") == 1)
             h.wait_for("its end", lambda: value(house, "kontor_clients") == 0)
+        with tap.case("what a link said before the edge began is told"):
+            os.kill(house.lanes()["edge"], signal.SIGKILL)
+            h.wait_for("a new edge", lambda: h.get(house.url + "/metrics")[0] == 200 and value(house, "kontor_lane_restarts_total", lane="edge") == 1)
+            assert value(house, "kontor_feed_connected", venue="binance") == 1
         client.close()
     tap.done()
 

@@ -148,6 +148,33 @@ static void take_link(kt_metrics *metrics, const kt_rec *rec, kt_text subject)
     of->has_link = true;
 }
 
+/* Links change seldom: what was said of them last lies behind a reader that begins at the end. */
+static void read_links(kt_metrics *metrics, const char *dir)
+{
+    kt_reader *live = metrics->reader, *past;
+    kt_reader_subject_info subject;
+    kt_resume newest;
+    const kt_rec *rec;
+
+    if (kt_reader_open(dir, metrics->options.boot_id, &past, NULL) != KT_OK)
+        return;
+    for (uint32_t id = 0; id < kt_reader_subject_count(live); id++) {
+        kt_text name = kt_reader_subject(live, id);
+
+        if (!kt_subject_match(KT_TEXT("feed.*.link"), name) || kt_reader_subject_find(live, name, &subject) != KT_OK ||
+            subject.last_offset == 0 ||
+            kt_reader_resume(live, name, 0, subject.last_offset - 1, &newest, NULL) != KT_OK ||
+            kt_reader_seek(past, kt_reader_epoch(live), newest.from_seq, NULL, NULL) != KT_OK)
+            continue;
+        while (kt_reader_next(past, UINT64_MAX, &rec) == KT_OK)
+            if (rec->subject == id && rec->offset >= newest.next_offset) {
+                take_link(metrics, rec, name);
+                break;
+            }
+    }
+    kt_reader_close(past);
+}
+
 static bool open_reader(kt_metrics *metrics)
 {
     kt_hub_log log;
@@ -160,6 +187,8 @@ static bool open_reader(kt_metrics *metrics)
             kt_reader_close(metrics->reader);
             metrics->reader = NULL;
         }
+        if (metrics->reader != NULL)
+            read_links(metrics, log.dir);
     }
     return metrics->reader != NULL;
 }
