@@ -22,7 +22,7 @@ enum {
 /* A log and how much of it stands in the store. Its members are for reading, except `end` and `boot_id`. */
 typedef struct kt_recorder {
     kt_store *store;
-    kt_reader *reader; /* NULL: not opened yet, or to be opened again */
+    kt_reader *reader;      /* NULL: not opened yet, or to be opened again */
     const uint8_t *boot_id; /* of readers, as kt_reader_open(); NULL: the kernel's */
     char dir[KT_RECORDER_PATH_SIZE];
     kt_store_cursor cursor; /* committed */

@@ -33,7 +33,7 @@ const quietMs = 2000;
 const staleMs = 30000; // longer than a venue is let be silent: then we can not know
 const averageLateMs = 3000; // behind market time
 const catchUpMs = 8000;
-const chartLateMs = 1000; // so long the chart waits for a price
+const chartLate = 20; // turns of the figures that the chart waits for a price
 const linkWidest = 1500; // steps of a link's range: the finest that fit
 const tableRows = 200;
 const volumeDigits = 3; // of the axis; the reading has them all
@@ -152,9 +152,10 @@ class Market implements Page {
 
     // The price is on the screen, or keeps one waiting.
     private firstFigures(): Promise<void> {
+        let turns = chartLate;
         return new Promise((resolve) => {
             const stop = everyFrame(figureMs, rank.chart, () => {
-                if (this.price === null && this.asOf === null && this.pick.venue !== null && Date.now() - this.openedAt < chartLateMs)
+                if (this.price === null && this.asOf === null && this.pick.venue !== null && turns-- > 0)
                     return;
                 stop();
                 resolve();
