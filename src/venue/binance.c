@@ -368,25 +368,9 @@ static bool decode_book(const kt_venue_input *input, kt_text symbol)
 {
     rest_book answer = { 0 };
     kt_json_found found;
-    kt_json_pairs bids = { .at = input->decoder->levels, .max = KT_VENUE_LEVEL_MAX }, asks;
-    kt_ev_book book;
 
-    if (!pick(input, 0, book_fields, KT_COUNT(book_fields), &answer, &found) ||
-        !kt_venue_levels_read(input, answer.bids, KT_TEXT("bids"), &bids))
-        return false;
-    asks = kt_json_pairs_behind(&bids);
-    if (!kt_venue_levels_read(input, answer.asks, KT_TEXT("asks"), &asks) ||
-        !kt_venue_levels_check(input, &bids, KT_TEXT("bids")) || !kt_venue_levels_check(input, &asks, KT_TEXT("asks")))
-        return false;
-    kt_event_init(KT_EV_BOOK, &book);
-    book.receive_time = input->receive_time_ns;
-    book.snapshot = true;
-    book.last_id = answer.last_id;
-    book.bids = KT_ROWS_OF(bids.at, bids.count);
-    book.asks = KT_ROWS_OF(asks.at, asks.count);
-    if (input->sink->book != NULL)
-        input->sink->book(input->sink->ctx, symbol, &book);
-    return true;
+    return pick(input, 0, book_fields, KT_COUNT(book_fields), &answer, &found) &&
+           kt_venue_book_answer(input, symbol, answer.bids, answer.asks, answer.last_id);
 }
 
 typedef struct rest_trade {

@@ -92,6 +92,11 @@ bool kt_venue_level_check(
     const kt_venue_input *input, kt_decimal price, kt_decimal quantity, bool may_lack, kt_text field);
 bool kt_venue_levels_check(const kt_venue_input *input, const kt_json_pairs *levels, kt_text field);
 
+/* Tell the sink of a whole book that REST answered with: its sides are the arrays at these nodes. last_id 0: the venue gives none. False:
+ * refused as "bids" or "asks". */
+bool kt_venue_book_answer(
+    const kt_venue_input *input, kt_text symbol, uint32_t bids_node, uint32_t asks_node, uint64_t last_id);
+
 /* Decode a message the long way, never by scan_message: for tests that compare the two. */
 void kt_venue_decode_general(const kt_venue_input *input);
 

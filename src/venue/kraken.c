@@ -359,24 +359,9 @@ static const kt_json_field book_fields[] = {
 static bool decode_book(const kt_venue_input *input, uint32_t node, kt_text symbol)
 {
     rest_book answer = { 0 };
-    kt_json_pairs bids = { .at = input->decoder->levels, .max = KT_VENUE_LEVEL_MAX }, asks;
-    kt_ev_book book;
 
-    if (!kt_kraken_pick(input, node, book_fields, KT_COUNT(book_fields), &answer) ||
-        !kt_venue_levels_read(input, answer.bids, KT_TEXT("bids"), &bids))
-        return false;
-    asks = kt_json_pairs_behind(&bids);
-    if (!kt_venue_levels_read(input, answer.asks, KT_TEXT("asks"), &asks) ||
-        !kt_venue_levels_check(input, &bids, KT_TEXT("bids")) || !kt_venue_levels_check(input, &asks, KT_TEXT("asks")))
-        return false;
-    kt_event_init(KT_EV_BOOK, &book);
-    book.receive_time = input->receive_time_ns;
-    book.snapshot = true;
-    book.bids = KT_ROWS_OF(bids.at, bids.count);
-    book.asks = KT_ROWS_OF(asks.at, asks.count);
-    if (input->sink->book != NULL)
-        input->sink->book(input->sink->ctx, symbol, &book);
-    return true;
+    return kt_kraken_pick(input, node, book_fields, KT_COUNT(book_fields), &answer) &&
+           kt_venue_book_answer(input, symbol, answer.bids, answer.asks, 0);
 }
 
 /* [begin in s, "open", "high", "low", "close", "vwap", "volume", count], of the minutes that are asked for; the last one

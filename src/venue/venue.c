@@ -339,6 +339,29 @@ bool kt_venue_levels_check(const kt_venue_input *input, const kt_json_pairs *lev
     return true;
 }
 
+bool kt_venue_book_answer(
+    const kt_venue_input *input, kt_text symbol, uint32_t bids_node, uint32_t asks_node, uint64_t last_id)
+{
+    kt_json_pairs bids = { .at = input->decoder->levels, .max = KT_VENUE_LEVEL_MAX }, asks;
+    kt_ev_book book;
+
+    if (!kt_venue_levels_read(input, bids_node, KT_TEXT("bids"), &bids))
+        return false;
+    asks = kt_json_pairs_behind(&bids);
+    if (!kt_venue_levels_read(input, asks_node, KT_TEXT("asks"), &asks) ||
+        !kt_venue_levels_check(input, &bids, KT_TEXT("bids")) || !kt_venue_levels_check(input, &asks, KT_TEXT("asks")))
+        return false;
+    kt_event_init(KT_EV_BOOK, &book);
+    book.receive_time = input->receive_time_ns;
+    book.snapshot = true;
+    book.last_id = last_id;
+    book.bids = KT_ROWS_OF(bids.at, bids.count);
+    book.asks = KT_ROWS_OF(asks.at, asks.count);
+    if (input->sink->book != NULL)
+        input->sink->book(input->sink->ctx, symbol, &book);
+    return true;
+}
+
 void kt_venue_tick(const kt_venue_input *input, kt_text symbol, const kt_row_trade *trade)
 {
     kt_ev_tick tick;
