@@ -18,7 +18,7 @@
 #include "net/loop.h"
 #include "venue/sim/options.h"
 
-typedef struct sim_state kt_sim;
+typedef struct kt_sim kt_sim;
 
 /* A market on somebody's loop; `options` is borrowed for its life. Errors as the program's. */
 kt_code kt_sim_open(kt_loop *loop, const kt_sim_options *options, kt_sim **out_sim, kt_err *err);
