@@ -517,6 +517,203 @@ static void what_a_driver_can_not_give_is_refused_at_open(world *self, const dri
     assert_non_null(strstr(err.msg, "local"));
 }
 
+/* ---- what is asked for wrongly ---- */
+
+static void a_read_that_can_not_be_is_refused_with_its_reason(world *self, const driver *by)
+{
+    static const char *const two_logs[] = { "one:a.>", "two:a.>" }, *const no_log[] = { ":a.>" };
+    const char *many[KT_BUS_PATTERN_MAX + 1], *one[] = { "one:a.>" }, *wide[] = { NULL };
+    char long_pattern[400] = "one:", long_name[KT_LOG_NAME_MAX + 2] = "";
+
+    for (size_t i = 0; i < KT_COUNT(many); i++)
+        many[i] = one[0];
+    memset(long_pattern + 4, 'a', sizeof long_pattern - 5);
+    wide[0] = long_pattern;
+    memset(long_name, 'c', sizeof long_name - 1);
+    const struct {
+        const char *name;
+        const char *const *patterns;
+        uint32_t count;
+        kt_bus_from from;
+        const char *cursor;
+        kt_code code;
+        const char *told;
+    } rows[] = {
+        { "no pattern", one, 0, KT_BUS_FROM_LIVE, NULL, KT_LIMIT, "1 to 16 patterns" },
+        { "too many patterns", many, KT_COUNT(many), KT_BUS_FROM_LIVE, NULL, KT_LIMIT, "1 to 16 patterns" },
+        { "patterns of two logs", two_logs, 2, KT_BUS_FROM_LIVE, NULL, KT_ARG, "'two:a.>'" },
+        { "a pattern without its log", no_log, 1, KT_BUS_FROM_LIVE, NULL, KT_ARG, "names no log" },
+        { "a pattern that is too long", wide, 1, KT_BUS_FROM_LIVE, NULL, KT_ARG, "pattern 'one:aaa" },
+        { "from a cursor without a name", one, 1, KT_BUS_FROM_CURSOR, NULL, KT_ARG, "name" },
+        { "a cursor's name that is too long", one, 1, KT_BUS_FROM_CURSOR, long_name, KT_ARG, "longer than" },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_bus_read_spec spec = { .patterns = rows[i].patterns,
+            .pattern_count = rows[i].count,
+            .from = rows[i].from,
+            .cursor = rows[i].cursor,
+            .on_message = on_message };
+        kt_err err = { 0 };
+        KT_ROW(rows[i].name, kt_bus_read(self->buses[0], &spec, NULL, &err) == rows[i].code);
+        KT_ROW(rows[i].name, strstr(err.msg, rows[i].told) != NULL);
+    }
+}
+
+static void readers_are_bounded_and_their_places_used_again(world *self, const driver *by)
+{
+    static const char *const pattern = "one:a.>";
+    kt_bus_read_spec spec = {
+        .patterns = &pattern, .pattern_count = 1, .from = KT_BUS_FROM_LIVE, .on_message = on_message
+    };
+    kt_bus_reader *readers[KT_BUS_READER_MAX], *more;
+    kt_err err;
+
+    for (size_t i = 0; i < KT_COUNT(readers); i++)
+        assert_int_equal(kt_bus_read(self->buses[0], &spec, &readers[i], NULL), KT_OK);
+    assert_int_equal(kt_bus_read(self->buses[0], &spec, &more, &err), KT_LIMIT);
+    assert_non_null(strstr(err.msg, "64 readers"));
+    kt_bus_read_close(readers[7]);
+    assert_int_equal(kt_bus_read(self->buses[0], &spec, &more, NULL), KT_OK);
+}
+
+static void a_reader_without_a_cursor_acknowledges_nothing(world *self, const driver *by)
+{
+    heard all = { 0 };
+    kt_err err;
+    kt_bus_reader *reader = listen(self, 1, "one:a.>", KT_BUS_FROM_LIVE, 0, false, NULL, &all);
+
+    assert_int_equal(kt_bus_ack(reader, 1, &err), KT_ARG);
+    assert_non_null(strstr(err.msg, "'one'"));
+}
+
+typedef struct timed {
+    uint32_t count;
+    int64_t times[8];
+    uint64_t seqs[8];
+} timed;
+
+static void on_timed(void *ctx, kt_bus_reader *reader, const kt_bus_message *message)
+{
+    timed *all = ctx;
+
+    assert_true(all->count < KT_COUNT(all->times));
+    all->times[all->count] = message->rec->time_ns;
+    all->seqs[all->count++] = message->rec->seq;
+}
+
+static void a_start_by_time_is_the_first_record_then_or_later(world *self, const driver *by)
+{
+    static const char *const pattern = "one:a.>";
+    timed all = { 0 };
+    kt_bus_read_spec spec = {
+        .patterns = &pattern, .pattern_count = 1, .from = KT_BUS_FROM_SEQ, .seq = 1, .on_message = on_timed, .ctx = &all
+    };
+
+    for (int i = 0; i < 5; i++)
+        say(self, 0, "a.b", 0, NULL);
+    by->settle(self);
+    assert_int_equal(kt_bus_read(self->buses[1], &spec, NULL, NULL), KT_OK);
+    poll_both(self);
+    assert_int_equal(all.count, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        timed later = { 0 };
+        uint32_t first = i; /* several may have been written within one tick of the clock */
+        while (first > 0 && all.times[first - 1] == all.times[i])
+            first--;
+        spec.from = KT_BUS_FROM_TIME;
+        spec.time_ns = all.times[i];
+        spec.ctx = &later;
+        assert_int_equal(kt_bus_read(self->buses[1], &spec, NULL, NULL), KT_OK);
+        poll_both(self);
+        assert_int_equal(later.count, 5 - first);
+        assert_int_equal(later.seqs[0], all.seqs[first]);
+    }
+}
+
+static void acknowledgements_are_bounded_and_told_when_the_bus_closes(world *self, const driver *by)
+{
+    kt_bus_publish_spec spec = {
+        .kind = KT_EV_ALERT, .subject = KT_TEXT("a.b"), .payload = "12345678", .size = 8, .on_ack = on_ack
+    };
+    heard ack = { 0 };
+    kt_err err;
+
+    spec.ctx = &ack;
+    for (int i = 0; i < KT_BUS_ACK_MAX; i++)
+        say(self, 1, "a.b", 0, &ack);
+    assert_int_equal(kt_bus_publish(self->buses[1], &spec, NULL, &err), KT_FULL);
+    assert_non_null(strstr(err.msg, "4096"));
+    assert_int_equal(ack.acks, 0);
+    by->cut(self); /* it was never synced: whoever asked is told that nobody knows */
+    assert_int_equal(ack.acks, KT_BUS_ACK_MAX);
+    assert_int_equal(ack.code, KT_UNKNOWN);
+}
+
+static void keys_and_values_have_their_limits(world *self, const driver *by)
+{
+    static char text[KT_TEXT_FIELD_MAX + 2];
+    kt_text value;
+    kt_err err;
+    changes seen = { 0 };
+
+    memset(text, 'k', sizeof text);
+    assert_int_equal(
+        kt_bus_put(self->buses[1], (kt_text){ text, KT_BUS_KEY_SIZE + 1 }, KT_TEXT("1"), 0, NULL, &err), KT_LIMIT);
+    assert_non_null(strstr(err.msg, "200 bytes"));
+    assert_int_equal(
+        kt_bus_put(self->buses[1], KT_TEXT("a"), (kt_text){ text, KT_TEXT_FIELD_MAX + 1 }, 0, NULL, &err), KT_LIMIT);
+    assert_non_null(strstr(err.msg, "65535"));
+    assert_int_equal(kt_bus_get(self->buses[1], KT_TEXT("a"), &value, NULL), KT_NOENT);
+    assert_int_equal(kt_bus_watch(self->buses[0], "two", (kt_text){ text, 400 }, on_change, &seen, &err), KT_LIMIT);
+    assert_int_equal(seen.count, 0);
+    assert_int_equal(kt_bus_put(self->buses[1], KT_TEXT("a"), (kt_text){ text, 5000 }, 0, NULL, NULL), KT_OK);
+    assert_int_equal(kt_bus_get(self->buses[1], KT_TEXT("a"), &value, NULL), KT_OK);
+    assert_true(kt_text_equal(value, (kt_text){ text, 5000 }));
+}
+
+static void calls_and_actions_have_their_limits(world *self, const driver *by)
+{
+    char name[KT_BOARD_ACTION_SIZE + 1];
+    heard served = { .bus = self->buses[0] }, answered = { 0 };
+    kt_bus_call_spec spec = {
+        .action = KT_TEXT("echo"), .timeout_ns = INT64_MAX, .on_answer = on_answer, .ctx = &answered
+    };
+    uint64_t id = 0;
+    kt_err err;
+
+    memset(name, 'n', sizeof name);
+    assert_int_equal(
+        kt_bus_serve(self->buses[0], (kt_text){ name, KT_BOARD_ACTION_SIZE }, answer_at_once, NULL, &err), KT_LIMIT);
+    assert_int_equal(kt_bus_serve(self->buses[0], (kt_text){ name, 0 }, answer_at_once, NULL, &err), KT_LIMIT);
+    assert_int_equal(kt_bus_serve(self->buses[0], KT_TEXT("echo"), answer_at_once, &served, NULL), KT_OK);
+    assert_int_equal(kt_bus_serve(self->buses[0], KT_TEXT("echo"), answer_at_once, &served, &err), KT_BUSY);
+    spec.action.n = 0;
+    assert_int_equal(kt_bus_call_start(self->buses[1], &spec, NULL, &err), KT_ARG);
+    spec.action = KT_TEXT("echo");
+    assert_int_equal(kt_bus_call_start(self->buses[1], &spec, &id, NULL), KT_OK);
+    poll_both(self);
+    assert_int_equal(answered.count, 1);
+    assert_int_equal(answered.code, KT_OK);
+    assert_int_equal(answered.id, id);
+}
+
+static void a_bus_without_a_log_only_reads(world *self, const driver *by)
+{
+    kt_bus_options options = { .driver = by->name };
+    kt_bus_publish_spec spec = { .kind = KT_EV_ALERT, .subject = KT_TEXT("a.b"), .payload = "12345678", .size = 8 };
+    kt_bus *bus;
+    kt_err err;
+
+    options.local.data_dir = self->dir;
+    assert_int_equal(kt_bus_open(&options, &bus, NULL), KT_OK);
+    assert_int_equal(kt_bus_publish(bus, &spec, NULL, &err), KT_ARG);
+    assert_non_null(strstr(err.msg, "only reads"));
+    assert_int_equal(kt_bus_put(bus, KT_TEXT("a"), KT_TEXT("1"), 0, NULL, &err), KT_ARG);
+    assert_non_null(strstr(err.msg, "only reads"));
+    kt_bus_close(bus);
+}
+
 /* ---- files of the local driver that can not be read ---- */
 
 /* Enough for several segments of log "one"; the folder of it, and its segments, newest last. */
@@ -637,22 +834,30 @@ static void what_a_cursor_acknowledged_is_known_to_be_durable(void **state)
 }
 
 /* One cmocka test a case; each runs every driver. */
-#define CASES(X)                                              \
-    X(order_is_total_and_patterns_choose)                     \
-    X(an_ack_means_the_durability_asked_for)                  \
-    X(a_durable_reader_sees_only_what_is_durable)             \
-    X(a_repeated_publish_stands_once)                         \
-    X(a_cursor_goes_on_behind_what_was_acknowledged)          \
-    X(a_reader_of_a_log_that_is_not_there_yet_starts_with_it) \
-    X(a_start_beyond_the_end_is_told_and_goes_on_at_the_end)  \
-    X(a_reader_may_be_closed_when_it_is_told)                 \
-    X(calls_are_answered_at_once_or_later)                    \
-    X(a_call_has_a_deadline)                                  \
-    X(open_calls_end_unknown_when_a_side_restarts)            \
-    X(a_full_ring_answers_busy)                               \
-    X(keys_are_put_compared_and_watched)                      \
-    X(members_are_listed)                                     \
-    X(what_a_driver_can_not_give_is_refused_at_open)
+#define CASES(X)                                                 \
+    X(order_is_total_and_patterns_choose)                        \
+    X(an_ack_means_the_durability_asked_for)                     \
+    X(a_durable_reader_sees_only_what_is_durable)                \
+    X(a_repeated_publish_stands_once)                            \
+    X(a_cursor_goes_on_behind_what_was_acknowledged)             \
+    X(a_reader_of_a_log_that_is_not_there_yet_starts_with_it)    \
+    X(a_start_beyond_the_end_is_told_and_goes_on_at_the_end)     \
+    X(a_reader_may_be_closed_when_it_is_told)                    \
+    X(calls_are_answered_at_once_or_later)                       \
+    X(a_call_has_a_deadline)                                     \
+    X(open_calls_end_unknown_when_a_side_restarts)               \
+    X(a_full_ring_answers_busy)                                  \
+    X(keys_are_put_compared_and_watched)                         \
+    X(members_are_listed)                                        \
+    X(what_a_driver_can_not_give_is_refused_at_open)             \
+    X(a_read_that_can_not_be_is_refused_with_its_reason)         \
+    X(readers_are_bounded_and_their_places_used_again)           \
+    X(a_reader_without_a_cursor_acknowledges_nothing)            \
+    X(a_start_by_time_is_the_first_record_then_or_later)         \
+    X(acknowledgements_are_bounded_and_told_when_the_bus_closes) \
+    X(keys_and_values_have_their_limits)                         \
+    X(calls_and_actions_have_their_limits)                       \
+    X(a_bus_without_a_log_only_reads)
 
 #define RUN(name)                                          \
     static void run_##name(void **state)                   \
