@@ -99,6 +99,93 @@ static void it_says_what_a_bad_segment_loses(void **state)
     assert_non_null(strstr(f.text, path));
 }
 
+static void it_says_what_is_lost_behind_a_bad_record_that_was_durable(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char expected[64];
+    findings f;
+
+    append_keys(log, must_subject(log, "a", 0), 1, 30);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    uint64_t durable = kt_log_durable(log);
+    die(log);
+    damage(options.dir, durable - 4);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_int_equal(sum.last_seq, durable - 5);
+    assert_int_equal(sum.lost_count, 5);
+    snprintf(expected, sizeof expected, "seq %d to %d are lost", (int)durable - 4, (int)durable);
+    assert_non_null(strstr(f.text, expected));
+    assert_int_equal(f.losses, 1);
+}
+
+static void it_says_what_is_lost_without_segments_and_without_a_state(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char path[KT_PATH_SIZE], expected[64];
+    findings f;
+
+    append_keys(log, must_subject(log, "a", 0), 1, 30);
+    uint64_t written = kt_log_written(log);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    kt_seg_names names = segments_of(options.dir);
+    assert_int_equal(unlink(kt_seg_path(path, options.dir, names.list[0], ".seg")), 0);
+    free(names.list);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_int_equal(sum.lost_count, written);
+    snprintf(expected, sizeof expected, "seq 1 to %d are lost: there are no segments", (int)written);
+    assert_non_null(strstr(f.text, expected));
+
+    options = small_log(1);
+    log = must_open(&options);
+    append_keys(log, must_subject(log, "a", 0), 1, 30);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    overwrite(kt_file_path(path, options.dir, "state"), 20, "gone", 4);
+    overwrite(path, KT_PAGE + 20, "gone", 4);
+    sum = examine(options.dir, &f);
+    assert_int_equal(sum.last_seq, written); /* the records are told all the same */
+    assert_int_equal(f.losses, 1);
+    assert_non_null(strstr(f.text, "what was durable is unknown"));
+}
+
+static void it_says_which_cursor_lost_records_and_which_will(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_cursor *slow, *quick;
+    uint64_t key = 0;
+    char expected[32];
+    findings f;
+
+    options.retention_bytes = 2 * KT_SEGMENT_SIZE_MIN;
+    options.hold_bytes = 3 * KT_SEGMENT_SIZE_MIN;
+    kt_log *log = must_open(&options);
+    assert_int_equal(kt_cursor_open(options.dir, "slow", &slow, NULL), KT_OK);
+    assert_int_equal(kt_cursor_open(options.dir, "quick", &quick, NULL), KT_OK);
+    assert_int_equal(kt_cursor_store(slow, (kt_cursor_position){ 1, 10, 10 }, NULL), KT_OK);
+    while (key < 3000) {
+        append_keys(log, must_subject(log, "a", 0), key + 1, key + 100);
+        key += 100;
+        assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+        uint64_t safe = kt_log_written(log);
+        assert_int_equal(kt_cursor_store(quick, (kt_cursor_position){ 1, safe, safe }, NULL), KT_OK);
+    }
+    uint64_t durable = kt_log_written(log);
+    append_keys(log, 1, key + 1, key + 10);
+    assert_int_equal(kt_cursor_store(quick, (kt_cursor_position){ 1, durable + 10, durable }, NULL), KT_OK);
+    die(log);
+    damage(options.dir, durable + 1); /* the power went: what the quick one has seen is not there any more */
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_true(f.losses >= 1);
+    assert_non_null(strstr(f.text, "cursor 'slow' was cut off: it never read seq "));
+    snprintf(expected, sizeof expected, " to %d\n", (int)sum.first_seq - 1);
+    assert_non_null(strstr(f.text, expected)); /* one range after the other, up to what is kept */
+    assert_non_null(strstr(f.text, "cursor 'quick' is beyond the end"));
+    assert_null(strstr(f.text, "cursor 'slow' is beyond the end"));
+    kt_cursor_close(slow);
+    kt_cursor_close(quick);
+}
+
 static void it_says_where_the_store_is_the_record(void **state)
 {
     kt_log_options options = small_log(1);
@@ -146,6 +233,9 @@ int main(void)
         cmocka_unit_test(a_whole_log_is_whole),
         cmocka_unit_test(a_torn_tail_and_a_missing_index_are_warnings),
         cmocka_unit_test(it_says_what_a_bad_segment_loses),
+        cmocka_unit_test(it_says_what_is_lost_behind_a_bad_record_that_was_durable),
+        cmocka_unit_test(it_says_what_is_lost_without_segments_and_without_a_state),
+        cmocka_unit_test(it_says_which_cursor_lost_records_and_which_will),
         cmocka_unit_test(it_says_where_the_store_is_the_record),
         cmocka_unit_test(it_changes_nothing_and_names_what_it_can_not_examine),
     };
