@@ -1,258 +1,73 @@
 /* The whole way of a trade into lane market: `kontor sim` in a process of its own breaks its stream, and over real
  * sockets the counters become its own books and every value that REST has passed is validated. */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
+#include "base/test.h"
 #include "base/test_util.h"
-#include "base/time.h"
-#include "log/record.h"
-#include "net/fetch.h"
 #include "net/test_tls.h"
 #include "net/ws_server.h"
-#include "schema/config.h"
-#include "service/feed.h"
-#include "service/market.h"
-#include "venue/sim/sim.h"
-
-enum { WAIT_S = 60 };
-
-/* What the house said last. */
-static kt_ev_feed_stats stats;
-static uint32_t live_count, sure_count, connected_count;
-static char truth[8192];
-static bool truth_here;
-
-static kt_code watcher_start(kt_lane *lane, const kt_config *config, void **out_state, kt_err *err)
-{
-    *out_state = lane;
-    return KT_OK;
-}
-
-static void watcher_output(void *state, const kt_event *event)
-{
-    kt_event_any any;
-
-    assert_int_equal(kt_event_decode(event->rec->kind, event->payload, event->size, &any), KT_OK);
-    if (event->rec->kind == KT_EV_FEED_STATS)
-        stats = any.feed_stats;
-    if (event->rec->kind == KT_EV_VWAP)
-        *(any.vwap.validated ? &sure_count : &live_count) += 1;
-}
-
-static const char *const watcher_outputs[] = { "stats.market", "vwap.>", NULL };
-static const kt_feed_spec watcher = {
-    .name = "watcher", .start = watcher_start, .outputs = watcher_outputs, .on_output = watcher_output
-};
-
-static const kt_service_spec *const market_alone[] = { &kt_market_service, NULL };
-
-/* How a sim is played. */
-typedef struct game {
-    const char *format, *symbols, *faults;
-    bool stream_path;    /* the format's addresses have paths */
-    const char *tls_dir; /* of certificates; NULL: plain text */
-    const char *speed, *rate;
-    uint32_t renew_s;
-    bool compression;
-} game;
+#include "service/test_market.h"
 
 #define FAULTS                                                                                                \
     "drop=0.03,repeat=0.03,reorder=0.03,malformed=0.01,missing_field=0.01,wrong_type=0.01,absurd_price=0.01," \
     "disconnect=0.001"
+#define BROKEN "--count 3000 --speed max --rate 20 --fault " FAULTS
 
-#define NO_FAULTS "drop=0"
-
-/* The sim's process; *out_port is where it listens. */
-static pid_t sim_start(const game *how, uint32_t *out_port)
+static void play_broken(const kt_test_play *play)
 {
-    char line[256] = "";
-    int pipes[2];
-    FILE *out;
-    pid_t pid;
+    kt_test_lane *lane = kt_test_lane_open(play);
 
-    assert_int_equal(pipe(pipes), 0);
-    fflush(stdout);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        char certificate[600], key[600];
-        char *argv[] = { "sim", "--port", "0", "--format", (char *)how->format, "--symbols", "1", "--count", "3000",
-            "--speed", (char *)how->speed, "--rate", (char *)how->rate, "--wait", "--seed", "7", "--fault",
-            (char *)how->faults, "--tls-certificate", certificate, "--tls-key", key, NULL };
-        int argc = (int)KT_COUNT(argv) - (how->tls_dir != NULL ? 1 : 5);
-
-        snprintf(certificate, sizeof certificate, "%s/server.crt", how->tls_dir != NULL ? how->tls_dir : "");
-        snprintf(key, sizeof key, "%s/server.key", how->tls_dir != NULL ? how->tls_dir : "");
-
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(pipes[1], STDOUT_FILENO);
-        _exit(kt_sim_main(argc, argv));
-    }
-    close(pipes[1]);
-    out = fdopen(pipes[0], "r");
-    assert_non_null(fgets(line, sizeof line, out));
-    fclose(out);
-    assert_int_equal(sscanf(line, "listening 127.0.0.1:%u", out_port), 1);
-    return pid;
-}
-
-static void on_truth(void *ctx, const kt_fetch_answer *answer)
-{
-    if (answer->code == KT_OK && answer->body.n < sizeof truth) {
-        memcpy(truth, answer->body.s, answer->body.n);
-        truth[answer->body.n] = 0;
-    }
-    truth_here = true;
-}
-
-static uint64_t truth_of(const char *name)
-{
-    char key[64];
-    const char *at = strstr(truth, "\"feeds\"");
-
-    snprintf(key, sizeof key, "\"%s\":", name);
-    at = at != NULL ? strstr(at, key) : NULL;
-    return at != NULL ? strtoull(at + strlen(key), NULL, 10) : 0;
-}
-
-static bool turn(kt_lane *lane)
-{
-    kt_err err;
-
-    if (kt_lane_turn(lane, 10 * KT_NS_PER_MS, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    return true;
-}
-
-static void truth_ask(kt_lane *lane, kt_fetcher *fetcher, const char *url)
-{
-    kt_fetch_spec spec = { .method = KT_HTTP_GET, .url = url, .on_done = on_truth };
-
-    truth_here = false;
-    assert_int_equal(kt_fetch_start(fetcher, &spec, NULL, NULL), KT_OK);
-    assert_true(KT_TEST_WAIT(turn(lane) && truth_here, WAIT_S));
-}
-
-/* Has everything been delivered, asked for and told? */
-static bool settled(kt_lane *lane, kt_fetcher *fetcher, const char *url)
-{
-    turn(lane);
-    truth_ask(lane, fetcher, url);
-    return strstr(truth, "\"ended\":true") != NULL &&
-           stats.received - stats.repeated == truth_of("received") - truth_of("repeated") &&
-           stats.missing == truth_of("missing") && stats.repaired == stats.missing && stats.market_time != 0 &&
-           stats.validated_until == stats.market_time;
-}
-
-/* A lane of its own that lives by this configuration. */
-static kt_lane *open_lane(const char *text, const kt_service_spec *const *services, kt_config **out_config)
-{
-    static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
-    kt_lane_options options = { .name = "market",
-        .data_dir = kt_test_dir(),
-        .services = services,
-        .feeds = feeds,
-        .segment_size = 16 << 20,
-        .inline_sync = true,
-        .logic = 1,
-        .version = "test" };
-    kt_lane *lane;
-    kt_err err;
-    bool park;
-
-    stats = (kt_ev_feed_stats){ 0 };
-    live_count = sure_count = 0;
-    if (kt_config_parse("test", text, strlen(text), out_config, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    options.config = *out_config;
-    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
-        fail_msg("%s", err.msg);
-    return lane;
-}
-
-static void play(const game *how)
-{
-    char text[2048], url[128], authority[600] = "";
-    bool broken = strcmp(how->faults, NO_FAULTS) != 0;
-    const char *s = how->tls_dir != NULL ? "s" : "";
-    kt_fetcher *fetcher;
-    kt_config *config;
-    kt_lane *lane;
-    uint32_t port = 0;
-    kt_err err;
-    pid_t sim = sim_start(how, &port);
-
-    if (how->tls_dir != NULL)
-        snprintf(authority, sizeof authority, "%s/authority.crt", how->tls_dir);
-    snprintf(text, sizeof text,
-        "vwap: {windows: [5s, 1m], interval_ms: 60000}\nrepair: {interval_ms: 20}\n"
-        "net: {ca_file: \"%s\"}\n"
-        "venues: [{name: market, format: %s, ws_url: \"ws%s://127.0.0.1:%u%s\", rest_url: \"http%s://127.0.0.1:%u%s\", "
-        "symbols: [%s], requests_per_s: 1000, renew_s: %u, compression: %s}]\n",
-        authority, how->format, s, port, how->stream_path ? "/stream" : "", s, port, how->stream_path ? "/trades" : "",
-        how->symbols, how->renew_s, how->compression ? "true" : "false");
-    lane = open_lane(text, market_alone, &config);
-    assert_int_equal(
-        kt_fetcher_new(kt_lane_loop(lane), &(kt_fetcher_options){ .ca_file = authority }, &fetcher, &err), KT_OK);
-    snprintf(url, sizeof url, "http%s://127.0.0.1:%u/sim/truth", s, port);
-    if (!KT_TEST_WAIT(settled(lane, fetcher, url), WAIT_S))
-        fail_msg("received %llu, missing %llu, repaired %llu; the sim says %s", (unsigned long long)stats.received,
-            (unsigned long long)stats.missing, (unsigned long long)stats.repaired, truth);
-    assert_int_equal(stats.invalid, truth_of("invalid"));
-    if (how->renew_s == 0)
-        assert_int_equal(stats.repeated, truth_of("repeated"));
-    else /* a repeat for each trade that came on both connections before the new one took over: often none */
-        assert_true(KT_TEST_WAIT((truth_ask(lane, fetcher, url), truth_of("connections") >= 3), WAIT_S));
-    assert_int_equal(stats.reordered, truth_of("reordered"));
-    assert_int_equal(stats.suspect, truth_of("suspect"));
-    assert_int_equal(stats.lost, 0);
-    assert_int_equal(truth_of("invalid") > 0, broken);
-    assert_int_equal(truth_of("missing") > 0, broken);
-    assert_int_equal(truth_of("disconnect") > 0, broken);
-    assert_true(live_count > (broken ? 100 : 0) && sure_count >= live_count);
-    kt_fetcher_free(fetcher);
-    kt_lane_close(lane, true);
-    kt_config_free(config);
-    kill(sim, SIGTERM);
-    assert_int_equal(waitpid(sim, NULL, 0), sim);
+    kt_test_settle(lane, play->format);
+    assert_int_equal(lane->stats.repeated, kt_test_truth(lane, "\"feeds\"", "repeated"));
+    assert_true(lane->stats.invalid > 0 && lane->stats.missing > 0 && lane->live_count > 100);
+    assert_true(kt_test_truth(lane, "\"faults\"", "disconnect") > 0);
+    kt_test_lane_close(lane);
 }
 
 static void test_generic(void **state)
 {
-    play(&(game){ "generic", "BTC", FAULTS, true, NULL, "max", "20", 0 });
+    play_broken(&(kt_test_play){ .format = "generic", .flags = BROKEN });
 }
 
 static void test_binance(void **state)
 {
-    play(&(game){ "binance", "BTC/USDT", FAULTS, false, NULL, "max", "20", 0 });
+    play_broken(&(kt_test_play){ .format = "binance", .flags = BROKEN });
 }
 
 static void test_over_tls(void **state)
 {
     const char *dir = kt_test_dir();
+    char flags[2048];
 
     kt_test_certificates_make(dir);
-    play(&(game){ "binance", "BTC/USDT", FAULTS, false, dir, "max", "20", 0 });
+    snprintf(flags, sizeof flags, BROKEN " --tls-certificate %s/server.crt --tls-key %s/server.key", dir, dir);
+    play_broken(&(kt_test_play){ .format = "binance", .flags = flags, .ca_folder = dir });
 }
 
 static void test_compressed(void **state)
 {
-    play(&(game){ "binance", "BTC/USDT", FAULTS, false, NULL, "max", "20", 0, true });
+    play_broken(&(kt_test_play){ .format = "binance", .flags = BROKEN, .venue = ", compression: true" });
 }
 
-/* A connection near the end of its life is replaced, and no trade is missing for it. */
+static uint64_t connections(kt_test_lane *lane)
+{
+    kt_test_ask(lane, lane->control, "/sim/truth", NULL);
+    return kt_test_truth(lane, "\"feeds\"", "connections");
+}
+
+/* A connection near the end of its life is replaced, and no trade is missing for it. What came on both before the new one
+ * took over was repeated: often nothing. */
 static void test_connections_are_renewed(void **state)
 {
-    play(&(game){ "binance", "BTC/USDT", NO_FAULTS, false, NULL, "1", "800", 1 });
+    kt_test_lane *lane = kt_test_lane_open(
+        &(kt_test_play){ .format = "binance", .flags = "--count 3000 --speed 1 --rate 800", .venue = ", renew_s: 1" });
+
+    kt_test_settle(lane, "renewed");
+    assert_int_equal(lane->stats.invalid, 0);
+    assert_int_equal(lane->stats.missing, 0);
+    assert_true(KT_TEST_WAIT(connections(lane) >= 3, KT_TEST_WAIT_S));
+    kt_test_lane_close(lane);
 }
 
 /* ---- a venue of our own, whose every word is the test's ---- */
@@ -326,7 +141,7 @@ static void venue_trade(own_venue *venue, uint32_t guest, uint32_t number)
 }
 
 /* A lane that gathers BTC/USDT from it. */
-static kt_lane *guest_open(own_venue *venue, bool compression, kt_config **out_config)
+static kt_test_lane *guest_open(own_venue *venue, bool compression)
 {
     char text[512];
 
@@ -334,28 +149,26 @@ static kt_lane *guest_open(own_venue *venue, bool compression, kt_config **out_c
         "repair: {enabled: false}\n"
         "venues: [{name: market, format: binance, ws_url: \"ws://127.0.0.1:%u\", symbols: [BTC/USDT], compression: %s}]\n",
         kt_http_server_port(venue->http), compression ? "true" : "false");
-    return open_lane(text, market_alone, out_config);
+    return kt_test_lane_alone(text);
 }
 
-static bool turn_both(kt_lane *lane, own_venue *venue)
+static bool turn_both(kt_test_lane *lane, own_venue *venue)
 {
     assert_int_equal(kt_loop_turn(venue->loop, 0, NULL), KT_OK);
-    return turn(lane);
+    return kt_test_turn(lane);
 }
 
 /* Compression is offered where it is configured, and nowhere else. */
 static void test_compression_is_as_configured(void **state)
 {
     for (int compression = 0; compression < 2; compression++) {
-        kt_config *config;
         own_venue venue;
 
         venue_open(&venue);
-        kt_lane *lane = guest_open(&venue, compression, &config);
-        assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, WAIT_S));
+        kt_test_lane *lane = guest_open(&venue, compression);
+        assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, KT_TEST_WAIT_S));
         assert_int_equal(kt_ws_deflates(venue.guests[0]), compression);
-        kt_lane_close(lane, true);
-        kt_config_free(config);
+        kt_test_lane_close(lane);
         venue_end(&venue);
     }
 }
@@ -364,75 +177,40 @@ static void test_compression_is_as_configured(void **state)
 static void test_an_end_that_is_announced(void **state)
 {
     static const char ends[] = "{\"e\":\"serverShutdown\",\"E\":1770123456789}";
-    kt_config *config;
     own_venue venue;
 
     venue_open(&venue);
-    kt_lane *lane = guest_open(&venue, false, &config);
-    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, WAIT_S));
+    kt_test_lane *lane = guest_open(&venue, false);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, KT_TEST_WAIT_S));
     venue_trade(&venue, 0, 1);
     for (int i = 0; i < 2; i++) /* said twice, done once */
         assert_int_equal(kt_ws_send(venue.guests[0], KT_WS_TEXT, ends, sizeof ends - 1), KT_OK);
-    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 2, WAIT_S));
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 2, KT_TEST_WAIT_S));
     venue_trade(&venue, 0, 2); /* the old one delivers until the new one does */
     for (int i = 0; i < 10; i++)
         turn_both(lane, &venue);
     assert_int_equal(venue.gone, 0);
     venue_trade(&venue, 1, 3);
-    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.gone == 1, WAIT_S));
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.gone == 1, KT_TEST_WAIT_S));
     assert_null(venue.guests[0]);
     assert_int_equal(venue.gone_code, KT_WS_CLOSE_NORMAL);
     venue_trade(&venue, 1, 4);
-    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && stats.received == 4, WAIT_S));
-    assert_int_equal(stats.missing, 0);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && lane->stats.received == 4, KT_TEST_WAIT_S));
+    assert_int_equal(lane->stats.missing, 0);
     assert_int_equal(venue.come, 2);
-    kt_lane_close(lane, true);
-    kt_config_free(config);
+    kt_test_lane_close(lane);
     venue_end(&venue);
 }
 
 /* Nobody listens: the lane lives, tells each attempt, and waits longer between them. */
-static void link_output(void *ctx, const kt_event *event)
-{
-    kt_ev_link ev;
-
-    assert_int_equal(kt_event_decode(KT_EV_LINK, event->payload, event->size, &ev), KT_OK);
-    if (ev.state == KT_LINK_DISCONNECTED) {
-        connected_count++;
-        assert_true(ev.reason.n > 0);
-    }
-}
-
-static void see_link(void *state, kt_env *env, const kt_event *event)
-{
-    link_output(state, event);
-}
-
-static kt_code see_start(kt_env *env, const kt_config *config, void **out_state, kt_err *err)
-{
-    *out_state = &connected_count;
-    return KT_OK;
-}
-
-static const char *const link_subjects[] = { "feed.*.link", NULL };
-static const kt_service_spec link_service = {
-    .name = "links", .version = 1, .subjects = link_subjects, .start = see_start, .on_event = see_link
-};
-
 static void test_nobody_listens(void **state)
 {
-    static const char text[] =
-        "venues: [{name: market, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
-        "\"http://127.0.0.1:1/trades\", symbols: [BTC]}]\ngather: {backoff_min_ms: 1}\n";
-    static const kt_service_spec *const services[] = { &kt_market_service, &link_service, NULL };
-    kt_config *config;
-    kt_lane *lane;
+    kt_test_lane *lane =
+        kt_test_lane_alone("venues: [{name: market, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
+                           "\"http://127.0.0.1:1/trades\", symbols: [BTC]}]\ngather: {backoff_min_ms: 1}\n");
 
-    connected_count = 0;
-    lane = open_lane(text, services, &config);
-    assert_true(KT_TEST_WAIT(turn(lane) && connected_count >= 4, WAIT_S));
-    kt_lane_close(lane, true);
-    kt_config_free(config);
+    assert_true(KT_TEST_WAIT(kt_test_turn(lane) && lane->lost_count >= 4, KT_TEST_WAIT_S));
+    kt_test_lane_close(lane);
 }
 
 int main(void)
