@@ -71,6 +71,17 @@ static figure figure_of(int64_t list[CALLS])
 
 /* ---- calibration ---- */
 
+/* How fine the clock is: the least that two durations differ by. The list is sorted. */
+static int64_t least_step_ns(const int64_t list[CALLS])
+{
+    int64_t least = INT64_MAX;
+
+    for (uint32_t i = 1; i < CALLS; i++)
+        if (list[i] > list[i - 1] && list[i] - list[i - 1] < least)
+            least = list[i] - list[i - 1];
+    return least;
+}
+
 static figure clock_figure(void)
 {
     for (uint32_t i = 0; i < CALLS; i++) {
@@ -348,19 +359,26 @@ int main(void)
         { "between awake lanes, there and back, parameters checked", "ticker.checked", between, 3 },
         { "between awake lanes, and an answer of six fields written", "ticker.latest", between, 0 },
     };
+    static const char clock_workload[] = "two readings, part of every local call below";
+    static const char hop_workload[] = "between two spinning processes, there and back";
     figure clock, hop;
+    int64_t step_ns;
     double through_pointer;
 
     bench_progress("call_bench: clock, pointer, hop");
     clock = clock_figure();
+    step_ns = least_step_ns(took_ns);
+    keep("clock", clock_workload, took_ns);
     through_pointer = pointer_call_ns();
     hop = hop_figure();
+    keep("shared word", hop_workload, took_ns);
     bench_print(&(bench_row){ .what = "clock",
-        .workload = "two readings, part of every local call below",
-        .figure = bench_text("p50 %.2f us", (double)clock.p50_ns / 1e3),
+        .workload = clock_workload,
+        .figure = bench_text("p50 %.2f us, p99 %.2f us; in steps of %lld ns", (double)clock.p50_ns / 1e3,
+            (double)clock.p99_ns / 1e3, (long long)step_ns),
         .met = BENCH_NOT_ASKED });
     bench_print(&(bench_row){ .what = "shared word",
-        .workload = "between two spinning processes, there and back",
+        .workload = hop_workload,
         .figure = bench_text("p50 %.2f us, p99 %.2f us", (double)hop.p50_ns / 1e3, (double)hop.p99_ns / 1e3),
         .met = BENCH_NOT_ASKED });
     for (uint32_t i = 0; i < KT_COUNT(rows); i++) {

@@ -13,7 +13,6 @@ const slower = 4;
 
 const sorted = (list) => [...list].sort((a, b) => a - b);
 const median = (list) => sorted(list)[list.length >> 1];
-const p99 = (list) => sorted(list)[Math.ceil(list.length * 0.99) - 1];
 
 async function open() {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
@@ -107,7 +106,7 @@ async function live() {
     const pixels = shown.flatMap(({ price, at }) => [...listener.published].filter(([one]) => Number(one) === Number(price)).map(([, publish]) => at - publish)).filter((ms) => ms >= 0);
     listener.close();
     await close();
-    return { rate: (heardAfter - heard) / took, busy: (busyAfter - busy) * 1000 / took, long: long.length === 0 ? 0 : Math.max(...long), work: p99(frames), pixel: p99(pixels), pixels: pixels.length };
+    return { rate: (heardAfter - heard) / took, busy: (busyAfter - busy) * 1000 / took, long: long.length === 0 ? 0 : Math.max(...long), frames, pixels };
 }
 
 const parse = await parseUs();

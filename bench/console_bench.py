@@ -3,6 +3,7 @@
 
 Its packages are those of the page's tests. Rendering is by software: a machine with a screen does better."""
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -36,14 +37,18 @@ def measure():
 def main():
     report.progress("console_bench: Chromium")
     page = measure()
-    busy = f"{page['rate']:.0f} events/s for {page['seconds']} s"
+    busy = f"{EVENTS_PER_S} events/s for {page['seconds']} s"
     slow = f"processor {page['slower']}x slower, median of {page['runs']}"
-    for workload, name, limit in ((f"first paint, {slow}", "paint", 400), (f"price on the screen, {slow}", "price", 1000),
-                                  (f"{busy}: main thread, core time per s", "busy", 250), (f"{busy}: longest task", "long", 50),
-                                  (f"{busy}: work of a frame, p99", "work", 8), (f"{busy}: publish to pixel, p99 of {page['pixels']}", "pixel", 100)):
+    parsed = f"{page['busy'] * 1000 / page['rate'] / page['parse']:.0f}x JSON.parse of a trade, an event; {page['rate']:.0f} events/s came"
+    for workload, ms, against, limit in ((f"first paint, {slow}", page["paint"], "", 400), (f"price on the screen, {slow}", page["price"], "", 1000),
+                                         (f"{busy}: main thread, core time per s", page["busy"], parsed, 250), (f"{busy}: longest task", page["long"], "", 50)):
         here = limit / report.speed()
-        against = f"{page['busy'] * 1000 / page['rate'] / page['parse']:.0f}x JSON.parse of a trade, an event" if name == "busy" else ""
-        report.row("page", workload, f"{page[name]:.1f} ms", against, f"at most {here:.0f} ms", page[name] <= here)
+        report.row("page", workload, f"{ms:.1f} ms", against, f"at most {here:.0f} ms", ms <= here)
+    for workload, list_ms, of, limit in ((f"{busy}: work of a frame", page["frames"], "frames", 8), (f"{busy}: publish to pixel", page["pixels"], "prices", 100)):
+        ordered, here = sorted(list_ms), limit / report.speed()
+        p50, p99 = (ordered[math.ceil(len(ordered) * share) - 1] for share in (0.5, 0.99))
+        report.keep("page", workload, [ms * 1000 for ms in ordered])
+        report.row("page", workload, f"p50 {p50:.1f}, p99 {p99:.1f}, max {ordered[-1]:.1f} ms", f"of {len(ordered)} {of}", f"p99 at most {here:.0f} ms", p99 <= here)
 
 
 main()

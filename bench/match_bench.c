@@ -15,6 +15,7 @@
 #include "report.h"
 
 #define GENERATOR "../tools/workload_gen.c"
+#define MATCHING "matching" /* first cell of each row */
 
 enum { RUNS = 5, BATCH = KT_MATCH_BENCH_BATCH, STREAM_COMMANDS = 1000000, TAPE_COMMANDS = 5000000 };
 
@@ -38,7 +39,7 @@ static double tape_bytes[TAPES]; /* resident at the end, with handles */
 
 static void tell(const char *workload, const char *figure, const char *against, const char *demand, bool met)
 {
-    bench_print(&(bench_row){ .what = "matching",
+    bench_print(&(bench_row){ .what = MATCHING,
         .workload = workload,
         .figure = figure,
         .against = against,
@@ -50,10 +51,14 @@ static void tape_row(const tape_spec *spec, kt_match_ids ids, const kt_match_fig
 {
     double bound = (ids == KT_MATCH_HANDLES ? spec->handles_ns : spec->client_ns) / bench_speed();
 
-    tell(bench_text("tape %s, ids: %s; %llu trades %016llx exact", spec->name, kt_match_ids_names[ids],
-             (unsigned long long)f->outcome.trades, (unsigned long long)f->outcome.hash),
+    const char *workload = bench_text("tape %s, ids: %s; %llu trades %016llx exact", spec->name,
+        kt_match_ids_names[ids], (unsigned long long)f->outcome.trades, (unsigned long long)f->outcome.hash);
+
+    bench_keep_histogram(MATCHING, workload, &f->spread);
+    tell(workload,
         bench_text("%.1f ns a command; one by one p50 %lld, p99 %lld, p99.9 %lld ns", f->command_ns,
-            (long long)f->p50_ns, (long long)f->p99_ns, (long long)f->p999_ns),
+            (long long)kt_histogram_quantile(&f->spread, 500), (long long)kt_histogram_quantile(&f->spread, 990),
+            (long long)kt_histogram_quantile(&f->spread, 999)),
         bench_text("%.1fx a plain array of quantities by price", f->command_ns / f->plain_ns),
         bound > 0 ? bench_text("at most %.1f ns", bound) : NULL, f->command_ns <= bound);
 }
@@ -62,11 +67,11 @@ static void tape_rows(void)
 {
     const kt_match_figures *single = &figures[SINGLE][KT_MATCH_HANDLES], *deep = &figures[DEEP][KT_MATCH_HANDLES];
     double sparse = figures[SPARSE][KT_MATCH_HANDLES].command_ns / figures[MULTI][KT_MATCH_HANDLES].command_ns;
+    int64_t p99_ns = kt_histogram_quantile(&single->spread, 990);
 
     tell("one by one, tape single, handles",
-        bench_text(
-            "p99 %lld ns, %lld of it the clock", (long long)single->p99_ns, (long long)kt_match_bench_clock_ns()),
-        NULL, bench_text("at most %.0f ns", 250 / bench_speed()), (double)single->p99_ns <= 250 / bench_speed());
+        bench_text("p99 %lld ns, %lld of it the clock", (long long)p99_ns, (long long)kt_match_bench_clock_ns()), NULL,
+        bench_text("at most %.0f ns", 250 / bench_speed()), (double)p99_ns <= 250 / bench_speed());
     tell("memory, tape deep, handles", bench_text("%.0f bytes a resting order", deep->order_bytes), NULL, "at most 80",
         deep->order_bytes <= 80);
     tell("tape sparse, handles", bench_text("%.0f MB", tape_bytes[SPARSE] / 1e6), bench_text("%.2fx multi", sparse),
@@ -86,7 +91,7 @@ static bool bench_tapes(void)
 
     snprintf(command, sizeof command, "cc -O2 -w -o '%s/generator' '%s'", folder, source != NULL ? source : "");
     if (source == NULL || !run(command)) {
-        bench_print(&(bench_row){ .what = "matching",
+        bench_print(&(bench_row){ .what = MATCHING,
             .workload = "tapes single, multi, deep, sparse",
             .figure = "no generator " GENERATOR " beside the recordings",
             .met = BENCH_NOT_MEASURED });

@@ -66,7 +66,7 @@ int64_t bench_core_ns(void)
 
 /* ---- histograms ---- */
 
-/* "log", "commit of 1 record, on disk" is log-commit-of-1-record-on-disk.hgrm; report.py spells it the same way. */
+/* "log", "commit of 1 record, on disk; 3 tries" is log-commit-of-1-record-on-disk.hgrm; report.py spells it the same way. */
 static FILE *open_kept(const char *what, const char *workload)
 {
     const char *folder = getenv("KONTOR_BENCH_HISTOGRAMS");
@@ -79,7 +79,7 @@ static FILE *open_kept(const char *what, const char *workload)
         return NULL;
     n = (size_t)snprintf(path, sizeof path - TEXT_SIZE, "%s/", folder);
     for (int i = 0; i < 3; i++)
-        for (const char *at = parts[i]; *at != '\0' && n < sizeof path - 8; at++)
+        for (const char *at = parts[i]; *at != '\0' && *at != ';' && n < sizeof path - 8; at++)
             if (isalnum((unsigned char)*at))
                 path[n++] = (char)tolower((unsigned char)*at);
             else if (path[n - 1] != '-' && path[n - 1] != '/')
@@ -139,16 +139,19 @@ void bench_keep(const char *what, const char *workload, double *list_us, size_t 
 
 void bench_keep_histogram(const char *what, const char *workload, const kt_histogram *histogram)
 {
-    enum { PERMILLES = 1000 };
     FILE *file = histogram->count > 0 ? open_kept(what, workload) : NULL;
-    uint64_t count = histogram->count;
+    uint64_t count = histogram->count, upto = 0;
 
     if (file == NULL)
         return;
-    for (uint32_t i = 1; i <= PERMILLES; i++)
-        put_point(file, (double)kt_histogram_quantile(histogram, i) / 1e3, (double)i / PERMILLES, count);
+    put_point(file, (double)kt_histogram_quantile(histogram, 0) / 1e3, 0, count);
+    for (uint32_t i = 0; i < KT_HISTOGRAM_COUNT; i++) {
+        upto += histogram->counts[i];
+        if (histogram->counts[i] > 0)
+            put_point(file, (double)kt_histogram_middle(i) / 1e3, (double)upto / (double)count, count);
+    }
     close_kept(file, (double)histogram->sum_ns / (double)count / 1e3,
-        (double)kt_histogram_quantile(histogram, PERMILLES) / 1e3, count);
+        (double)kt_histogram_quantile(histogram, 1000) / 1e3, count);
 }
 
 /* ---- this machine ---- */

@@ -7,7 +7,8 @@
  *          before everything else (calibrate.c), and hands it on as KONTOR_BENCH_SPEED, the core's, and KONTOR_BENCH_DISK, the
  *          lesser one of core and disk. Without them (a bench by hand) nothing is scaled.
  * Kept     what a figure with percentiles was made of is a file of its own: the percentile distribution of HdrHistogram (.hgrm), in us,
- *          in the folder that KONTOR_BENCH_HISTOGRAMS names; without it nothing is kept. bench/page.py draws them.
+ *          in the folder that KONTOR_BENCH_HISTOGRAMS names; without it nothing is kept. It is called like the row, less what stands
+ *          behind a semicolon: that has been found out. bench/page.py draws them.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H

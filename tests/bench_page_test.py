@@ -40,6 +40,12 @@ def main():
         with open(os.path.join(folder, report.kept_name("local call", "within a lane")), "w", encoding="utf-8") as file:
             file.write(HISTOGRAM)
         subprocess.run([sys.executable, os.path.join(BENCH, "page.py"), rows, folder, "1 core of <none>", out], check=True)
+        with tap.case("durations that are kept are read again, each in its place; what a run found out is in no name"):
+            os.environ["KONTOR_BENCH_HISTOGRAMS"] = folder
+            report.keep("page", "publish to pixel; of 1000", range(1000, 0, -1))
+            points, greatest = page.read_histogram(os.path.join(folder, "page-publish-to-pixel.hgrm"))
+            assert greatest == 1000 and points[0] == (1, 1) and (2, 501) in points, (points, greatest)
+            assert all(abs(us - 1 - 1000 * (1 - 1 / part)) < 1.5 for part, us in points) and points[-1][1] >= 999, points
         with tap.case("a figure is told beside its demand, whichever way it is asked"):
             found = [page.margin(cells) for _, cells in page.read_rows(rows)]
             assert [value and round(value, 9) for value in found] == MARGINS, found

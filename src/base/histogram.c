@@ -14,13 +14,13 @@ static uint32_t index_of(uint64_t ns)
     return (power - KT_HISTOGRAM_STEP_BITS + 1) * STEPS + (uint32_t)(ns >> (power - KT_HISTOGRAM_STEP_BITS)) - STEPS;
 }
 
-/* Least value of a step, and how many values it has. */
-static uint64_t first_of(uint32_t index, uint64_t *out_width)
+int64_t kt_histogram_middle(uint32_t index)
 {
     uint32_t shift = index < STEPS ? 0 : index / STEPS - 1;
+    uint64_t first = index < STEPS ? index : (uint64_t)(STEPS + index % STEPS) << shift;
 
-    *out_width = UINT64_C(1) << shift;
-    return index < STEPS ? index : (uint64_t)(STEPS + index % STEPS) << shift;
+    kt_assert(index < KT_HISTOGRAM_COUNT);
+    return (int64_t)(first + (UINT64_C(1) << shift) / 2);
 }
 
 void kt_histogram_add(kt_histogram *histogram, int64_t ns, uint64_t times)
@@ -56,15 +56,13 @@ uint64_t kt_histogram_below(const kt_histogram *histogram, uint32_t power)
 int64_t kt_histogram_quantile(const kt_histogram *histogram, uint32_t permille)
 {
     uint64_t rank = (histogram->count * permille + 999) / 1000;
-    uint64_t seen, first, width;
     uint32_t index = 0;
 
     kt_assert(permille <= 1000);
     if (histogram->count == 0)
         return 0;
     rank = rank == 0 ? 1 : rank;
-    for (seen = histogram->counts[0]; seen < rank; seen += histogram->counts[index])
+    for (uint64_t seen = histogram->counts[0]; seen < rank; seen += histogram->counts[index])
         index++;
-    first = first_of(index, &width);
-    return (int64_t)(first + width / 2);
+    return kt_histogram_middle(index);
 }

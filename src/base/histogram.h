@@ -31,6 +31,9 @@ void kt_histogram_merge(kt_histogram *histogram, const kt_histogram *other);
 /* How many are below 2^power ns: exact. power: KT_HISTOGRAM_STEP_BITS to KT_HISTOGRAM_POWER_MAX. */
 uint64_t kt_histogram_below(const kt_histogram *histogram, uint32_t power);
 
+/* The middle of the values that counts[index] is of. */
+int64_t kt_histogram_middle(uint32_t index);
+
 /* The duration that `permille` of a thousand do not exceed: 500 is the median, 1000 the greatest. 0: empty. */
 int64_t kt_histogram_quantile(const kt_histogram *histogram, uint32_t permille);
 

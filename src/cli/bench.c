@@ -47,8 +47,9 @@ static kt_code bench_tape(const char *path, kt_err *err)
             printf(
                 "  %-8s %6.1f ns a command (a plain array of quantities by price: %.1f); one by one p50 %lld, p99 %lld, "
                 "p99.9 %lld ns; %.0f bytes a resting order\n",
-                kt_match_ids_names[ids], f.command_ns, f.plain_ns, (long long)f.p50_ns, (long long)f.p99_ns,
-                (long long)f.p999_ns, f.order_bytes);
+                kt_match_ids_names[ids], f.command_ns, f.plain_ns, (long long)kt_histogram_quantile(&f.spread, 500),
+                (long long)kt_histogram_quantile(&f.spread, 990), (long long)kt_histogram_quantile(&f.spread, 999),
+                f.order_bytes);
             fflush(stdout);
         } else {
             code = kt_fail(err, KT_CORRUPT, "'%s', ids %s: %llu trades, hash %016llx; the tape says %llu, %016llx",

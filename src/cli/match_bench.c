@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/histogram.h"
 #include "base/pages.h"
 #include "base/rng.h"
 
@@ -194,7 +193,6 @@ bool kt_match_bench_tape(const kt_tape *tape, kt_match_ids ids, kt_match_figures
     size_t size = kt_tape_count(tape) * sizeof(kt_match_command);
     kt_match_command *commands = kt_pages_new(size); /* with the ids that this engine wants */
     kt_match *match = new_match(tape, ids);
-    kt_histogram spread = { 0 };
     double engine[RUNS], plain[RUNS];
     bool fine;
 
@@ -206,12 +204,10 @@ bool kt_match_bench_tape(const kt_tape *tape, kt_match_ids ids, kt_match_figures
             plain[run] = plain_run(tape);
             engine[run] = engine_run(tape, ids, commands, &out->order_bytes);
         }
-        one_by_one(tape, ids, commands, &spread);
+        out->spread = (kt_histogram){ 0 };
+        one_by_one(tape, ids, commands, &out->spread);
         out->command_ns = median(engine);
         out->plain_ns = median(plain);
-        out->p50_ns = kt_histogram_quantile(&spread, 500);
-        out->p99_ns = kt_histogram_quantile(&spread, 990);
-        out->p999_ns = kt_histogram_quantile(&spread, 999);
     }
     kt_pages_free(commands, size);
     return fine;

@@ -6,6 +6,7 @@
 #ifndef KT_CLI_MATCH_BENCH_H
 #define KT_CLI_MATCH_BENCH_H
 
+#include "base/histogram.h"
 #include "book/match_tape.h"
 
 enum { KT_MATCH_BENCH_RUNS = 5, KT_MATCH_BENCH_BATCH = 256 };
@@ -15,8 +16,8 @@ typedef struct kt_match_figures {
     double command_ns; /* median of KT_MATCH_BENCH_RUNS, in batches as from a journal */
     double
         plain_ns; /* median of as many runs in between: a plain array of quantities by price, which finds no trades */
-    double order_bytes;              /* memory that the engine has touched, by orders alive at the end */
-    int64_t p50_ns, p99_ns, p999_ns; /* one by one; each has the clock's own cost in it */
+    double order_bytes;  /* memory that the engine has touched, by orders alive at the end */
+    kt_histogram spread; /* one by one; each has the clock's own cost in it */
 } kt_match_figures;
 
 /* False: a command was refused, or the trades are not those that the tape says; only the outcome is set. */
