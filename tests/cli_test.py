@@ -160,6 +160,10 @@ OFFERS = [
     ("words of the usage", "kontor config ", {"show", "set", "unset"}, {"SECTION", "vwap.step_s="}),
     ("actions", "kontor call book.", {"book.snapshot"}, {"ticker.latest"}),
     ("parameters of an action", "kontor call book.snapshot ", {"venue=", "symbol=", "depth="}, {"book.snapshot"}),
+    ("faults", "kontor sim --port 0 --fault ", {"drop=", "clock_drift="}, {"none=", "outage=", "stream="}),
+    ("faults behind others", "kontor sim --fault drop=0.1,re", {"drop=0.1,repeat=", "drop=0.1,refuse="}, {"repeat=", "drop=0.1,drop="}),
+    ("no faults where none are named", "kontor sim --fault drop=0.1 --port ", set(), {"drop="}),
+    ("faults of an action", "kontor call sim.faults faults={\"drop\":0.1,\"re", {"faults={\"drop\":0.1,\"repeat\":"}, {"repeat="}),
     ("keys that may change", "kontor config set ", {"vwap.step_s=", "diag.levels="}, {"data=", "vwap.windows="}),
     ("keys to take back", "kontor config unset vwap.", {"vwap.step_s"}, {"diag.levels"}),
     ("sections", "kontor config show ", {"vwap", "edge"}, {"show"}),
@@ -217,7 +221,7 @@ def shells(tap):
         with tap.case(f"{shell} completes commands, actions, their parameters, keys and flags"):
             for keys, wanted in ((b"kontor serv\t#", b"services #"), (b"kontor call node.li\t#", b"node.list #"),
                                  (b"kontor call vwap.latest tick\tBTC", b"ticker=BTC"),
-                                 (b"kontor config set vwap.st\t30", b"vwap.step_s=30"), (b"kontor run --edge.po\t1", b"--edge.port 1")):
+                                 (b"kontor config set vwap.st\t30", b"vwap.step_s=30"), (b"kontor sim --fault cut\t0.1", b"cut_frame=0.1"), (b"kontor run --edge.po\t1", b"--edge.port 1")):
                 typed(shell, keys, wanted)
 
 

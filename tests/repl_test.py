@@ -134,7 +134,7 @@ def terminals(tap, house, folder):
             Terminal(folder, "--url", house.url) as typed:
         for keys, wanted in ((b"serv\t", b"services "), (b"\x15hea\t", b"health "), (b"\x15call node.li\t", b"call node.list "),
                              (b"\x15vwap.latest tick\t", b"ticker="), (b"\x15call book.snapshot ven\t", b"venue="),
-                             (b"\x15config set vwap.st\t", b"vwap.step_s="), (b"\x15help ticker.la\t", b"ticker.latest ")):
+                             (b"\x15config set vwap.st\t", b"vwap.step_s="), (b"\x15sim.faults faults='{\"cut\t", b"faults='{\"cut_frame\":"), (b"\x15help ticker.la\t", b"ticker.latest ")):
             typed.type(keys, wanted)
     with tap.case("typed: a completed line is answered"), Terminal(folder, "--url", house.url) as typed:
         typed.type(b"hea\t", b"health ")

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "schema/actions.h"
+#include "venue/sim/faults.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,14 +96,46 @@ static void offer_unset(const typed_line *typed)
     offer_keys(typed, " ");
 }
 
+/* Faults that can be asked for, each behind what has been typed before its name. */
+static void offer_faults_behind(const typed_line *typed, const char *before, size_t n, const char *tail)
+{
+    char word[OFFER_SIZE];
+
+    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
+        if (kt_sim_fault_specs[fault].place != KT_SIM_PLACE_RESULT) {
+            snprintf(word, sizeof word, "%.*s%s", (int)n, before, kt_sim_fault_specs[fault].name);
+            offer(typed, word, strlen(word), tail);
+        }
+}
+
+/* --fault drop=0.01,rep */
+static void offer_faults(const typed_line *typed)
+{
+    const char *begun = typed->words[typed->count - 1], *comma = strrchr(begun, ',');
+
+    offer_faults_behind(typed, begun, comma != NULL ? (size_t)(comma + 1 - begun) : 0, "=");
+}
+
+/* faults='{"drop":0.01,"rep */
+static void offer_faults_in_json(const typed_line *typed)
+{
+    const char *begun = typed->words[typed->count - 1], *quote = strrchr(begun, '"');
+
+    if (quote != NULL && quote > begun && (quote[-1] == '{' || quote[-1] == ','))
+        offer_faults_behind(typed, begun, (size_t)(quote + 1 - begun), "\":");
+}
+
 /* Words that no help lists. */
 static const struct {
     const char *command;
-    const char *behind; /* the first word behind the command; "": any; NULL: this is the first */
+    const char
+        *behind; /* the word before, a flag; the first one behind the command; "": any; NULL: this is the first */
     void (*offer)(const typed_line *typed);
 } places[] = {
     { "call", NULL, offer_actions },
     { "call", "", offer_parameters },
+    { "call", "sim.faults", offer_faults_in_json },
+    { "sim", "--fault", offer_faults },
     { "config", "show", offer_sections },
     { "config", "set", offer_set },
     { "config", "unset", offer_unset },
@@ -146,19 +179,23 @@ static void offer_flags(const typed_line *typed, const kt_cli_command *command)
     offer(typed, "--help", 6, " ");
 }
 
-static void offer_words(const typed_line *typed, const kt_cli_command *command)
+/* Is the cursor there? */
+static bool is_behind(const typed_line *typed, const char *behind)
 {
     bool first = typed->count == 3;
 
-    if (first)
-        offer_usage(typed, command->usage);
-    for (uint32_t i = 0; i < KT_COUNT(places); i++) {
-        const char *behind = places[i].behind;
+    if (first || behind == NULL)
+        return first && behind == NULL;
+    return behind[0] == '\0' || strcmp(behind, typed->words[behind[0] == '-' ? typed->count - 2 : 2]) == 0;
+}
 
-        if (strcmp(places[i].command, command->name) == 0 && first == (behind == NULL) &&
-            (first || behind[0] == '\0' || strcmp(behind, typed->words[2]) == 0))
+static void offer_words(const typed_line *typed, const kt_cli_command *command)
+{
+    if (typed->count == 3)
+        offer_usage(typed, command->usage);
+    for (uint32_t i = 0; i < KT_COUNT(places); i++)
+        if (strcmp(places[i].command, command->name) == 0 && is_behind(typed, places[i].behind))
             places[i].offer(typed);
-    }
 }
 
 void kt_cli_offer(kt_text line, void (*put)(void *ctx, const char *word), void *ctx)
