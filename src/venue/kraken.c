@@ -581,8 +581,9 @@ void kt_kraken_put_symbols(const kt_venue_decoder *decoder, uint32_t first, uint
 }
 
 bool kt_kraken_say(const kt_venue_decoder *decoder, kt_venue_speech speech, uint32_t part, uint32_t first,
-    uint32_t count, kt_kraken_put *put, kt_builder *out)
+    uint32_t count, kt_builder *out)
 {
+    kt_kraken_put *put = decoder->format == &kt_venue_kraken_v1 ? kt_kraken_put_v1 : kt_kraken_put_v2;
     static const char *const again[] = { "unsubscribe", "subscribe" };
     const bool wanted[KT_KRAKEN_CHANNEL_COUNT] = { [KT_KRAKEN_TRADES] = true,
         [KT_KRAKEN_BOOK] = decoder->books,

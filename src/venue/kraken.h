@@ -93,8 +93,8 @@ void kt_kraken_error_text(const kt_venue_input *input, kt_builder *out);
 void kt_kraken_rest_url(const kt_venue_decoder *decoder, kt_text rest_url, const kt_ev_request *request,
     const kt_row_instrument *instrument, uint32_t limit, kt_builder *out);
 
-/* What the streams of both versions are, and what has to be said about them: kt_venue_codec.say. `put` appends the message
- * that subscribes a channel, or unsubscribes it. */
+/* What the streams of both versions are, and what has to be said about them: kt_venue_codec.say. The two `put` append the message
+ * that subscribes a channel, or unsubscribes it, as the version says it. */
 typedef enum kt_kraken_channel {
     KT_KRAKEN_TRADES,
     KT_KRAKEN_BOOK,
@@ -104,8 +104,9 @@ typedef enum kt_kraken_channel {
 } kt_kraken_channel;
 typedef void kt_kraken_put(const kt_venue_decoder *decoder, const char *verb, kt_kraken_channel channel, uint32_t first,
     uint32_t count, kt_builder *out);
+kt_kraken_put kt_kraken_put_v1, kt_kraken_put_v2;
 bool kt_kraken_say(const kt_venue_decoder *decoder, kt_venue_speech speech, uint32_t part, uint32_t first,
-    uint32_t count, kt_kraken_put *put, kt_builder *out);
+    uint32_t count, kt_builder *out);
 
 /* ["BTC/USD","ETH/USD"], as the venue spells them. */
 void kt_kraken_put_symbols(const kt_venue_decoder *decoder, uint32_t first, uint32_t count, kt_builder *out);

@@ -308,8 +308,8 @@ static void stream_url(const kt_venue_decoder *decoder, kt_text ws_url, uint32_t
         kt_builder_str(out, path);
 }
 
-static void put_subscription(const kt_venue_decoder *decoder, const char *method, kt_kraken_channel channel,
-    uint32_t first, uint32_t count, kt_builder *out)
+void kt_kraken_put_v2(const kt_venue_decoder *decoder, const char *method, kt_kraken_channel channel, uint32_t first,
+    uint32_t count, kt_builder *out)
 {
     static const char *const params[KT_KRAKEN_CHANNEL_COUNT] = {
         [KT_KRAKEN_TRADES] = "\"channel\":\"trade\",\"snapshot\":false",
@@ -323,19 +323,13 @@ static void put_subscription(const kt_venue_decoder *decoder, const char *method
     kt_builder_str(out, "}}");
 }
 
-static bool say(const kt_venue_decoder *decoder, kt_venue_speech speech, uint32_t part, uint32_t first, uint32_t count,
-    kt_builder *out)
-{
-    return kt_kraken_say(decoder, speech, part, first, count, put_subscription, out);
-}
-
 static const kt_venue_codec codec = {
     .decode_message = decode_message,
     .decode_answer = decode_answer,
     .error_text = kt_kraken_error_text,
     .venue_symbol = kt_kraken_symbol_v2,
     .stream_url = stream_url,
-    .say = say,
+    .say = kt_kraken_say,
     .rest_url = kt_kraken_rest_url,
 };
 

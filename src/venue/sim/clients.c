@@ -88,14 +88,6 @@ void kt_sim_clients_abandon(kt_sim *sim)
 
 /* ---- what they want ---- */
 
-/* Make sure that there is a book of this symbol. */
-static void want_book(kt_sim *sim, uint32_t symbol)
-{
-    const kt_sim_history *history = &sim->histories[symbol];
-
-    kt_sim_books_want(sim->books, symbol, history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL);
-}
-
 void kt_sim_subscribe(kt_sim_client *client, uint32_t symbol, kt_sim_stream stream)
 {
     kt_sim *sim = client->sim;
@@ -104,7 +96,7 @@ void kt_sim_subscribe(kt_sim_client *client, uint32_t symbol, kt_sim_stream stre
     if (stream == KT_SIM_TRADES)
         kt_sim_feed_subscribed(client->served->feed, symbol);
     else if (stream != KT_SIM_CANDLES)
-        want_book(sim, symbol);
+        kt_sim_books_want(sim->books, symbol, kt_sim_history_last(&sim->histories[symbol]));
     if (client->subscribed_any)
         return;
     client->subscribed_any = true;

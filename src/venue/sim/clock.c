@@ -10,8 +10,7 @@ enum {
 
 static void remember(kt_sim *sim, kt_sim_trade *trade)
 {
-    const kt_sim_history *history = &sim->histories[trade->symbol];
-    const kt_sim_trade *last = history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL;
+    const kt_sim_trade *last = kt_sim_history_last(&sim->histories[trade->symbol]);
 
     if (last != NULL && last->time_ms == trade->time_ms)
         trade->nth = last->nth < UINT16_MAX ? last->nth + 1 : last->nth;
@@ -25,8 +24,8 @@ static void remember(kt_sim *sim, kt_sim_trade *trade)
 /* The time that the venue says: its clock may be wrong, but does not go back. */
 static void tell_time(kt_sim *sim, kt_sim_trade *trade)
 {
-    const kt_sim_history *history = &sim->histories[trade->symbol];
-    int64_t last_ms = history->count != 0 ? kt_sim_history_at(history, history->count - 1)->time_ms : 0;
+    const kt_sim_trade *last = kt_sim_history_last(&sim->histories[trade->symbol]);
+    int64_t last_ms = last != NULL ? last->time_ms : 0;
     int64_t skew_ms = kt_sim_faults_skew(&sim->faults, trade->at_ns) / KT_NS_PER_MS;
 
     if (skew_ms == 0)

@@ -51,6 +51,11 @@ const kt_sim_trade *kt_sim_history_at(const kt_sim_history *history, uint32_t in
     return &history->trades[((uint64_t)history->first + index) % history->capacity];
 }
 
+const kt_sim_trade *kt_sim_history_last(const kt_sim_history *history)
+{
+    return history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL;
+}
+
 uint32_t kt_sim_history_from_number(const kt_sim_history *history, uint64_t number)
 {
     uint32_t low = 0, high = history->count;

@@ -22,6 +22,9 @@ kt_code kt_sim_history_add(kt_sim_history *history, const kt_sim_trade *trade);
 /* Trade `index`, 0 for the oldest; index < count is asserted. */
 const kt_sim_trade *kt_sim_history_at(const kt_sim_history *history, uint32_t index);
 
+/* The newest; NULL: there is none. */
+const kt_sim_trade *kt_sim_history_last(const kt_sim_history *history);
+
 /* Index of the first trade with this number (time) or a greater one; count when there is none. */
 uint32_t kt_sim_history_from_number(const kt_sim_history *history, uint64_t number);
 uint32_t kt_sim_history_from_time(const kt_sim_history *history, int64_t time_ms);

@@ -1005,7 +1005,8 @@ static uint16_t answer_candles(kt_sim_rest *rest, kt_text query, uint32_t symbol
     const kt_row_instrument *instrument = &kt_sim_symbol_at(rest->market, symbol)->pair;
     const kt_sim_history *history = &rest->histories[symbol];
     uint64_t since = 0, minutes = 1;
-    int64_t last_ms = history->count != 0 ? kt_sim_history_at(history, history->count - 1)->time_ms : 0;
+    const kt_sim_trade *last = kt_sim_history_last(history);
+    int64_t last_ms = last != NULL ? last->time_ms : 0;
     int64_t from_ms = last_ms - last_ms % MINUTE_MS - (CANDLES_MAX - 1) * (int64_t)MINUTE_MS;
     kt_sim_candle candle = { 0 };
     const char *comma = "";
@@ -1049,13 +1050,12 @@ static void put_depth(const kt_row_instrument *instrument, const kt_rows *levels
 static uint16_t answer_depth(kt_sim_rest *rest, kt_text query, uint32_t symbol, kt_builder *body)
 {
     const kt_row_instrument *instrument = &kt_sim_symbol_at(rest->market, symbol)->pair;
-    const kt_sim_history *history = &rest->histories[symbol];
     uint64_t count = DEPTH_DEFAULT;
     kt_ev_book book;
 
     if (!number_of(query, "count", DEPTH_DEFAULT, &count) || count == 0)
         return put_error(body, "EGeneral:Invalid arguments");
-    kt_sim_books_want(rest->books, symbol, history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL);
+    kt_sim_books_want(rest->books, symbol, kt_sim_history_last(&rest->histories[symbol]));
     kt_sim_books_whole(rest->books, symbol, count < DEPTH_MAX ? (uint32_t)count : DEPTH_MAX, &book);
     open_result(body, instrument->symbol);
     kt_builder_str(body, "{\"asks\":");

@@ -143,9 +143,24 @@ static uint16_t venue_error(kt_builder *body, int code, const char *msg)
     return 400;
 }
 
-static uint16_t missing_symbol(kt_builder *body)
+/* What each answer about a symbol needs: 0, or the status of what has been answered instead. */
+static uint16_t symbol_and_limit(
+    const kt_sim_rest *rest, kt_text query, uint32_t *out_symbol, uint64_t *inout_limit, kt_builder *body)
 {
-    return venue_error(body, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
+    char mem[VALUE_SIZE];
+    kt_text name;
+
+    if (parameter(query, "symbol", mem, &name) != PRESENT || name.n == 0)
+        return venue_error(body, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
+    if (number_parameter(query, "limit", inout_limit) == UNREADABLE)
+        return venue_error(
+            body, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.");
+    if (*inout_limit == 0)
+        return venue_error(body, -1130, "Data sent for parameter 'limit' is not valid.");
+    *out_symbol = find_symbol(rest, name, false);
+    if (*out_symbol == kt_sim_symbol_count(rest->market))
+        return venue_error(body, -1121, "Invalid symbol.");
+    return 0;
 }
 
 static uint16_t answer_binance_trades(kt_sim_rest *rest, kt_text query, bool by_id, kt_builder *body)
@@ -154,24 +169,15 @@ static uint16_t answer_binance_trades(kt_sim_rest *rest, kt_text query, bool by_
     const kt_sim_history *history = NULL;
     uint32_t from = 0, symbol = 0;
     presence found = ABSENT;
-    char mem[VALUE_SIZE];
-    kt_text name;
+    uint16_t status = symbol_and_limit(rest, query, &symbol, &limit, body);
 
-    if (parameter(query, "symbol", mem, &name) != PRESENT || name.n == 0)
-        return missing_symbol(body);
-    if (number_parameter(query, "limit", &limit) == UNREADABLE)
-        return venue_error(
-            body, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.");
-    if (limit == 0)
-        return venue_error(body, -1130, "Data sent for parameter 'limit' is not valid.");
+    if (status != 0)
+        return status;
     if (by_id)
         found = number_parameter(query, "fromId", &from_id);
     if (found == UNREADABLE)
         return venue_error(
             body, -1100, "Illegal characters found in parameter 'fromId'; legal range is '^[0-9]{1,20}$'.");
-    symbol = find_symbol(rest, name, false);
-    if (symbol == kt_sim_symbol_count(rest->market))
-        return venue_error(body, -1121, "Invalid symbol.");
     history = &rest->histories[symbol];
     if (limit > LIMIT_MAX)
         limit = LIMIT_MAX;
@@ -192,23 +198,12 @@ static uint16_t answer_binance_trades(kt_sim_rest *rest, kt_text query, bool by_
 static uint16_t answer_depth(const kt_sim_rest *rest, kt_text query, kt_builder *body)
 {
     uint64_t limit = DEPTH_DEFAULT;
-    const kt_sim_history *history = NULL;
     uint32_t symbol = 0;
-    char mem[VALUE_SIZE];
-    kt_text name;
+    uint16_t status = symbol_and_limit(rest, query, &symbol, &limit, body);
 
-    if (parameter(query, "symbol", mem, &name) != PRESENT || name.n == 0)
-        return missing_symbol(body);
-    if (number_parameter(query, "limit", &limit) == UNREADABLE)
-        return venue_error(
-            body, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.");
-    symbol = find_symbol(rest, name, false);
-    if (symbol == kt_sim_symbol_count(rest->market))
-        return venue_error(body, -1121, "Invalid symbol.");
-    if (limit == 0)
-        return venue_error(body, -1130, "Data sent for parameter 'limit' is not valid.");
-    history = &rest->histories[symbol];
-    kt_sim_books_want(rest->books, symbol, history->count != 0 ? kt_sim_history_at(history, history->count - 1) : NULL);
+    if (status != 0)
+        return status;
+    kt_sim_books_want(rest->books, symbol, kt_sim_history_last(&rest->histories[symbol]));
     kt_sim_books_answer(rest->books, symbol, limit < DEPTH_MAX ? (uint32_t)limit : DEPTH_MAX, body);
     return 200;
 }
