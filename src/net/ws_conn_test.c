@@ -1008,12 +1008,46 @@ static void a_client_checks_the_answer(void **state)
     assert_non_null(strstr(guest.reason, "Connection refused"));
     kt_ws_client_free(guest.client);
 
-    kt_err err = { 0 };
-    options.url = "wss://127.0.0.1/";
-    assert_int_equal(kt_ws_connect(own->loop, &options, &guest.client, &err), KT_ARG);
-    assert_non_null(strstr(err.msg, "wss://127.0.0.1/"));
-    options.url = "127.0.0.1";
-    assert_int_equal(kt_ws_connect(own->loop, &options, &guest.client, &err), KT_SYNTAX);
+    house_close(own);
+}
+
+static void what_a_client_can_not_ask_for_is_refused_at_once(void **state)
+{
+    static char large[20000];
+    memset(large, 'v', sizeof large - 1);
+    const kt_http_field two_lines = { KT_TEXT("X-Key"), KT_TEXT("a\r\nHost: b") },
+                        wide = { KT_TEXT("X"), kt_text_of(large) };
+    const struct {
+        const char *name;
+        const char *url;
+        const kt_http_field *field;
+        uint32_t out_max;
+        kt_code code;
+        const char *told;
+    } rows[] = {
+        { "no URL", "127.0.0.1", NULL, 0, KT_SYNTAX, "127.0.0.1" },
+        { "a URL of HTTP", "http://127.0.0.1/", NULL, 0, KT_ARG, "needs ws:// or wss://" },
+        { "TLS without authorities", "wss://127.0.0.1/", NULL, 0, KT_ARG, "wss://127.0.0.1/" },
+        { "a header of two lines", "ws://127.0.0.1/", &two_lines, 0, KT_ARG, "'X-Key' has a line end" },
+        { "headers beyond the request's size", "ws://127.0.0.1/", &wide, 0, KT_ARG, "larger than" },
+        { "a queue beyond the largest block", "ws://127.0.0.1/", NULL, UINT32_MAX, KT_ARG, "at most" },
+    };
+    house *own = house_open((kt_ws_server_options){ 0 });
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_ws_client *client = NULL;
+        kt_err err = { 0 };
+        kt_ws_client_options options = { .url = rows[i].url,
+            .fields = rows[i].field,
+            .field_count = rows[i].field != NULL,
+            .out_max = rows[i].out_max,
+            .on_open = guest_on_open,
+            .on_close = guest_on_close };
+        KT_ROW(rows[i].name, kt_ws_connect(own->loop, &options, &client, &err) == rows[i].code);
+        KT_ROW(rows[i].name, client == NULL);
+        if (strstr(err.msg, rows[i].told) == NULL)
+            fail_msg("row \"%s\": %s", rows[i].name, err.msg);
+    }
     house_close(own);
 }
 
@@ -1230,6 +1264,7 @@ int main(void)
         cmocka_unit_test(a_server_closes_with_code_and_reason),
         cmocka_unit_test(a_client_may_be_freed_anywhere),
         cmocka_unit_test(a_client_checks_the_answer),
+        cmocka_unit_test(what_a_client_can_not_ask_for_is_refused_at_once),
         cmocka_unit_test(what_is_queued_in_a_turn_leaves_together),
         cmocka_unit_test(frames_of_many_leave_from_where_they_lie),
         cmocka_unit_test(a_client_that_takes_nothing_is_bounded),

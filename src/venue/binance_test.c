@@ -357,6 +357,12 @@ static void test_symbols(void **state)
     options.price_scale = 19;
     assert_int_equal(kt_venue_decoder_new(&options, &decoder, &err), KT_ARG);
     assert_non_null(strstr(err.msg, "0 to 18"));
+    options = (kt_venue_decoder_options){ .format = &kt_venue_binance, .symbol_max = UINT32_MAX };
+    assert_int_equal(kt_venue_decoder_new(&options, &decoder, &err), KT_ARG);
+    assert_non_null(strstr(err.msg, "symbol_max"));
+    options = (kt_venue_decoder_options){ 0 };
+    assert_int_equal(kt_venue_decoder_new(&options, &decoder, &err), KT_ARG);
+    assert_non_null(strstr(err.msg, "format"));
     assert_ptr_equal(kt_venue_format_of(KT_TEXT("binance")), &kt_venue_binance);
     assert_ptr_equal(kt_venue_format_of(KT_TEXT("generic")), &kt_venue_generic);
     assert_null(kt_venue_format_of(KT_TEXT("Binance")));

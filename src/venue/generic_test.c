@@ -182,6 +182,40 @@ static void test_scales_of_the_instrument_count(void **state)
     kt_venue_decoder_free(decoder);
 }
 
+static void test_instruments_that_can_not_be(void **state)
+{
+    static char wide[KT_VENUE_SYMBOL_SIZE + 1];
+    memset(wide, 'S', sizeof wide);
+    const kt_text long_one = { wide, sizeof wide };
+    const struct {
+        const char *name;
+        kt_row_instrument row;
+        kt_code code;
+        const char *told;
+    } rows[] = {
+        { "without a symbol", { .venue_symbol = KT_TEXT("A") }, KT_ARG, "needs its symbol" },
+        { "without the venue's", { .symbol = KT_TEXT("A") }, KT_ARG, "needs its symbol" },
+        { "a scale beyond 18", { .symbol = KT_TEXT("A"), .venue_symbol = KT_TEXT("A"), .price_scale = 19 }, KT_ARG,
+            "0 to 18" },
+        { "the quantity's too", { .symbol = KT_TEXT("A"), .venue_symbol = KT_TEXT("A"), .quantity_scale = 19 }, KT_ARG,
+            "0 to 18" },
+        { "a symbol that is too long", { .symbol = long_one, .venue_symbol = KT_TEXT("A") }, KT_RANGE, "longer than" },
+        { "a base that is too long", { .symbol = KT_TEXT("A"), .venue_symbol = KT_TEXT("A"), .base = long_one },
+            KT_RANGE, "longer than" },
+        { "a name that stands for another", { .symbol = KT_TEXT("BTC"), .venue_symbol = KT_TEXT("A") }, KT_ARG,
+            "stood for" },
+    };
+    kt_venue_decoder *decoder = decoder_knowing(&kt_venue_generic, "BTC", 1);
+    kt_err err;
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_code code = kt_venue_instrument_put(decoder, &rows[i].row, &err);
+        if (code != rows[i].code || strstr(err.msg, rows[i].told) == NULL)
+            fail_msg("row \"%s\": %s", rows[i].name, err.msg);
+    }
+    kt_venue_decoder_free(decoder);
+}
+
 static void test_answers(void **state)
 {
     static const struct {
@@ -263,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_truncated_anywhere),
         cmocka_unit_test(test_scales_of_the_instrument_count),
+        cmocka_unit_test(test_instruments_that_can_not_be),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_urls),
     };
