@@ -34,7 +34,8 @@ export function zoneName(at = Date.now()): string {
     return `UTC${minutes < 0 ? '\u2212' : '+'}${two(Math.floor(abs / 60))}:${two(abs % 60)}`;
 }
 
-function shifted(ms: number): Date {
+// The time whose UTC is written as this one is in the chosen zone.
+export function shifted(ms: number): Date {
     return new Date(settings.zone === 'utc' ? ms : ms - new Date(ms).getTimezoneOffset() * 60000);
 }
 

@@ -226,6 +226,22 @@ export function answers(house) {
     house.documents.set('/openapi.json', { paths: { '/v1/vwap/latest': { get: { parameters: [{ name: 'ticker', in: 'query', required: true, description: 'ticker as configured', schema: { type: 'string', minLength: 1, maxLength: 128 } }] } } } });
 }
 
+// The quality of symbols, [venue, symbol, cell of a minute, how many were counted, how many received]; all of one minute is told but for
+// the symbols in `unseen`.
+export function quality(house, rows, unseen = []) {
+    house.actions.set('quality.history', ({ from, to, points, venue, symbol, measure }) => {
+        const step = Math.max(1, Math.ceil(((Date.parse(to) - Date.parse(from)) / 60000 + 1) / points)) * 60000;
+        const start = Math.floor(Date.parse(from) / step) * step;
+        const cells = (of) => Array.from({ length: (Math.floor(Date.parse(to) / step) * step - start) / step + 1 }, (_, i) => of(start + i * step, i)).join('');
+        return { step: step * 1e6, start: iso(start), steps: ['0', '≤ 0.01 %', '≤ 0.1 %', '≤ 1 %', '> 1 %'], complete: true,
+                 rows: rows.filter(([of, name]) => (venue === '' || of === venue) && name.toLowerCase().includes(symbol.toLowerCase()))
+                     .map(([of, name, cell, total, received]) => ({ venue: of, symbol: name, cells: cells(cell), total: measure === 'silence' ? 4200000000 : total, received })) };
+    });
+    house.actions.set('quality.minutes', ({ from, symbol }) => ({ complete: true, rows: unseen.includes(symbol) ? []
+        : [{ minute: from, revision: 2, received: 1204, invalid: 2, repeated: 0, reordered: 5, missing: 31, repaired: 31, suspect: 0, silence: 4200000000,
+             latency_p50: -1100000000, latency_p99: 188000000, latency_max: 4210000000, timed: 1202 }] }));
+}
+
 // The past of a symbol: a trade each `everyMs` from `fromMs` to `toMs`, in the rows that a house makes of it, and averages each second.
 export function past(house, { fromMs, toMs, everyMs = 10000, price = (ms) => 65000 + Math.round(5000 * Math.sin(ms / 3e5)) / 100 }) {
     const points = ({ from, to }) => {

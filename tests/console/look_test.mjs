@@ -4,7 +4,7 @@
 // looked at twice. Usage: node look_test.mjs URL-OF-A-REAL-HOUSE [VIEW]. Prints TAP.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { audit, browser, hasPrice, state, troubles, until, visit } from './browser.mjs';
-import { answers, correction, freeze, iso, market, past, ScriptedHouse, stats, trade, vwap } from './house.mjs';
+import { answers, correction, freeze, iso, market, past, quality, ScriptedHouse, stats, trade, vwap } from './house.mjs';
 import { boundMs, check, equal, finish } from './tap.mjs';
 
 const at = Date.parse('2026-11-21T09:47:21Z');
@@ -67,6 +67,11 @@ const views = {
         await state(page, 'past');
         await until(page, () => document.querySelector('.tape tbody td')?.textContent === '09:00:00.000' && /Start of history/.test(document.querySelector('.foot').textContent));
     }],
+    quality: ['/quality?of=binance&at=XRP/USDT&minute=2026-11-21T09:44Z', (house) => {
+        market(house, 'binance', 'BTC/USDT', '65000.25', at);
+        quality(house, [['binance', '', () => '0', 0, 3], ['binance', 'BTC/USDT', (_, i) => (i > 700 && i < 760 ? '-' : String(i % 97 % 5 * (i % 3 === 0))), 38, 4812330],
+                        ['binance', 'XRP/USDT', (_, i) => String(Math.floor(i / 300)), 412, 300000], ['kraken', 'XRP/USDT', () => '-', 0, 0]]);
+    }, (page) => until(page, () => document.querySelectorAll('.strip').length === 4 && document.querySelector('.minute .facts') !== null)],
     system: ['/system?action=vwap.latest', (house) => house.emit('house.lane.exchange', 'lane_state', { lane: 'exchange', state: 'parked', pid: 0, restarts: 5, reason: 'no progress x5', progress: 12 }, { publishMs: at }),
              (page) => until(page, () => document.querySelector('#param-ticker') && /48\s112/.test(document.querySelector('.logs').textContent) && /parked/.test(document.querySelector('.lane-events tbody').textContent))],
     channels: ['/channels?from=10+minutes', (house) => said(house), (page) => until(page, () => document.querySelectorAll('.events tbody tr:not([hidden])').length === 60)],

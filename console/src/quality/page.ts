@@ -6,10 +6,10 @@ import type { Condition, OpenPage, Page } from '../page';
 import { remember, type Route } from '../route';
 import { onSettings } from '../settings';
 import { LiveTable } from '../table';
-import { clock, count, several, zoneName } from '../text';
+import { clock, count, day, several, shifted, zoneName } from '../text';
 import type { Channel, QualityHistoryResponse, QualityMinuteRow, Want } from '../wire';
 import { Minute } from './minute';
-import { isTime, noFeed, Strips, symbolOf, totalOf, type Place } from './strips';
+import { headOf, isTime, noFeed, Strips, symbolOf, totalOf, type Place } from './strips';
 import { walkRows } from '../rows';
 
 const minuteMs = 60000;
@@ -21,10 +21,11 @@ const skeletonMs = 300;
 const staleMs = 4 * minuteMs; // a minute is told one to two minutes behind its start
 const wantsMax = 200;
 const cellsMax = 1440;
-const ranges: [string, number][] = [['1 h', 60], ['6 h', 360], ['24 h', 1440], ['7 d', 10080]];
+const ranges: [string, number, number][] = [['1 h', 60, 10], ['6 h', 360, 60], ['24 h', 1440, 240], ['7 d', 10080, 1440]]; // minutes, and those from mark to mark of the axis
 const measures = ['missing', 'repaired', 'invalid', 'repeated', 'reordered', 'suspect', 'silence', 'latency'] as const;
 type Measure = typeof measures[number];
-const axisMarks = 6;
+const dayMinutes = 1440;
+const markRoom = 0.12; // of the axis, to the right of a mark
 
 class Quality implements Page {
     title = 'Quality';
@@ -84,7 +85,7 @@ class Quality implements Page {
         ];
         this.listener = { wants: [], patterns: ['quality.>'], onEvent: () => { this.newsAt ||= performance.now(); }, onChannels: (channels) => this.onChannels(channels) };
         listen(this.listener);
-        this.stops = [everyFrame(paintMs, rank.rest, (now) => this.paint(now)), onSettings(() => this.strips.redraw())];
+        this.stops = [everyFrame(paintMs, rank.rest, (now) => this.paint(now)), onSettings(() => { this.strips.redraw(); this.showAxis(); })];
         if (route.query.get('table') !== null)
             this.toggle();
     }
@@ -134,13 +135,17 @@ class Quality implements Page {
 
     // ---- asking ----
 
+    private chosenRange() {
+        return ranges.find(([name]) => name === this.range.value)!;
+    }
+
     private ask() {
         this.askedAt = -Infinity;
     }
 
     private async refresh(now: number) {
         const mine = ++this.asked;
-        const minutes = ranges.find(([name]) => name === this.range.value)![1];
+        const [, minutes] = this.chosenRange();
         const last = this.to ?? Math.floor((Date.now() - graceMs) / minuteMs) * minuteMs - minuteMs;
         const measure = this.measure.value as Measure;
         this.askedAt = now;
@@ -177,12 +182,19 @@ class Quality implements Page {
 
     private showAxis() {
         const cells = this.data?.rows[0]?.cells.length ?? 0;
-        const marks = Array.from({ length: axisMarks }, (_, i) => Math.floor(cells * i / axisMarks));
-        const long = this.range.value === '7 d';
-        this.axis.replaceChildren(el('span', {}), el('span', { class: 'axis-marks' }, ...marks.map((cell) => {
+        const step = (this.data?.step ?? 0) / 1e6;
+        const [, , apart] = this.chosenRange();
+        const isFirstOf = (at: number, minutes: number) => shifted(at).getTime() % (minutes * minuteMs) < step;
+        const marks = [];
+        for (let cell = 0; cell < cells * (1 - markRoom); cell++) {
             const at = this.strips.timeOf(cell);
-            return el('span', {}, long ? `${new Date(at).toISOString().slice(5, 10)} ${clock(at).slice(0, 5)}` : clock(at).slice(0, 5));
-        })), el('span', { class: 'r' }, zoneName()));
+            if (!isFirstOf(at, apart))
+                continue;
+            const mark = el('span', {}, isFirstOf(at, dayMinutes) ? day(at).slice(5) : clock(at).slice(0, 5));
+            mark.style.left = `${cell / cells * 100}%`;
+            marks.push(mark);
+        }
+        this.axis.replaceChildren(el('span', { class: 'r' }, zoneName()), el('span', { class: 'axis-marks' }, ...marks), el('span', { class: 'r' }, headOf(this.measure.value)));
     }
 
     // ---- a minute ----
@@ -263,7 +275,7 @@ class Quality implements Page {
         if (this.trouble !== '')
             return `The store does not answer: ${this.trouble}`;
         if (this.data === null)
-            return now - this.openedAt > skeletonMs ? `Reading ${count(ranges.find(([name]) => name === this.range.value)![1])} minutes of each symbol …` : '';
+            return now - this.openedAt > skeletonMs ? `Reading ${count(this.chosenRange()[1])} minutes of each symbol …` : '';
         if (this.data.rows.length === 0)
             return this.filter.value !== '' || this.venue.value !== '' ? 'No symbol is like that.' : 'No minutes yet. The first one appears here when it is over.';
         return `${several(this.data.rows.length, 'row')}${this.data.complete ? '' : ', and more: search for a part of the symbol'}`;

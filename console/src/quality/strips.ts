@@ -9,6 +9,7 @@ export const noFeed = '-';
 export interface Place { row: number; cell: number }
 
 const dotPx = 2;
+const dotsApartPx = 8;
 const hatchPx = 4;
 const namesOfSteps = ['heat0', 'heat1', 'heat2', 'heat3', 'heat4'];
 
@@ -20,6 +21,11 @@ export function symbolOf(row: QualityStripRow): string {
 
 export function isTime(measure: string): boolean {
     return measure === 'silence' || measure === 'latency';
+}
+
+// What totalOf() says, in words.
+export function headOf(measure: string): string {
+    return measure === 'latency' ? 'greatest' : isTime(measure) ? 'in all' : `${measure} / received`;
 }
 
 export function totalOf(row: QualityStripRow, measure: string): string {
@@ -130,7 +136,7 @@ export class Strips {
         if (this.width === 0)
             return;
         const style = getComputedStyle(document.documentElement);
-        const colours = [...namesOfSteps, 'text3', 'panel', 'text', 'accent'].map((name) => style.getPropertyValue(`--${name}`));
+        const colours = [...namesOfSteps, 'text3', 'panel', 'accent'].map((name) => style.getPropertyValue(`--${name}`));
         const height = this.lines[0]!.canvas.clientHeight;
         this.lines.forEach((line, row) => this.draw(line.canvas, this.data!.rows[row]!.cells, colours, height, row === this.at.row ? this.at.cell : null));
     }
@@ -141,7 +147,7 @@ export class Strips {
         canvas.width = Math.round(width * ratio);
         canvas.height = Math.round(height * ratio);
         const draw = canvas.getContext('2d')!;
-        const [hatch, ground, text, accent] = colours.slice(namesOfSteps.length) as [string, string, string, string];
+        const [hatch, ground, accent] = colours.slice(namesOfSteps.length) as [string, string, string, string];
         const x = (cell: number) => Math.round(cell / cells.length * canvas.width) / ratio; // whole pixels: nothing is blended
         draw.scale(ratio, ratio);
         draw.fillStyle = ground;
@@ -158,7 +164,7 @@ export class Strips {
                 if (wanted === noFeed)
                     this.hatch(draw, x(from), span, height, hatch);
                 else
-                    this.fill(draw, x(from), span, height, Number(wanted), colours, text, ground);
+                    this.fill(draw, x(from), span, height, Number(wanted), colours, ground);
                 from = to;
             }
         if (cursor === null)
@@ -184,14 +190,16 @@ export class Strips {
         draw.restore();
     }
 
-    // Steps 3 and 4 are told by dots as well.
-    private fill(draw: CanvasRenderingContext2D, left: number, width: number, height: number, step: number, colours: string[], text: string, ground: string) {
+    // Steps 3 and 4 are told by one and two lines of dots as well, where there is room for any.
+    private fill(draw: CanvasRenderingContext2D, left: number, width: number, height: number, step: number, colours: string[], ground: string) {
         draw.fillStyle = colours[step]!;
         draw.fillRect(left, 0, width, height);
-        if (step < 3)
+        if (step < 3 || width < dotsApartPx)
             return;
-        draw.fillStyle = step === 3 ? text : ground;
+        const dots = Math.floor(width / dotsApartPx);
+        draw.fillStyle = ground;
         for (const y of step === 3 ? [height / 2] : [height / 3, height * 2 / 3])
-            draw.fillRect(left + width / 2 - dotPx / 2, y - dotPx / 2, dotPx, dotPx);
+            for (let i = 0; i < dots; i++)
+                draw.fillRect(left + width * (i + 0.5) / dots - dotPx / 2, y - dotPx / 2, dotPx, dotPx);
     }
 }
