@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""The lines of docs/faulty-market.md, as they stand, and its client in Python.
+
+A line that starts a market, or the house, stays until the next one that does, or `kill`; all others must do what their comment says: count to
+a number, end with an error, or else end with 0 and say something. The document's ports may be in use here: they become free
+ones, and a market without `--port` gets it."""
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+
+import house as h
+
+LINE_S = 60
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.S | re.M)
+
+
+def blocks():
+    """(language, text) of each block."""
+    with open(os.path.join(h.ROOT, "docs", "faulty-market.md"), encoding="utf-8") as file:
+        found = BLOCK.findall(file.read())
+    assert {language for language, _ in found} <= {"sh", "python", "yaml"}, "a block that this test can not take"
+    return found
+
+
+def with_ports(text, ports):
+    return re.sub(r"\b300[12]\b", lambda match: str(ports[match[0]]), text)
+
+
+def start_market(line, folder, env, ports):
+    command = line.split("#")[0].rstrip(" &")
+    if "--port" not in command:
+        command += f" --port {ports['3001']}"
+    market = h.Process(["bash", "-c", "exec " + command], folder, "market", env)
+    h.wait_for(lambda: "the market to listen:\n" + market.said(), lambda: f":{ports['3001']}" in market.said())
+    return market
+
+
+def start_house(line, folder, env, ports):
+    house = h.Process(["bash", "-c", line], folder, "house", env)
+    truth = f"http://127.0.0.1:{ports['3001']}/sim/truth"
+    h.wait_for(lambda: "the house to listen to the market:\n" + house.said(),
+               lambda: h.json.loads(h.get(truth)[1])["clients"] > 0)
+    return house
+
+
+def run(line, folder, env):
+    """Until it ends, or has counted to the number that its comment names: then Ctrl-C ends it."""
+    goal = re.search(r"# counts to (\d+)", line)
+    error = re.search(r"# ends with a (\w+Error)", line)
+    process = subprocess.Popen(["bash", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    said = b""
+    try:
+        while goal is not None and f"{goal[1]}\r".encode() not in said:
+            ready = select.select([process.stdout], [], [], LINE_S)[0]
+            more = os.read(process.stdout.fileno(), 4096) if ready else b""
+            assert more != b"", said[-2000:]
+            said += more
+        if goal is not None:
+            os.killpg(process.pid, signal.SIGINT)
+        said += process.communicate(timeout=LINE_S)[0]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    said = said.decode()
+    if goal is not None:
+        assert max(int(count) for count in re.findall(r"(\d+)\r", said)) == int(goal[1]), said[-2000:]
+    elif error is not None:
+        assert process.returncode != 0 and error[1] in said, f"status {process.returncode}: {said}"
+    else:
+        assert process.returncode == 0, f"status {process.returncode}: {said}"
+        assert said.strip() != "", "it said nothing"
+
+
+def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # one who runs this in the background passes on "ignore"
+    tap = h.Tap()
+    with h.Folder() as folder:
+        ports = {"3001": h.free_port(), "3002": h.free_port()}
+        os.mkdir(os.path.join(folder, "bin"))
+        os.symlink(h.kontor(), os.path.join(folder, "bin", "kontor"))
+        os.symlink(sys.executable, os.path.join(folder, "bin", "python3"))  # the one that has websockets
+        os.symlink(os.path.join(h.ROOT, "sim"), os.path.join(folder, "sim"))
+        with open(os.path.join(folder, ".curlrc"), "w", encoding="utf-8") as file:
+            file.write("fail-with-body\n")  # an answer that refuses is no success
+        env = {**os.environ, "CURL_HOME": folder, "PORT": str(h.free_port()),
+               "PATH": os.path.join(folder, "bin") + ":" + os.environ["PATH"]}
+        market, house = None, None
+        try:
+            for language, text in blocks():
+                if language == "python":
+                    name = re.match(r"# (\w+\.py)", text)[1]
+                    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                        file.write(with_ports(text, ports))
+                for line in text.splitlines() if language == "sh" else []:
+                    with tap.case(line):
+                        starts = line.startswith("kontor sim") and "--help" not in line
+                        if market is not None and (starts or line == "kill %1"):
+                            market.stop()
+                            market = None
+                        if starts:
+                            market = start_market(with_ports(line, ports), folder, env, ports)
+                        elif line.endswith("kontor run"):
+                            house = start_house(with_ports(line, ports), folder, env, ports)
+                        elif line != "kill %1":
+                            run(with_ports(line, ports), folder, env)
+        finally:
+            for process in (house, market):
+                if process is not None:
+                    process.stop()
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()
