@@ -569,12 +569,6 @@ kt_code kt_lane_run(kt_lane *lane, bool *out_park, kt_err *err)
     return code;
 }
 
-void kt_lane_stop(kt_lane *lane)
-{
-    lane->stopping = true;
-    kt_loop_wake(lane->loop);
-}
-
 bool kt_lane_stopping(const kt_lane *lane)
 {
     return lane->stopping;

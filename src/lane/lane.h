@@ -150,9 +150,8 @@ void kt_lane_close(kt_lane *lane, bool clean);
  * KT_FULL: not even what was promised fits any more. */
 kt_code kt_lane_turn(kt_lane *lane, int64_t wait_max_ns, kt_err *err);
 
-/* Turns until told to stop by the supervisor, by kt_lane_stop() or by a failure. */
+/* Turns until told to stop by the supervisor, or by a failure. */
 kt_code kt_lane_run(kt_lane *lane, bool *out_park, kt_err *err);
-void kt_lane_stop(kt_lane *lane);
 bool kt_lane_stopping(const kt_lane *lane); /* told to: for who turns it by hand */
 
 /* For feeds and main programs ----------------------------------------------------------------------------------- */

@@ -882,11 +882,6 @@ void kt_http_peer(kt_http_server *server, uint64_t exchange, char *to, size_t si
         kt_address_format(&address, to, size);
 }
 
-kt_loop *kt_http_server_loop(kt_http_server *server)
-{
-    return server->loop;
-}
-
 kt_pool *kt_http_server_pool(kt_http_server *server)
 {
     return &server->pool;

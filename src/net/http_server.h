@@ -112,7 +112,6 @@ typedef struct kt_http_takeover {
 
 /* Inside on_request only, and instead of an answer: the caller takes over the socket (ws_server.h does). KT_NOENT. */
 kt_code kt_http_take_over(kt_http_server *server, uint64_t exchange, kt_http_takeover *out_takeover);
-kt_loop *kt_http_server_loop(kt_http_server *server);
 kt_pool *kt_http_server_pool(kt_http_server *server);
 
 #endif

@@ -634,11 +634,6 @@ void *kt_ws_ctx(const kt_ws_conn *conn)
     return conn->ctx;
 }
 
-void kt_ws_set_ctx(kt_ws_conn *conn, void *ctx)
-{
-    conn->ctx = ctx;
-}
-
 void kt_ws_peer(const kt_ws_conn *conn, char *to, size_t size)
 {
     kt_address address = { .size = sizeof address.of };

@@ -91,7 +91,6 @@ bool kt_ws_is_open(const kt_ws_conn *conn); /* neither end has begun to close */
 int64_t kt_ws_heard_ns(const kt_ws_conn *conn);
 
 void *kt_ws_ctx(const kt_ws_conn *conn);
-void kt_ws_set_ctx(kt_ws_conn *conn, void *ctx);
 void kt_ws_peer(const kt_ws_conn *conn, char *to, size_t size); /* "127.0.0.1:54321" */
 
 /* --- for ws_server.c and ws_client.c ---------------------------------------------------------------------------- */
