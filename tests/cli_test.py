@@ -248,6 +248,34 @@ def help_elsewhere(tap, folder, keys):
         assert not missing, sorted(missing)
 
 
+def tape_of_orders(orders, prefill, trades, live):
+    """The bytes of a tape (src/book/match_tape.h). orders: (id, op, side, price, quantity); trades: (maker, taker, price, quantity)."""
+    outcome = 0xcbf29ce484222325
+    for word in itertools.chain(*trades):
+        outcome = (outcome ^ word) * 0x100000001b3 % 2 ** 64
+    head = (1, prefill, len(orders) - prefill, len(trades), sum(t[3] for t in trades), sum(t[2] * t[3] for t in trades), outcome, live, 200)
+    return b"MEWL0001" + struct.pack("<9Q", *head) + b"".join(
+        struct.pack("<QIIHBBIQ", number, price, quantity, 0, op, side, 0, 0) for number, op, side, price, quantity in orders)
+
+
+def bench(tap, folder):
+    # Two rest, the third takes from both, and what is left of the second is canceled.
+    orders = [(1, 0, 1, 101, 10), (2, 0, 1, 102, 5), (3, 3, 0, 102, 12), (4, 0, 0, 99, 7), (2, 1, 1, 0, 0)]
+    whole = tape_of_orders(orders, 2, [(1, 3, 101, 10), (2, 3, 102, 2)], 1)
+    tapes = (("whole", whole), ("wrong", tape_of_orders(orders, 2, [(1, 3, 101, 10), (2, 3, 102, 3)], 1)), ("cut", whole[:-1]))
+    for name, content in tapes:
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(content)
+    with tap.case("bench match: a tape comes out as it says, with each kind of ids, and one that does not is named"):
+        status, out, complaint = kontor(folder, "bench", "match", "whole", "wrong")
+        assert "whole: 2 trades" in out and out.count("ns a command") == 3, out
+        assert status == 1 and "'wrong'" in complaint and "the tape says" in complaint, (status, complaint)
+    with tap.case("bench match: what is no whole tape is named"):
+        refused(folder, 1, ("'cut'", "no whole tape"), "bench", "match", "cut")
+        refused(folder, 2, ("bench --help",), "bench", "match")
+        refused(folder, 2, ("bench --help",), "bench")
+
+
 def words(tap, folder):
     for name, text, fragments in YAML_ERRORS:
         with tap.case(name):
@@ -263,6 +291,12 @@ def words(tap, folder):
         with tap.case(f"--help of {command} mentions each flag"):
             help_of(folder, command, keys)
     help_elsewhere(tap, folder, keys)
+    with tap.case("--version and --help"):
+        status, out, _ = kontor(folder, "--version")
+        assert status == 0 and re.fullmatch(r"kontor \d+\.\d+\.\d+\n", out), (status, out)
+        for word in ("--help", "-h", "help"):
+            status, out, complaint = kontor(folder, word)
+            assert (status, complaint) == (0, "") and all(f"  {command} " in out for command in COMMANDS), (word, out)
     shells(tap)
     with tap.case("a mistake leaves nothing behind"):
         assert os.listdir(folder) == ["bad.yaml"], os.listdir(folder)
@@ -964,10 +998,11 @@ def main():
     own_mounts()
     tap = h.Tap()
     with h.Folder() as folder:
-        for name in ("words", "origins", "main", "bad"):
+        for name in ("words", "bench", "origins", "main", "bad"):
             os.makedirs(os.path.join(folder, name))
         bad = os.path.join(folder, "bad")
         words(tap, os.path.join(folder, "words"))
+        bench(tap, os.path.join(folder, "bench"))
         origins(tap, os.path.join(folder, "origins"))
         house = main_house(tap, os.path.join(folder, "main"))
         bad_logs(tap, house, bad)
