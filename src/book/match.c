@@ -35,7 +35,7 @@ HOT static void end(kt_match *m, kt_match_book *book, uint32_t slot)
         if (terms->tif == KT_MATCH_GTD)
             kt_heap_take(m, KT_HEAP_EXPIRY, &m->expiry, slot);
     }
-    kt_slot_give(m, m->bounds.ids, slot);
+    kt_slot_give(m, m->bounds.ids, kt_id_hash(m, m->bounds.ids, m->orders[slot].id), slot);
 }
 
 static void tell_level(kt_match *m, const kt_match_book *book, uint32_t half, uint32_t price, uint32_t level)
@@ -69,7 +69,7 @@ void kt_match_remove(kt_match *m, uint32_t slot, kt_match_kind kind, kt_match_wh
     kt_match_room(m);
     if (KT_LIKELY(!kt_match_has_terms(order))) {
         remove_resting(m, slot, kind, why);
-        kt_slot_give(m, m->bounds.ids, slot);
+        kt_slot_give(m, m->bounds.ids, kt_id_hash(m, m->bounds.ids, order->id), slot);
         return;
     }
     terms = &m->terms[slot];
@@ -492,7 +492,7 @@ __attribute__((noinline)) static void new_special(kt_match *m, const kt_match_co
         reject(m, c, why);
         return;
     }
-    slot = enter(m, m->bounds.ids, kt_id_hash(m, c->id), c, kt_match_spot(c->symbol, c->side, c->price));
+    slot = enter(m, m->bounds.ids, kt_id_hash(m, m->bounds.ids, c->id), c, kt_match_spot(c->symbol, c->side, c->price));
     if (special)
         set_terms(m, slot, c);
     if (type_specs[c->type].stop || type_specs[c->type].trail) {
@@ -513,7 +513,7 @@ __attribute__((noinline)) static void new_special(kt_match *m, const kt_match_co
 
 HOT static void new_order(kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    uint32_t hash = ids == KT_MATCH_HASH ? kt_id_hash(m, c->id) : 0, side, price, slot, key, level;
+    uint32_t hash = kt_id_hash(m, ids, c->id), side, price, slot, key, level;
     kt_match_half *half, *other;
     kt_match_book *book;
     uint64_t spot;
@@ -570,7 +570,7 @@ __attribute__((noinline)) static void cancel_special(kt_match *m, const kt_match
 /* An order without terms, which nothing forbids to cancel, needs few looks. */
 HOT static void cancel(kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
-    uint32_t slot = kt_id_find(m, ids, ids == KT_MATCH_HASH ? kt_id_hash(m, c->id) : 0, c->id);
+    uint32_t hash = kt_id_hash(m, ids, c->id), slot = kt_id_find(m, ids, hash, c->id);
     const kt_match_slot *order = &m->orders[slot];
 
     if (KT_UNLIKELY(slot == 0 || kt_match_has_terms(order) || (c->owner != 0 && c->owner != order->owner) ||
@@ -579,7 +579,7 @@ HOT static void cancel(kt_match *m, kt_match_ids ids, const kt_match_command *c)
         return;
     }
     remove_resting(m, slot, KT_MATCH_CANCELLED, KT_MATCH_ASKED);
-    kt_slot_give(m, ids, slot);
+    kt_slot_give(m, ids, hash, slot);
 }
 
 static kt_match_why wrong_amend(kt_match *m, const kt_match_command *c, uint32_t slot)
@@ -796,7 +796,7 @@ FETCHES kt_ahead ahead_of(const kt_match *m, const kt_match_command *c)
 FETCHES uint32_t slot_ahead(const kt_match *m, kt_match_ids ids, const kt_match_command *c)
 {
     if (ids == KT_MATCH_HASH)
-        return *kt_id_at(m, kt_id_place(m, kt_id_hash(m, c->id), c->id)) & KT_SLOT_MASK;
+        return m->hash[kt_id_home(m, kt_id_hash(m, ids, c->id), c->id)] & KT_SLOT_MASK;
     if (ids == KT_MATCH_DIRECT)
         return m->direct[c->id <= m->bounds.id_max ? c->id : 0];
     return c->op != KT_MATCH_NEW && (uint32_t)c->id < m->slot_count ? (uint32_t)c->id : 0;

@@ -48,10 +48,10 @@ static size_t lay_out(kt_match *m, const kt_match_bounds *b)
     m->directory_size = (m->price_top >> KT_PAGE_BITS) + 1;
     pages = (uint64_t)m->directory_size * b->symbol_max * KT_HALF_COUNT;
     m->page_count = (pages < b->order_max ? (uint32_t)pages : b->order_max) + 2;
-    m->hash_bits = 1;
-    while ((uint64_t)KT_ID_ROW << m->hash_bits < 2 * (uint64_t)m->slot_count)
-        m->hash_bits++;
-    m->hash_mask = (KT_ID_ROW << m->hash_bits) - 1;
+    m->hash_shift = 27;
+    while (UINT64_C(1) << (32 - m->hash_shift) < 2 * (uint64_t)m->slot_count)
+        m->hash_shift--;
+    m->hash_mask = UINT32_MAX >> m->hash_shift;
 
     m->orders = part(block, &used, m->slot_count, sizeof *m->orders);
     m->pages = part(block, &used, m->page_count, sizeof *m->pages);

@@ -3,7 +3,6 @@
 #ifndef KT_BOOK_MATCH_LEVELS_H
 #define KT_BOOK_MATCH_LEVELS_H
 
-#include "base/hash.h"
 #include "book/match_parts.h"
 
 /* ---- the tree of a half: which pages are in use ---- */
@@ -183,29 +182,39 @@ static inline uint32_t kt_level_pull(kt_match *m, uint32_t slot)
 /* The table of hashes is stored in lines of the cache and searched in columns. Sixteen ids in a row share a line, for only their
  * number of sixteen is hashed: ids are mostly given out in a row, and most cancels are for an order that has just come. Each has
  * a column of its own there, and goes on down that when its place is taken: full lines would else be searched from end to end.
- * The hash says which line (top bits) and which column the first of the sixteen has: ids that are multiples of something
- * do not all come to one. */
-static inline uint32_t kt_id_hash(const kt_match *m, uint64_t id)
+ * The hash is multiplicative (Knuth, The Art of Computer Programming 3, 6.4): one multiplication, and ids in a row, or at most
+ * steps, come to lie apart. Its first bits say which line and which column the first of the sixteen has: ids that are multiples
+ * of something do not all come to one. */
+static inline uint32_t kt_id_hash(const kt_match *m, kt_match_ids ids, uint64_t id)
 {
-    return (uint32_t)(kt_hash_u64(id / KT_ID_ROW, m->bounds.seed) >> 32);
+    uint64_t factor = m->bounds.seed << 1 ^ UINT64_C(0x9E3779B97F4A7C15); /* odd; 2^64 / golden ratio */
+
+    return ids == KT_MATCH_HASH ? (uint32_t)(id / KT_ID_ROW * factor >> 32) : 0;
 }
 
-/* Places are counted column by column: where the search for an id begins. */
-static inline uint32_t kt_id_place(const kt_match *m, uint32_t hash, uint64_t id)
+/* Where the search for an id begins. */
+static inline uint32_t kt_id_home(const kt_match *m, uint32_t hash, uint64_t id)
 {
-    return (hash + (uint32_t)id) % KT_ID_ROW << m->hash_bits | hash >> (32 - m->hash_bits);
+    uint32_t first = hash >> m->hash_shift;
+
+    return (first & ~(uint32_t)(KT_ID_ROW - 1)) | ((first + (uint32_t)id) & (KT_ID_ROW - 1));
 }
 
-static inline uint32_t *kt_id_at(const kt_match *m, uint32_t place)
+/* Down the column, then to the head of the next one. */
+static inline uint32_t kt_id_next(const kt_match *m, uint32_t place)
 {
-    return &m->hash[(place & ((1u << m->hash_bits) - 1)) * KT_ID_ROW | place >> m->hash_bits];
+    return place + KT_ID_ROW <= m->hash_mask ? place + KT_ID_ROW : (place + 1) & (KT_ID_ROW - 1);
 }
 
-/* What the table holds: the slot, how far it is from where its search begins (15: that or more), and four bits of the hash, so
- * that orders of other ids are hardly ever looked at. */
+/* What the table holds: the slot, how far it is from home (KT_ID_FAR: that or more), and four bits of the hash, so that orders of
+ * other ids are hardly ever looked at. KT_ID_PASSED: others have gone on from here; without it nobody is to move up when this one goes,
+ * and the next line is not touched. */
+#define KT_ID_PASSED (UINT32_C(1) << 27)
+#define KT_ID_FAR 7u
+
 static inline uint32_t kt_id_entry(uint32_t hash, uint32_t distance, uint32_t slot)
 {
-    return (hash >> 4 & 15) << 28 | (distance < 15 ? distance : 15) << KT_SLOT_BITS | slot;
+    return hash << 28 | (distance < KT_ID_FAR ? distance : KT_ID_FAR) << KT_SLOT_BITS | slot;
 }
 
 /* Slot of the live order with this id; 0: none. */
@@ -214,10 +223,10 @@ static inline uint32_t kt_id_find(const kt_match *m, kt_match_ids ids, uint32_t 
     uint32_t slot = (uint32_t)id;
 
     if (ids == KT_MATCH_HASH) {
-        uint32_t home = kt_id_place(m, hash, id);
+        uint32_t place = kt_id_home(m, hash, id);
 
-        for (uint32_t distance = 0;; distance++) {
-            uint32_t entry = *kt_id_at(m, (home + distance) & m->hash_mask);
+        for (uint32_t distance = 0;; distance++, place = kt_id_next(m, place)) {
+            uint32_t entry = m->hash[place] & ~KT_ID_PASSED;
 
             slot = entry & KT_SLOT_MASK;
             if (slot == 0 || (entry == kt_id_entry(hash, distance, slot) && m->orders[slot].id == id))
@@ -232,11 +241,11 @@ static inline uint32_t kt_id_find(const kt_match *m, kt_match_ids ids, uint32_t 
 static inline void kt_id_put(kt_match *m, kt_match_ids ids, uint32_t hash, uint64_t id, uint32_t slot)
 {
     if (ids == KT_MATCH_HASH) {
-        uint32_t home = kt_id_place(m, hash, id), distance = 0;
+        uint32_t place = kt_id_home(m, hash, id), distance = 0;
 
-        while (*kt_id_at(m, (home + distance) & m->hash_mask) != 0)
-            distance++;
-        *kt_id_at(m, (home + distance) & m->hash_mask) = kt_id_entry(hash, distance, slot);
+        for (; m->hash[place] != 0; place = kt_id_next(m, place), distance++)
+            m->hash[place] |= KT_ID_PASSED;
+        m->hash[place] = kt_id_entry(hash, distance, slot);
     } else if (ids == KT_MATCH_DIRECT) {
         m->direct[id] = slot;
     }
@@ -245,54 +254,56 @@ static inline void kt_id_put(kt_match *m, kt_match_ids ids, uint32_t hash, uint6
 /* How far the entry at this place has come. */
 static inline uint32_t kt_id_distance(const kt_match *m, uint32_t place, uint32_t entry)
 {
-    uint32_t distance = entry >> KT_SLOT_BITS & 15;
+    uint32_t distance = entry >> KT_SLOT_BITS & KT_ID_FAR;
     uint64_t id;
 
-    if (KT_LIKELY(distance < 15))
+    if (KT_LIKELY(distance < KT_ID_FAR))
         return distance;
     id = m->orders[entry & KT_SLOT_MASK].id;
-    return (place - kt_id_place(m, kt_id_hash(m, id), id)) & m->hash_mask;
+    distance = 0;
+    for (uint32_t at = kt_id_home(m, kt_id_hash(m, KT_MATCH_HASH, id), id); at != place; at = kt_id_next(m, at))
+        distance++;
+    return distance;
 }
 
-/* Those behind move up, so that a search may end at the first free place. */
-static inline void kt_id_drop(kt_match *m, kt_match_ids ids, uint64_t id, uint32_t slot)
+/* Those behind that came past here move up, so that a search may end at the first free place. */
+static inline void kt_id_drop(kt_match *m, kt_match_ids ids, uint32_t hash, uint64_t id, uint32_t slot)
 {
     if (ids == KT_MATCH_HASH) {
-        uint32_t hole = kt_id_place(m, kt_id_hash(m, id), id), entry;
+        uint32_t hole = kt_id_home(m, hash, id), passed, entry, up = 1;
 
-        while ((*kt_id_at(m, hole) & KT_SLOT_MASK) != slot)
-            hole = (hole + 1) & m->hash_mask;
-        for (uint32_t i = (hole + 1) & m->hash_mask; (entry = *kt_id_at(m, i)) != 0; i = (i + 1) & m->hash_mask) {
-            uint32_t distance = kt_id_distance(m, i, entry), up = (i - hole) & m->hash_mask;
+        while ((m->hash[hole] & KT_SLOT_MASK) != slot)
+            hole = kt_id_next(m, hole);
+        passed = m->hash[hole] & KT_ID_PASSED;
+        for (uint32_t i = kt_id_next(m, hole); KT_UNLIKELY(passed != 0) && (entry = m->hash[i]) != 0;
+             i = kt_id_next(m, i), up++) {
+            uint32_t distance = kt_id_distance(m, i, entry);
 
             if (distance >= up) {
-                *kt_id_at(m, hole) = kt_id_entry(entry >> 24, distance - up, entry & KT_SLOT_MASK);
+                m->hash[hole] = kt_id_entry(entry >> 28, distance - up, entry & KT_SLOT_MASK) | KT_ID_PASSED;
                 hole = i;
+                passed = entry & KT_ID_PASSED;
+                up = 0;
             }
         }
-        *kt_id_at(m, hole) = 0;
+        m->hash[hole] = 0;
     } else if (ids == KT_MATCH_DIRECT) {
         m->direct[id] = 0;
     }
 }
 
-/* Both lines that a search mostly needs. */
 __attribute__((always_inline)) static inline void kt_id_fetch(const kt_match *m, kt_match_ids ids, uint64_t id)
 {
-    if (ids == KT_MATCH_HASH) {
-        uint32_t place = kt_id_place(m, kt_id_hash(m, id), id);
-
-        __builtin_prefetch(kt_id_at(m, place), 1);
-        __builtin_prefetch(kt_id_at(m, (place + 1) & m->hash_mask), 1);
-    } else if (ids == KT_MATCH_DIRECT) {
+    if (ids == KT_MATCH_HASH)
+        __builtin_prefetch(&m->hash[kt_id_home(m, kt_id_hash(m, ids, id), id)], 1);
+    else if (ids == KT_MATCH_DIRECT)
         __builtin_prefetch(&m->direct[id <= m->bounds.id_max ? id : 0], 1);
-    }
 }
 
 /* The same for those who look once and in a while. */
 static inline uint32_t kt_match_find(const kt_match *m, uint64_t id)
 {
-    return kt_id_find(m, m->bounds.ids, m->bounds.ids == KT_MATCH_HASH ? kt_id_hash(m, id) : 0, id);
+    return kt_id_find(m, m->bounds.ids, kt_id_hash(m, m->bounds.ids, id), id);
 }
 
 /* ---- slots ---- */
@@ -313,11 +324,11 @@ static inline uint32_t kt_slot_take(kt_match *m)
     return slot;
 }
 
-static inline void kt_slot_give(kt_match *m, kt_match_ids ids, uint32_t slot)
+static inline void kt_slot_give(kt_match *m, kt_match_ids ids, uint32_t hash, uint32_t slot)
 {
     kt_match_slot *order = &m->orders[slot];
 
-    kt_id_drop(m, ids, order->id, slot);
+    kt_id_drop(m, ids, hash, order->id, slot);
     if (ids == KT_MATCH_HANDLES)
         order->id += UINT64_C(1) << 32; /* a handle of this slot's past never fits again */
     order->left = 0;

@@ -127,10 +127,10 @@ struct kt_match {
     kt_match_terms *terms;
     uint32_t *owners; /* by slot: of the last order there that had one */
     union {
-        uint32_t *hash;   /* KT_MATCH_HASH: 8 bits of the hash of the id, slot; 0: free */
+        uint32_t *hash;   /* KT_MATCH_HASH: see match_levels.h; 0: free */
         uint32_t *direct; /* KT_MATCH_DIRECT: slot by id */
     };
-    uint32_t hash_bits, hash_mask;     /* lines: 2^bits; places, less one */
+    uint32_t hash_shift, hash_mask;    /* of a hash of 32 bits to its place; places, less one */
     uint32_t price_top;                /* price_max + 1: key of a price that nothing reaches */
     uint32_t key_flip[2], key_base[2]; /* of an even and an odd half: see kt_match_key */
     uint32_t free_slot, slots;         /* the last freed; slots ever used, slot 0 included */

@@ -4,6 +4,7 @@
  *
  * What is saved is what commands can tell apart: slots, queues, terms; not pages or heaps, which load makes anew by the same
  * functions that commands use, so that damaged bytes can be refused but never make a structure that is not one. */
+#include "base/hash.h"
 #include "book/match_heap.h"
 #include "book/match_levels.h"
 
@@ -298,7 +299,7 @@ static bool load_slots(kt_match *m, const saved_parts *in)
         if (saved.left != 0 && b->ids != KT_MATCH_HANDLES) {
             if (kt_match_find(m, saved.id) != 0)
                 return false;
-            kt_id_put(m, b->ids, kt_id_hash(m, saved.id), saved.id, slot);
+            kt_id_put(m, b->ids, kt_id_hash(m, b->ids, saved.id), saved.id, slot);
         }
         order->id = saved.id;
         order->left = saved.left;
