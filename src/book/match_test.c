@@ -189,6 +189,12 @@ static const row rows[] = {
         "/ 5@100" },
     { "an auction without a surplus: nearest to the last trade",
         "S8 1@102; B9 1@102; AUCTION; B1 4@105; S2 4@100; OPEN", "9x8:1@102 1x2:4@102", "/" },
+    { "an auction with the same surplus at two prices: nearest to the last trade, above",
+        "S8 1@102; B9 1@102; AUCTION; B1 4@101; B2 3@100; S3 4@100; S4 3@101; OPEN", "9x8:1@102 1x3:4@101",
+        "3@100 / 3@101" },
+    { "an auction with the same surplus at two prices: nearest to the last trade, below",
+        "S8 1@99; B9 1@99; AUCTION; B1 4@101; B2 3@100; S3 4@100; S4 3@101; OPEN", "9x8:1@99 1x3:4@100",
+        "3@100 / 3@101" },
     { "an opening that triggers a stop", "AUCTION; B1 4@105; S2 5@100; B3 1 stop=99; OPEN", "1x2:4@100 ^3 3x2:1@100",
         "/" },
 };
@@ -564,6 +570,8 @@ static void bounds_are_checked(void **state)
         KT_ROW(wrong[i].name, kt_match_new(&wrong[i].bounds) == NULL);
     }
     assert_non_null(match);
+    assert_memory_equal(kt_match_bounds_of(match), &least, sizeof least);
+    assert_int_equal(kt_match_state_of(match, 0), KT_MATCH_OPEN);
     kt_match_free(match);
     kt_match_free(NULL);
 }

@@ -331,6 +331,14 @@ static void test_bad_files(void **state)
         { "composite of an unknown symbol",
             "venues: [" VENUE ", symbols: [B]}]\nvwap: {composites: [{ticker: B, members: [{venue: a, symbol: C}]}]}\n",
             KT_NOENT, "symbol 'C' is not among the symbols of a" },
+        { "composite twice",
+            "venues: [" VENUE
+            ", symbols: [B]}]\nvwap: {composites: [{ticker: C, members: [{venue: a, symbol: B}]}, {ticker: C, members: "
+            "[{venue: a, symbol: B}]}]}\n",
+            KT_TWICE, "ticker 'C' is given twice" },
+        { "fixed: a key that is fixed anyway", "fixed: [store.path]\n", KT_NOENT,
+            "'store.path' is no key that may change" },
+        { "fixed: no key at all", "fixed: [store.pth]\n", KT_NOENT, "'store.pth' is no key that may change" },
         { "ticker twice",
             "venues: [" VENUE
             "}]\ncompat: {tickers: [{ticker: B, venue: a, symbol: B}, {ticker: B, venue: a, symbol: C}]}\n",
