@@ -66,6 +66,23 @@ def histogram(values, name):
     return values[name + "_count", ()], values[name + "_sum", ()]
 
 
+def selectors():
+    """Each (file, series, label, = or !=, value) that the dashboard or an alert selects by; a value that Grafana puts in is not among them."""
+    found = set()
+    for path in ("grafana/kontor.json", "prometheus/kontor.rules.yml"):
+        with open(os.path.join(h.ROOT, "deploy", path)) as file:
+            text = file.read().replace('\\"', '"')
+        for name, labels in re.findall(r"(kontor_[a-z_]+)\{([^}]*)\}", text):
+            found |= {(path, name, *one) for one in re.findall(r'([a-z]+)(=|!=)"([^"$]*)"', labels)}
+    return found
+
+
+def selects(values, selector):
+    """Is there such a series? One without the label has the empty value."""
+    _, name, label, how, wanted = selector
+    return any((dict(labels).get(label, "") == wanted) == (how == "=") for series, labels in values if series == name)
+
+
 def config(sim):
     return f"""
 repair: {{interval_ms: 100}}

@@ -11,6 +11,7 @@ import subprocess
 
 import house as h
 import kill_test as k
+import metrics_test as m
 
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
 COUNTERS = ("received", "repeated", "reordered", "missing", "suspect")
@@ -135,6 +136,18 @@ def check(tap, house, truth):
             assert rows[symbol]["received"] == sum(data["received"] for data in minutes), (symbol, rows)
 
 
+def check_figures(tap, house):
+    with tap.case("there are figures with each label that the dashboard and the alerts select by"):
+        left = m.selectors()
+        assert len(left) > 10, left
+
+        def found():
+            values, _ = m.parse(m.metrics(house))
+            left.difference_update({selector for selector in left if m.selects(values, selector)})
+            return not left
+        h.wait_for(lambda: f"figures: {left}", found, step=0.1)
+
+
 def iso(ns):
     return datetime.datetime.fromtimestamp(ns // 10**9, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -161,6 +174,7 @@ def main():
                    "drop=0.02,repeat=0.02,reorder=0.02,malformed=0.01,absurd_price=0.01,disconnect=0.002") as sim, \
                 h.House(folder, config(sim)) as house:
             house.wait_healthy()
+            check_figures(tap, house)
             h.wait_for(lambda: f"the end of the market: {sim.truth()}\n" + house.said(), lambda: sim.truth()["ended"], step=0.2)
             sim.signal(signal.SIGUSR1)
             h.wait_for("the truth to be written", lambda: "totals" in open(path).read())

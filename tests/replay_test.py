@@ -168,6 +168,7 @@ def cut(tap, folder):
 WORDS = [
     ("nothing to replay", [], 2, ["first say what"]),
     ("what is not there", ["none"], 1, ["none"]),
+    ("a folder without a log", ["."], 2, ["no log in folder '.'"]),
     ("a speed that is none", ["data", "--speed", "fast"], 2, ["'fast'", "max"]),
     ("a speed of 0", ["data", "--speed", "0"], 2, ["'0'", "above 0"]),
     ("a place that is none", ["data", "--from", "yesterday"], 2, ["yesterday", "2024-"]),

@@ -283,10 +283,14 @@ static kt_code prepare(int argc, char **argv, job *work, kt_err *err)
     bool configured = names_config(argc, argv);
     bool place = work->replay->from.seq != 0 || work->replay->from.time_ns != 0 || work->replay->until.seq != 0 ||
                  work->replay->until.time_ns != 0;
+    struct stat about;
 
     if (access(work->source, R_OK) != 0)
         return kt_fail(err, KT_SYS, "cannot read '%s'", work->source);
     if (!find_log(work)) {
+        if (stat(work->source, &about) == 0 && S_ISDIR(about.st_mode))
+            return kt_fail(
+                err, KT_ARG, "there is no log in folder '%s': the data folder of a house has one", work->source);
         if (place || work->once || configured)
             return kt_fail(
                 err, KT_ARG, "--from, --to, --once and --config are for logs, and '%s' is none", work->source);
