@@ -163,6 +163,35 @@ static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, 
     answer_with(d, status, rows, count, 0, retry_after);
 }
 
+static void test_what_no_sum_can_hold_is_refused(void **state)
+{
+    static const struct {
+        const char *name;
+        given trade;
+    } rows[] = {
+        { "a price of more digits than the finest so far leaves room for", { 2000, "9000000000000000000", "1", "a" } },
+        { "a quantity of more digits", { 2000, "100", "9000000000000000000", "b" } },
+        { "a price finer than the greatest so far leaves room for", { 2000, "0.000000000000000001", "1", "c" } },
+    };
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &(given){ 1000, "1000.25", "1.125", "first" });
+    uint32_t trades = count_of(&d, KT_EV_TRADE);
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_ev_feed_stats stats = { 0 };
+        tick(&d, &rows[i].trade);
+        wait_for(&d, 2 * S);
+        if (count_of(&d, KT_EV_TRADE) != trades || !newest(&d, KT_EV_FEED_STATS, "", &stats) || stats.invalid != i + 1)
+            fail_msg("row \"%s\": %llu invalid", rows[i].name, (unsigned long long)stats.invalid);
+    }
+    answer(&d, 200, &rows[0].trade, 1, 0); /* what REST says is measured the same way */
+    assert_int_equal(count_of(&d, KT_EV_TRADE), trades);
+    tick(&d, &(given){ 3000, "1000.5", "1", "next" }); /* the feed goes on */
+    assert_int_equal(count_of(&d, KT_EV_TRADE), trades + 1);
+    desk_close(&d);
+}
+
 static void test_market_time(void **state)
 {
     static const struct {
@@ -739,6 +768,7 @@ static void test_snapshot_refused(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_no_sum_can_hold_is_refused),
         cmocka_unit_test(test_market_time),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_later_change),
