@@ -94,7 +94,8 @@ static int play(const wanted *plan, const char *folder)
             .rate = (double)plan->rate,
             .folder = folder,
             .progress = plan->seeds == 1 ? stderr : NULL,
-            .verbose = plan->verbose };
+            .verbose = plan->verbose,
+            .stop = &told_to_stop };
 
         if (kt_simulate(&options, &report, &err) != KT_OK)
             return kt_cli_fail("simulate", &err);
@@ -102,8 +103,11 @@ static int play(const wanted *plan, const char *folder)
             tell_failure(plan, seed, &report);
             return KT_EXIT_FAILED;
         }
-        passed++;
-        if (plan->seeds > 1)
+        if (report.stopped)
+            printf("seed %llu stopped at %.3f s, nothing found up to there\n", (unsigned long long)seed,
+                (double)report.virtual_ns / (double)KT_NS_PER_S);
+        passed += !report.stopped;
+        if (plan->seeds > 1 && !report.stopped)
             fprintf(stderr, "seed %llu passed: %llu steps, %llu deaths, %llu power cuts, %016llx\n",
                 (unsigned long long)seed, (unsigned long long)report.steps, (unsigned long long)report.deaths,
                 (unsigned long long)report.power_cuts, (unsigned long long)report.hash);

@@ -15,9 +15,8 @@
 enum {
     EPOCH_SIZE = 17,
     NODES = 256,
-    PING_MS = 1500,   /* the edge wants a sign of life each 5 s */
     AGAIN_MS = 200,   /* until a connection that failed is tried again, on average */
-    QUIET_MS = 20000, /* a connection that says so long nothing at all is dead */
+    QUIET_PINGS = 13, /* a connection on which so many had no answer is dead */
     MESSAGE_MAX = 1 << 20,
     HEAD_MAX = 512,
 };
@@ -304,7 +303,7 @@ static void on_open(void *ctx, kt_ws_conn *conn)
     for (uint32_t i = 0; i < KT_CROWD_SUBSCRIPTIONS; i++)
         if (who->subscriptions[i].channel != NULL)
             subscribe(who, &who->subscriptions[i]);
-    in_ms(who, PING_MS);
+    in_ms(who, who->crowd->options.ping_ns / KT_NS_PER_MS);
 }
 
 static void leave(guest *who, int64_t back_ms)
@@ -383,18 +382,18 @@ static void on_due(kt_timer *timer)
         come(who);
         return;
     }
-    if (now_ns - who->heard_ns > QUIET_MS * KT_NS_PER_MS) {
+    if (now_ns - who->heard_ns > QUIET_PINGS * crowd->options.ping_ns) {
         leave(who, about_ms(crowd, AGAIN_MS));
         return;
     }
     if (!crowd->settled && now_ns >= who->leaves_ns) {
-        leave(who, 1 + about_ms(crowd, crowd->options.stay_ns / KT_NS_PER_MS / 10));
+        leave(who, 1 + about_ms(crowd, crowd->options.away_ns / KT_NS_PER_MS));
         return;
     }
     say(who, "{\"op\":\"ping\"}");
     if (who->asked == 0 && crowd->options.question_count > 0 && kt_rng_chance(crowd->options.rng, 0.2))
         ask(who);
-    in_ms(who, PING_MS);
+    in_ms(who, crowd->options.ping_ns / KT_NS_PER_MS);
 }
 
 /* ---- for the simulator ---- */

@@ -24,7 +24,9 @@ typedef struct kt_crowd_options {
     uint32_t channel_count;
     const char *const *questions; /* paths to GET */
     uint32_t question_count;
-    int64_t stay_ns; /* on average; then it leaves, for a tenth of that */
+    int64_t stay_ns; /* on average; then it leaves, ... */
+    int64_t away_ns; /* ... for so long, on average */
+    int64_t ping_ns; /* between two signs of life, which the edge wants; after some of them a question is asked */
     void (*failed)(void *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
     void *ctx;
 } kt_crowd_options;

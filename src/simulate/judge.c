@@ -76,6 +76,7 @@ struct kt_judge {
     kt_map_u64 symbols; /* hash of "{venue}.{symbol}" as it stands in subjects: market << 17 | symbol << 1 | format */
     void *symbols_mem;
     int64_t keep_ns;
+    int64_t late_ns; /* when marks that are late are looked for again */
     seen lost[LOST_MAX];
     uint32_t lost_count;
     kt_judge_counts counts;
@@ -197,10 +198,14 @@ static void describe_mark(
         (long long)(judge->options.windows_ns[bit % KT_JUDGE_WINDOW_MAX] / KT_NS_PER_S));
 }
 
+/* Once a second: of many symbols a look costs more than a step. */
 static void check_late_marks(kt_judge *judge, int64_t now_ns)
 {
     char why[256];
 
+    if (now_ns < judge->late_ns)
+        return;
+    judge->late_ns = now_ns + KT_NS_PER_S;
     for (uint32_t m = 0; m < judge->options.market_count && judge->options.lag_ns != INT64_MAX; m++)
         for (uint32_t i = 0; i < judge->markets[m].count; i++) {
             symbol *own = &judge->markets[m].symbols[i];

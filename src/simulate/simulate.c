@@ -32,11 +32,14 @@ enum {
     OWNER_CROWD = 5,
     EDGE_PORT = 3000,
     VENUE_PORT = 3001,
-    STEP_US_MAX = 40,   /* virtual time that a step takes, at most */
-    SETTLE_S_MAX = 180, /* after the mischief: by then all must be well */
-    FULL_MS_MAX = 1500, /* that the disk is full */
-    FUSE_MAX = 3000,    /* calls until a death */
-    WIDE_MIN = 16,      /* symbols, above which only the generic format is gathered */
+    STEP_US_MAX = 40,        /* virtual time that a step takes, at most */
+    SETTLE_S_MAX = 180,      /* after the mischief: by then all must be well */
+    FULL_MS_MAX = 1500,      /* that the disk is full */
+    SILENCE_SHORT_MS = 5000, /* of a client until the edge closes its connection, ... */
+    SILENCE_LONG_MS = 60000, /* ... in long runs */
+    FOLLOWED_EACH = 10,      /* long runs: clients follow one of so many symbols, of the others they hear the minutes */
+    FUSE_MAX = 3000,         /* calls until a death */
+    WIDE_MIN = 16,           /* symbols, above which only the generic format is gathered */
     CHANNEL_MAX = 256,
     CHANNEL_SIZE = 96,
     YAML_SIZE = 16 << 10,
@@ -47,6 +50,7 @@ enum {
 #define MISCHIEF_SHORT_NS (KT_NS_PER_S / 2) /* between two pieces of it, in short runs */
 #define MISCHIEF_LONG_NS (60 * KT_NS_PER_S) /* and in long ones */
 #define LONG_NS (600 * KT_NS_PER_S)
+#define GRAIN_LONG_NS (20 * KT_NS_PER_MS) /* what arrives together is one step's work, not many steps' */
 #define LAG_NS (900 * KT_NS_PER_S)
 #define MEMORY_SLACK (64ULL << 20) /* by which the heap may be above twice that of the first quarter */
 #define LONG_SEGMENT (16ULL << 20)
@@ -226,10 +230,11 @@ static kt_code write_yaml(simulation *sim, kt_err *err)
         return code;
     kt_builder_init(&yaml, sim->yaml, sizeof sim->yaml);
     kt_builder_format(&yaml,
-        "data: house\nedge: {port: %d, client_max: %d}\n"
+        "data: house\nedge: {port: %d, client_max: %d, silence_ms: %d}\n"
         "vwap: {windows: [%s], interval_ms: 60000}\nrepair: {interval_ms: 500}\n"
         "log: {retention_bytes: %d}\nvenues:\n",
-        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, is_long(sim) ? "10s, 1m, 5m" : "5s, 1m", 1 << 26);
+        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, is_long(sim) ? SILENCE_LONG_MS : SILENCE_SHORT_MS,
+        is_long(sim) ? "10s, 1m, 5m" : "5s, 1m", 1 << 26);
     for (uint32_t i = 0; i < sim->market_count; i++)
         put_venue(sim, &yaml, i, false);
     for (uint32_t i = 0; !is_wide(sim) && i < kt_sim_symbol_count(market); i++) {
@@ -271,6 +276,11 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
     for (uint32_t i = 0; i < kt_sim_symbol_count(market); i++) {
         const kt_sim_symbol *symbol = kt_sim_symbol_at(market, i);
         const char *gen = sim->market_count > 1 ? "gen0" : "gen";
+        if (is_long(sim) && is_wide(sim)) {
+            add_channel(sim, "quality", gen, symbol->ticker.symbol);
+            if (i % FOLLOWED_EACH != FOLLOWED_EACH - 1)
+                continue;
+        }
         add_channel(sim, "trades", gen, symbol->ticker.symbol);
         add_channel(sim, "vwap.1m", gen, symbol->ticker.symbol);
         if (is_wide(sim))
@@ -288,7 +298,9 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
                             .channel_count = sim->channel_count,
                             .questions = questions,
                             .question_count = KT_COUNT(questions),
-                            .stay_ns = is_long(sim) ? 120 * KT_NS_PER_S : 5 * KT_NS_PER_S,
+                            .stay_ns = is_long(sim) ? 600 * KT_NS_PER_S : 5 * KT_NS_PER_S,
+                            .away_ns = is_long(sim) ? 10 * KT_NS_PER_S : KT_NS_PER_S / 2,
+                            .ping_ns = (is_long(sim) ? SILENCE_LONG_MS : SILENCE_SHORT_MS) * KT_NS_PER_MS * 3 / 10,
                             .failed = broken,
                             .ctx = sim },
         &sim->crowd, err);
@@ -383,10 +395,23 @@ static void break_market(simulation *sim)
     note(sim, "the market breaks other things now");
 }
 
+static kt_vnet_faults sound_network(const simulation *sim)
+{
+    return (kt_vnet_faults){ .latency_max_ns = KT_NS_PER_MS, .grain_ns = is_long(sim) ? GRAIN_LONG_NS : 0 };
+}
+
+static void mend_network(simulation *sim)
+{
+    kt_vnet_faults none = sound_network(sim);
+
+    kt_vnet_set(sim->net, &none);
+}
+
 static void break_network(simulation *sim)
 {
-    kt_vnet_faults faults = { .latency_max_ns = kt_rng_between(&sim->rng, 0, 50 * KT_NS_PER_MS) };
+    kt_vnet_faults faults = sound_network(sim);
 
+    faults.latency_max_ns += kt_rng_between(&sim->rng, 0, 50 * KT_NS_PER_MS);
     if (chance(sim, 0.7)) {
         faults.refused = kt_rng_unit(&sim->rng) * 0.3;
         faults.cut = kt_rng_unit(&sim->rng) * 0.3;
@@ -474,7 +499,7 @@ static void end_mischief(simulation *sim)
     }
     kt_vdisk_cut_fuse(sim->disk, 0);
     kt_vdisk_fill(sim->disk, false);
-    kt_vnet_set(sim->net, &(kt_vnet_faults){ .latency_max_ns = KT_NS_PER_MS });
+    mend_network(sim);
     for (uint32_t i = 0; i < sim->market_count; i++)
         kt_sim_break(sim->venues[i], &none);
     kt_crowd_settle(sim->crowd);
@@ -689,6 +714,13 @@ static bool is_settled(simulation *sim, char *out_why, size_t why_size)
            kt_crowd_caught_up(sim->crowd, end_of, sim, out_why, why_size);
 }
 
+static bool is_told_to_stop(simulation *sim)
+{
+    if (sim->options->stop != NULL && *sim->options->stop)
+        sim->report->stopped = true;
+    return sim->report->stopped;
+}
+
 static kt_code play(simulation *sim, kt_err *err)
 {
     int64_t end_ns = START_NS + sim->options->span_ns, look_ns = 0;
@@ -696,7 +728,7 @@ static kt_code play(simulation *sim, kt_err *err)
     bool settled = false;
     kt_code code = KT_OK;
 
-    while (code == KT_OK && !is_broken(sim) && !settled) {
+    while (code == KT_OK && !is_broken(sim) && !settled && !is_told_to_stop(sim)) {
         code = step(sim, err);
         if (!sim->over && sim->now_ns >= end_ns)
             end_mischief(sim);
@@ -907,6 +939,8 @@ static kt_code open_all(simulation *sim, kt_err *err)
     if (code == KT_OK)
         code = kt_vnet_new(sim->net_task.loop, &sim->rng, &sim->net, err);
     if (code == KT_OK)
+        mend_network(sim);
+    if (code == KT_OK)
         code = open_venues(sim, err);
     if (code == KT_OK)
         code = write_yaml(sim, err);
@@ -957,9 +991,10 @@ kt_code kt_simulate(const kt_simulate_options *options, kt_simulate_report *out_
         code = play(&sim, err);
     if (code == KT_OK)
         keep_crowd(&sim);
-    if (code == KT_OK && !is_broken(&sim))
+    bool whole = code == KT_OK && !is_broken(&sim) && !out_report->stopped;
+    if (whole)
         code = stop(&sim, err);
-    if (code == KT_OK && !is_broken(&sim) && !is_long(&sim))
+    if (whole && code == KT_OK && !is_broken(&sim) && !is_long(&sim))
         code = compare_store(&sim, err);
     if (code == KT_OK) {
         fill_report(&sim);

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/types.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 enum {
@@ -36,15 +37,17 @@ typedef struct kt_simulate_options {
     int64_t span_ns; /* of mischief; then it is over and the house comes to rest */
     uint32_t symbol_count;
     uint32_t client_count;
-    double rate;        /* trades a second, of all symbols */
-    const char *folder; /* where logs and store are made; emptied first */
-    FILE *progress;     /* a line now and then; NULL: none */
-    bool verbose;       /* what happens, there too */
+    double rate;                       /* trades a second, of all symbols */
+    const char *folder;                /* where logs and store are made; emptied first */
+    FILE *progress;                    /* a line now and then; NULL: none */
+    bool verbose;                      /* what happens, there too */
+    const volatile sig_atomic_t *stop; /* once set: no further step; what was found up to here counts. NULL: never */
 } kt_simulate_options;
 
 typedef struct kt_simulate_report {
     uint64_t steps;
     int64_t virtual_ns;
+    bool stopped; /* before its end */
     uint64_t deaths, starts, power_cuts, failed_syncs, full_disks, unwritten;
     uint64_t records, values, validated, trades;
     uint64_t links, refused, cut, silent, trickled;

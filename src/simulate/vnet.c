@@ -122,8 +122,11 @@ static void link_free(vnet_link *link)
 static void way_wait(way *one, int64_t wait_ns)
 {
     kt_loop *loop = one->link->net->loop;
+    int64_t grain_ns = one->link->net->faults.grain_ns, due_ns = kt_loop_now(loop) + wait_ns;
 
-    kt_assert(kt_timer_set(loop, &one->timer, kt_loop_now(loop) + wait_ns) == KT_OK);
+    if (grain_ns > 0)
+        due_ns += grain_ns - due_ns % grain_ns;
+    kt_assert(kt_timer_set(loop, &one->timer, due_ns) == KT_OK);
 }
 
 static void on_readable(kt_watch *watch, uint32_t ready)
