@@ -714,6 +714,35 @@ static void a_bus_without_a_log_only_reads(world *self, const driver *by)
     kt_bus_close(bus);
 }
 
+/* ---- sleeping beside the local driver ---- */
+
+/* A position that is left out here is a wake-up that never comes. */
+static void before_it_sleeps_a_lane_is_told_every_position_that_its_bus_waits_for(void **state)
+{
+    world self;
+    heard all = { 0 }, ack = { 0 };
+
+    local_open(&self);
+    kt_board_page *page = kt_board_page_of(&self.board, 1);
+    kt_sleeper sleeper = { .page = page };
+    kt_bus_wants(self.buses[1], &sleeper);
+    assert_true(page->want_written[0] == UINT64_MAX && page->want_durable[0] == UINT64_MAX);
+    uint64_t seq = say(&self, 0, "a.b", 0, NULL);
+    kt_bus_reader *behind = listen(&self, 1, "one:a.>", KT_BUS_FROM_LIVE, 0, false, NULL, &all);
+    kt_bus_wants(self.buses[1], &sleeper);
+    assert_int_equal(page->want_written[0], seq);
+    assert_true(page->want_durable[0] == UINT64_MAX);
+    kt_bus_read_close(behind);
+    listen(&self, 1, "one:a.>", KT_BUS_FROM_SEQ, 1, true, NULL, &all); /* the one that is farthest back counts */
+    listen(&self, 1, "one:a.>", KT_BUS_FROM_LIVE, 0, true, NULL, &all);
+    seq = say(&self, 1, "a.b", 0, &ack);
+    kt_bus_wants(self.buses[1], &sleeper);
+    assert_int_equal(page->want_durable[0], 0);
+    assert_int_equal(page->want_durable[1], seq - 1); /* its own, until what it publishes is acknowledged */
+    assert_true(page->want_written[1] == UINT64_MAX);
+    local_close(&self);
+}
+
 /* ---- files of the local driver that can not be read ---- */
 
 /* Enough for several segments of log "one"; the folder of it, and its segments, newest last. */
@@ -877,6 +906,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASES(ROW) cmocka_unit_test(a_start_at_a_fence_is_told_and_goes_on_behind_it),
         cmocka_unit_test(a_start_that_can_not_be_read_is_told_once_and_the_reader_stops),
+        cmocka_unit_test(before_it_sleeps_a_lane_is_told_every_position_that_its_bus_waits_for),
         cmocka_unit_test(what_a_cursor_acknowledged_is_known_to_be_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
