@@ -200,6 +200,8 @@ static kt_code set_fault(kt_sim_options *options, const char *value, kt_err *err
         kt_text name = { 0 };
 
         kt_text_cut(&item, '=', &name);
+        if (name.n == 0 || item.s == NULL)
+            return kt_fail(err, KT_SYNTAX, "'%.*s': NAME=VALUE is needed, such as drop=0.01", KT_TEXT_ARG(name));
         code = kt_sim_faults_set(&options->faults, name, item, err);
     }
     return code;
@@ -348,6 +350,8 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
         kt_text_cut(&value_text, '=', &name);
         if (name.n > 2 && memcmp(name.s, "--", 2) == 0)
             flag = find((kt_text){ name.s + 2, name.n - 2 });
+        else if (kt_text_equal(name, KT_TEXT("-h")))
+            flag = find(KT_TEXT("help"));
         if (flag == NULL)
             return kt_fail(err, KT_ARG, "unknown flag '%.*s': kontor sim --help lists them", KT_TEXT_ARG(name));
         if (value_text.s != NULL)

@@ -127,6 +127,30 @@ static void respond(
         kt_http_fail(http, exchange, 503, "no memory for an answer");
 }
 
+/* Nothing that is served has this path. */
+static void not_found(const kt_sim *sim, kt_http_server *http, uint64_t exchange)
+{
+    const kt_sim_options *options = sim->options;
+    const struct {
+        bool served;
+        const char *paths;
+    } formats[] = {
+        { options->generic, "/stream, /trades" },
+        { options->binance, "/stream?streams=..., /ws/..., /api/v3/..." },
+        { options->kraken == &kt_venue_kraken_v1, "/, /0/public/..." },
+        { options->kraken == &kt_venue_kraken_v2, "/v2, /0/public/..." },
+    };
+    char mem[128];
+    kt_builder there;
+
+    kt_builder_init(&there, mem, sizeof mem);
+    for (size_t i = 0; i < KT_COUNT(formats); i++)
+        if (formats[i].served)
+            kt_builder_format(&there, "%s, ", formats[i].paths);
+    kt_http_fail(
+        http, exchange, 404, "there are %.*s/sim/truth and /v1/sim/faults", KT_TEXT_ARG(kt_builder_done(&there)));
+}
+
 static void answer_venue(kt_sim *sim, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
 {
     kt_sim_fault fault = kt_sim_faults_draw(&sim->faults, &sim->rest_rng, KT_SIM_PER_REQUEST);
@@ -151,8 +175,7 @@ static void answer_venue(kt_sim *sim, kt_http_server *http, uint64_t exchange, c
     if (fault == KT_SIM_OVERLAP && !rest.overlaps)
         fault = KT_SIM_NONE;
     if (response.status == 0)
-        kt_http_fail(http, exchange, 404,
-            "there are /stream, /trades, /ws, /v2, /api/v3/..., /0/public/..., /sim/truth and /v1/sim/faults");
+        not_found(sim, http, exchange);
     else if (body.code != KT_OK)
         kt_http_fail(http, exchange, 500, "the answer does not fit %d bytes", KT_SIM_BODY_SIZE);
     else

@@ -665,7 +665,8 @@ static void test_rest_errors(void **state)
         { "one instrument", "/api/v3/exchangeInfo?symbol=BTCUSDT", 200, "\"tickSize\":\"0.01000000\"" },
         { "an instrument that is none", "/api/v3/exchangeInfo?symbols=%5B%22NONE%22%5D", 400, "-1121" },
         { "symbols that are no list", "/api/v3/exchangeInfo?symbols=BTCUSDT", 400, "-1100" },
-        { "unknown path", "/api/v3/klines", 404, "/sim/truth" },
+        { "unknown path", "/api/v3/klines", 404,
+            "there are /stream, /trades, /stream?streams=..., /ws/..., /api/v3/..., /sim/truth and" },
         { "a stream without an upgrade", "/stream", 426, "" },
     };
     sim_child sim = start_sim("--port 0 --symbols 2 --history 100 --wait");
@@ -951,6 +952,7 @@ static void test_refusals(void **state)
         const char *message;
     } rows[] = {
         { "help", "--help", 0, "Usage: kontor sim" },
+        { "help in short", "-h", 0, "Usage: kontor sim" },
         { "unknown flag", "--speeed 1", 2, "unknown flag '--speeed'" },
         { "not a flag", "speed", 2, "unknown flag 'speed'" },
         { "flag without its value", "--port", 2, "--port needs a value: --port N" },
@@ -962,7 +964,8 @@ static void test_refusals(void **state)
         { "start-time is no time", "--start-time tomorrow", 2, "a time such as" },
         { "unknown fault", "--fault typo=0.1", 2, "'typo': no such fault; there are drop" },
         { "outage can not be asked for", "--fault outage=0.1", 2, "no such fault" },
-        { "fault without a rate", "--fault drop", 2, "drop: '': a number from 0 to 1 is needed (share)" },
+        { "fault without a value", "--fault drop", 2, "'drop': NAME=VALUE is needed, such as drop=0.01" },
+        { "value without a fault", "--fault =0.1", 2, "'': NAME=VALUE is needed" },
         { "rate of a fault above 1", "--fault drop=1.1", 2, "drop: '1.1': a number from 0 to 1" },
         { "rates above 1 together", "--fault drop=0.6,repeat=0.5", 2, "add up to 1.1" },
         { "until-id without a tape", "--until-id 5", 2, "needs a --tape" },

@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "venue/sim/parts.h"
 
-enum { FEED_SEEDS = 2 };
+enum { FEED_SEEDS = 2 }; /* generic and Binance, which are served together, draw apart */
 
 /* To everybody who subscribed it; false: nobody got it. */
 static bool deliver_stream(kt_sim_served *served, uint32_t symbol, kt_sim_stream stream, kt_text event)
