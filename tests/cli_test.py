@@ -227,7 +227,8 @@ def shells(tap):
         with tap.case(f"{shell} completes commands, actions, their parameters, keys and flags"):
             for keys, wanted in ((b"kontor serv\t#", b"services #"), (b"kontor call node.li\t#", b"node.list #"),
                                  (b"kontor call vwap.latest tick\tBTC", b"ticker=BTC"),
-                                 (b"kontor config set vwap.st\t30", b"vwap.step_s=30"), (b"kontor sim --fault cut\t0.1", b"cut_frame=0.1"), (b"kontor run --edge.po\t1", b"--edge.port 1")):
+                                 (b"kontor config set vwap.st\t30", b"vwap.step_s=30"), (b"kontor sim --fault cut\t0.1", b" cut_frame=0.1"),
+                                 (b"kontor sim --fault drop=0.1,cut\t0.2;", b"--fault drop=0.1,cut_frame=0.2;"), (b"kontor run --edge.po\t1", b"--edge.port 1")):
                 typed(shell, keys, wanted)
 
 

@@ -40,8 +40,9 @@ void kt_cli_help(const kt_cli_command *command, FILE *out);
 int kt_cli_manual(void);
 
 /* `kontor --complete`: what the shell offers for the word at the cursor, by the rows that make the help. Called by bash
- * (deploy/kontor.bash) with the line in COMP_LINE and the place of the cursor in COMP_POINT. */
-int kt_cli_complete(void);
+ * (deploy/kontor.bash) with the line in COMP_LINE and the place of the cursor in COMP_POINT. `replaced`: the end of the word at the
+ * cursor that the shell replaces by what is offered (for bash a word begins behind =); NULL: all of it. */
+int kt_cli_complete(const char *replaced);
 
 /* What the last word of a line, which may be empty, can become: each such word with what follows it, a blank, or = where a value
  * does. The line begins with the program's name. */

@@ -218,21 +218,37 @@ void kt_cli_offer(kt_text line, void (*put)(void *ctx, const char *word), void *
         offer_words(&typed, command);
 }
 
+/* Nothing within quotes: bash would close them behind it. */
 static void print_offer(void *ctx, const char *word)
 {
-    puts(word);
+    const size_t *kept = ctx;
+
+    if (strchr(word, '\'') == NULL)
+        puts(word + *kept);
 }
 
-int kt_cli_complete(void)
+/* How much of the word at the end of the line stands before what the shell replaces. */
+static size_t kept_of(kt_text line, const char *replaced)
+{
+    size_t begun = 0, n = replaced != NULL ? strlen(replaced) : 0;
+
+    while (begun < line.n && line.s[line.n - begun - 1] != ' ')
+        begun++;
+    return replaced != NULL && n <= begun && memcmp(line.s + line.n - n, replaced, n) == 0 ? begun - n : 0;
+}
+
+int kt_cli_complete(const char *replaced)
 {
     const char *line = getenv("COMP_LINE"), *point = getenv("COMP_POINT");
     uint64_t n = 0;
+    size_t kept;
 
     if (line == NULL || point == NULL || kt_text_u64(kt_text_of(point), &n) != KT_OK || n > strlen(line)) {
         fprintf(
             stderr, "kontor --complete: this is for the shell, which says in COMP_LINE and COMP_POINT what is typed\n");
         return KT_EXIT_USAGE;
     }
-    kt_cli_offer((kt_text){ line, n }, print_offer, NULL);
+    kept = kept_of((kt_text){ line, n }, replaced);
+    kt_cli_offer((kt_text){ line, n }, print_offer, &kept);
     return KT_EXIT_OK;
 }

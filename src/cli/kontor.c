@@ -252,7 +252,7 @@ int main(int argc, char **argv)
     if (strcmp(name, "--manual") == 0)
         return kt_cli_manual();
     if (strcmp(name, "--complete") == 0)
-        return kt_cli_complete();
+        return kt_cli_complete(argc > 3 ? argv[3] : NULL);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         usage(stdout);
         return KT_EXIT_OK;
