@@ -162,15 +162,17 @@ def dockerfile():
 
 
 def commands_of_compose():
-    """{service: words} of deploy/compose.yaml, and that each has the machine's network."""
+    """{service: words} of deploy/compose.yaml, {service: health check where it has its own}, and that each has the machine's network."""
     with open(os.path.join(DEPLOY, "compose.yaml"), encoding="utf-8") as file:
         text = file.read()
     services = re.split(r"^  (\w+):.*$", text.split("services:\n", 1)[1], flags=re.M)[1:]
-    found = {}
+    found, checks = {}, {}
     for name, body in zip(services[::2], services[1::2]):
         assert "network_mode: host" in body, name
         found[name] = json.loads(re.search(r"command: (\[.*?\])", body, re.S)[1])
-    return found
+        for check in re.findall(r"healthcheck: \{test: (\[.*?\])\}", body):
+            checks[name] = shlex.join(json.loads(check)[1:])
+    return found, checks
 
 
 def words_of(stage, word):
@@ -194,7 +196,7 @@ def shell_of(stage, files):
 
 def contained(tap, where, shared, deb):
     build, image = dockerfile()
-    words = commands_of_compose()
+    words, checks = commands_of_compose()
     user, entry = words_of(image, "USER")[0], json.loads(words_of(image, "ENTRYPOINT")[0])
     command = json.loads(words_of(image, "CMD")[0])
     health = shlex.join(json.loads(words_of(image, "HEALTHCHECK")[0].removeprefix("CMD ")))
@@ -220,6 +222,7 @@ wait_for 60 sh -c '! {health}'"""),
         ("the commands of compose.yaml are the demonstration: a market, and a house that says its price", f"""cp /shared/demo.yaml /demo.yaml
 rm -rf /var/lib/kontor/*
 {as_user('market', words['market'])}
+wait_for 120 {checks['market']}
 {as_user('house', words['house'])}
 wait_for 120 {health}
 wait_for 120 kontor call vwap.latest ticker=BTC
