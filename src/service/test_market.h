@@ -14,9 +14,8 @@ enum { KT_TEST_WAIT_S = 60 }; /* for anything that is waited for */
 
 /* What is played. */
 typedef struct kt_test_play {
-    const char *format; /* of one symbol: BTC in the generic format, BTC/USDT elsewhere */
-    const char *
-        flags; /* of `kontor sim`, separated by blanks, behind those that all have: ports, one symbol, --wait, --seed 7 */
+    const char *format;          /* of one symbol: BTC in the generic format, BTC/USDT elsewhere */
+    const char *flags;           /* of `kontor sim`, behind those that all have: ports, one symbol, --wait, --seed 7 */
     const char *venue;           /* more of the venue's configuration, ", books: true"; NULL: none */
     const char *ca_folder;       /* whose authority.crt is trusted; NULL: plain text */
     const kt_service_spec *more; /* a service beside market and book; NULL: none */

@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -8,6 +7,7 @@
 enum {
     STREAMS_MAX = 1024, /* of one subscription message; the venue's own limit */
     REPLY_SIZE = 64 << 10,
+    NAME_SIZE = 64, /* of a stream */
 };
 
 /* ---- Binance: names of streams in the address, and requests ---- */
@@ -81,17 +81,14 @@ static void put_subscriptions(const kt_sim_client *client, kt_json_writer *write
     kt_json_open_array(writer);
     for (uint32_t i = 0; i < kt_sim_symbol_count(client->sim->market); i++)
         for (kt_sim_stream stream = KT_SIM_TRADES; stream < KT_SIM_STREAM_COUNT; stream++) {
-            char name[64];
-            const char *symbol = kt_sim_symbol_at(client->sim->market, i)->text[1];
-            size_t n = strlen(symbol);
+            char mem[NAME_SIZE];
+            kt_builder name;
 
             if (!kt_sim_subscribes(client, i, stream))
                 continue;
-            snprintf(name, sizeof name, "%s%s", symbol, kt_sim_stream_suffix(stream));
-            for (size_t at = 0; at < n; at++)
-                if (name[at] >= 'A' && name[at] <= 'Z')
-                    name[at] = (char)(name[at] - 'A' + 'a');
-            kt_json_put_text(writer, kt_text_of(name));
+            kt_builder_init(&name, mem, sizeof mem);
+            kt_sim_write_stream(&kt_sim_symbol_at(client->sim->market, i)->pair, kt_sim_stream_suffix(stream), &name);
+            kt_json_put_text(writer, kt_builder_done(&name));
         }
     kt_json_close_array(writer);
 }

@@ -635,6 +635,19 @@ static void test_subscribing_by_message(void **state)
     }
 }
 
+static void test_listing_what_the_address_subscribed(void **state)
+{
+    sim_child sim = start_sim("--port 0 --symbols 1 --wait 2"); /* so that nothing else is said */
+    stream_reader reader;
+
+    open_reader(&reader, sim.port, "/ws/btcusdt@trade/btcusdt@bookTicker/nobody@trade",
+        "{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":1}");
+    read_messages(&reader, 1);
+    assert_non_null(strstr(reader.text, "{\"result\":[\"btcusdt@trade\",\"btcusdt@bookTicker\"],\"id\":1}"));
+    close_reader(&reader);
+    stop_sim(&sim, SIGTERM);
+}
+
 static void test_rest_errors(void **state)
 {
     static const struct {
@@ -1017,6 +1030,7 @@ int main(void)
         cmocka_unit_test(test_full_millisecond),
         cmocka_unit_test(test_paced),
         cmocka_unit_test(test_subscribing_by_message),
+        cmocka_unit_test(test_listing_what_the_address_subscribed),
         cmocka_unit_test(test_rest_errors),
         cmocka_unit_test(test_reader_sets_the_pace),
         cmocka_unit_test(test_totals_on_a_signal),

@@ -253,17 +253,20 @@ void kt_sim_write_book(const kt_ev_book *book, kt_builder *out)
     kt_builder_char(out, '}');
 }
 
-static void put_lower(kt_text text, kt_builder *out)
+void kt_sim_write_stream(const kt_row_instrument *instrument, const char *suffix, kt_builder *out)
 {
-    for (size_t i = 0; i < text.n; i++)
-        kt_builder_char(out, text.s[i] >= 'A' && text.s[i] <= 'Z' ? (char)(text.s[i] + ('a' - 'A')) : text.s[i]);
+    kt_text symbol = instrument->venue_symbol;
+
+    for (size_t i = 0; i < symbol.n; i++)
+        kt_builder_char(
+            out, symbol.s[i] >= 'A' && symbol.s[i] <= 'Z' ? (char)(symbol.s[i] + ('a' - 'A')) : symbol.s[i]);
+    kt_builder_str(out, suffix);
 }
 
 void kt_sim_write_combined(const kt_row_instrument *instrument, const char *suffix, kt_text event, kt_builder *out)
 {
     kt_builder_str(out, "{\"stream\":\"");
-    put_lower(instrument->venue_symbol, out);
-    kt_builder_str(out, suffix);
+    kt_sim_write_stream(instrument, suffix, out);
     kt_builder_str(out, "\",\"data\":");
     kt_builder_text(out, event);
     kt_builder_char(out, '}');

@@ -54,7 +54,8 @@ void kt_sim_write_book(const kt_ev_book *book, kt_builder *out);
 
 enum { KT_SIM_CHANGE_LEVELS = 1000, KT_SIM_CHANGE_SIZE = 128 << 10 }; /* levels and bytes of a change, at most */
 
-/* What stands before and behind an event in a combined stream of Binance, such as "@trade". */
+/* The name of a stream of Binance, btcusdt@trade, whose suffix is "@trade"; and an event in the envelope of combined streams. */
+void kt_sim_write_stream(const kt_row_instrument *instrument, const char *suffix, kt_builder *out);
 void kt_sim_write_combined(const kt_row_instrument *instrument, const char *suffix, kt_text event, kt_builder *out);
 
 /* One row of exchangeInfo. */
