@@ -24,11 +24,12 @@ kt_text kt_sim_kraken_heartbeat(const kt_venue_format *format)
     return kt_sim_kraken_is_v1(format) ? KT_TEXT("{\"event\":\"heartbeat\"}") : KT_TEXT("{\"channel\":\"heartbeat\"}");
 }
 
-/* What a client asks, in either version's words. */
+/* What a client asks. */
 typedef struct request {
     const kt_sim_kraken_host *host;
     const kt_json_doc *doc;
     kt_text verb;     /* subscribe, unsubscribe, ping */
+    uint32_t what;    /* node of the object that says what of; 0: none */
     kt_text channel;  /* book, trade, ticker or spread, ohlc */
     uint32_t symbols; /* node; 0: none */
     uint64_t depth;
@@ -36,78 +37,43 @@ typedef struct request {
     uint32_t id;      /* node; 0: none */
 } request;
 
-typedef struct words_v1 {
-    kt_text verb;
-    uint32_t id, symbols, subscription;
-    kt_text channel;
-    uint64_t depth, minutes;
-} words_v1;
-
-static const kt_json_field words_v1_fields[] = {
-    KT_JSON_FIELD(words_v1, verb, "event", TEXT, 0),
-    KT_JSON_FIELD(words_v1, id, "reqid", ANY, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(words_v1, symbols, "pair", ARRAY, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(words_v1, subscription, "subscription", OBJECT, KT_JSON_OPTIONAL),
+static const kt_json_field fields_v1[] = {
+    KT_JSON_FIELD(request, verb, "event", TEXT, 0),
+    KT_JSON_FIELD(request, id, "reqid", ANY, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(request, symbols, "pair", ARRAY, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(request, what, "subscription", OBJECT, KT_JSON_OPTIONAL),
 };
 
-static const kt_json_field subscription_fields[] = {
-    KT_JSON_FIELD(words_v1, channel, "name", TEXT, 0),
-    KT_JSON_FIELD(words_v1, depth, "depth", U64, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(words_v1, minutes, "interval", U64, KT_JSON_OPTIONAL),
+static const kt_json_field what_v1[] = {
+    KT_JSON_FIELD(request, channel, "name", TEXT, 0),
+    KT_JSON_FIELD(request, depth, "depth", U64, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(request, minutes, "interval", U64, KT_JSON_OPTIONAL),
 };
 
-typedef struct words_v2 {
-    kt_text verb;
-    uint32_t id, params, symbols;
-    kt_text channel;
-    uint64_t depth, minutes;
-} words_v2;
-
-static const kt_json_field words_v2_fields[] = {
-    KT_JSON_FIELD(words_v2, verb, "method", TEXT, 0),
-    KT_JSON_FIELD(words_v2, params, "params", OBJECT, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(words_v2, id, "req_id", ANY, KT_JSON_OPTIONAL),
+static const kt_json_field fields_v2[] = {
+    KT_JSON_FIELD(request, verb, "method", TEXT, 0),
+    KT_JSON_FIELD(request, what, "params", OBJECT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(request, id, "req_id", ANY, KT_JSON_OPTIONAL),
 };
 
-static const kt_json_field params_fields[] = {
-    KT_JSON_FIELD(words_v2, channel, "channel", TEXT, 0),
-    KT_JSON_FIELD(words_v2, symbols, "symbol", ARRAY, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(words_v2, depth, "depth", U64, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(words_v2, minutes, "interval", U64, KT_JSON_OPTIONAL),
+static const kt_json_field what_v2[] = {
+    KT_JSON_FIELD(request, channel, "channel", TEXT, 0),
+    KT_JSON_FIELD(request, symbols, "symbol", ARRAY, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(request, depth, "depth", U64, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(request, minutes, "interval", U64, KT_JSON_OPTIONAL),
 };
 
-static bool read_v1(const kt_json_doc *doc, request *out, kt_err *err)
+/* In the words of the version. */
+static kt_code read_request(const kt_json_doc *doc, request *out, kt_err *err)
 {
-    words_v1 words = { .depth = DEPTH_ASKED, .minutes = 1 };
+    bool old = kt_sim_kraken_is_v1(out->host->format);
+    kt_code code = kt_json_fields(
+        doc, 0, old ? fields_v1 : fields_v2, old ? KT_COUNT(fields_v1) : KT_COUNT(fields_v2), NULL, out, NULL, err);
 
-    if (kt_json_fields(doc, 0, words_v1_fields, KT_COUNT(words_v1_fields), NULL, &words, NULL, err) != KT_OK ||
-        (words.subscription != 0 && kt_json_fields(doc, words.subscription, subscription_fields,
-                                        KT_COUNT(subscription_fields), NULL, &words, NULL, err) != KT_OK))
-        return false;
-    out->verb = words.verb;
-    out->id = words.id;
-    out->symbols = words.symbols;
-    out->channel = words.channel;
-    out->depth = words.depth;
-    out->minutes = words.minutes;
-    return true;
-}
-
-static bool read_v2(const kt_json_doc *doc, request *out, kt_err *err)
-{
-    words_v2 words = { .depth = DEPTH_ASKED, .minutes = 1 };
-
-    if (kt_json_fields(doc, 0, words_v2_fields, KT_COUNT(words_v2_fields), NULL, &words, NULL, err) != KT_OK ||
-        (words.params != 0 && kt_json_fields(doc, words.params, params_fields, KT_COUNT(params_fields), NULL, &words,
-                                  NULL, err) != KT_OK))
-        return false;
-    out->verb = words.verb;
-    out->id = words.id;
-    out->symbols = words.symbols;
-    out->channel = words.channel;
-    out->depth = words.depth;
-    out->minutes = words.minutes;
-    return true;
+    if (code == KT_OK && out->what != 0)
+        code = kt_json_fields(
+            doc, out->what, old ? what_v1 : what_v2, old ? KT_COUNT(what_v1) : KT_COUNT(what_v2), NULL, out, NULL, err);
+    return code;
 }
 
 static void put_id(const request *asked, const char *name, kt_json_writer *writer)
@@ -280,12 +246,11 @@ static void refuse(const kt_sim_kraken_host *host, const char *why)
 void kt_sim_kraken_hear(const kt_sim_kraken_host *host, kt_text message)
 {
     kt_json_node nodes[NODE_MAX];
-    request asked = { .host = host };
+    request asked = { .host = host, .depth = DEPTH_ASKED, .minutes = 1 };
     kt_json_doc doc;
     kt_err err = { 0 };
 
-    if (kt_json_parse(message, nodes, NODE_MAX, &doc, &err) != KT_OK ||
-        !(kt_sim_kraken_is_v1(host->format) ? read_v1 : read_v2)(&doc, &asked, &err)) {
+    if (kt_json_parse(message, nodes, NODE_MAX, &doc, &err) != KT_OK || read_request(&doc, &asked, &err) != KT_OK) {
         refuse(host, err.msg);
         return;
     }
