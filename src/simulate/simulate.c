@@ -192,7 +192,8 @@ static kt_code open_venues(simulation *sim, kt_err *err)
         options->speed = 1;
         options->wait = 0;
         options->silence_max_ns = 2 * KT_NS_PER_S;
-        options->keep = (uint32_t)(rate * 7200) + 1000;
+        /* of each symbol: what REST is asked for lies minutes back, and a long run should come to rest */
+        options->keep = (uint32_t)(rate * 7200 / (is_long(sim) ? symbols_of(sim, i) : 1)) + 1000;
         options->market.symbols = counts[i];
         options->market.seed = sim->options->seed * MARKET_MAX + i;
         options->market.rate = rate;
