@@ -14,6 +14,7 @@ help:
 	@echo 'make deb      make a Debian package of it: $(BUILD)/kontor_VERSION_ARCHITECTURE.deb'
 	@echo 'make bench    measure, each figure as a ratio to a calibration in the same run'
 	@echo 'make fuzz     fuzz every parser, 60 s each (SECONDS_EACH=...)'
+	@echo 'make coverage which lines of src/ the tests run, and which not (docs/coverage.md)'
 	@echo 'make soak     the long tests, again and again until you stop them'
 	@echo 'make clean    remove what was built (never data)'
 
@@ -57,6 +58,10 @@ SECONDS_EACH ?= 60
 .PHONY: fuzz
 fuzz: setup-test
 	@fuzz/run $(SECONDS_EACH)
+
+.PHONY: coverage
+coverage: setup-test
+	@tests/coverage
 
 .PHONY: soak
 soak: setup-test
