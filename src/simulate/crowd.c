@@ -26,6 +26,7 @@ typedef struct subscription {
     char epoch[EPOCH_SIZE]; /* of the last event, or as answered; "": none yet */
     uint64_t offset;        /* last heard */
     uint64_t lost_at;       /* of crowd->losses when it was heard */
+    int64_t heard_ns;       /* when this offset was known to be the last, or near it */
     bool conflate;
     bool heard; /* an event, on this connection: the first may be of an epoch before the one that was answered */
     bool answered;
@@ -163,6 +164,7 @@ static void on_event(guest *who, kt_text message)
     remember(who, sub, offset, kt_hash64(rest, (size_t)(message.s + message.n - rest), 0));
     sub->offset = offset;
     sub->lost_at = who->losses;
+    sub->heard_ns = who->heard_ns;
     crowd->counts.events++;
     crowd->counts.skipped += skipped;
 }
@@ -195,7 +197,8 @@ static void on_answer(guest *who, const kt_json_doc *doc)
         return;
     bool resumed = sub->epoch[0] != '\0', whole = recovered != 0 && kt_json_kind_of(doc, recovered) == KT_JSON_TRUE;
     kt_assert(number_at(doc, 0, "offset", &offset));
-    if (resumed && !whole && sub->lost_at == crowd->losses)
+    bool kept = who->heard_ns - sub->heard_ns <= crowd->options.kept_ns;
+    if (resumed && !whole && sub->lost_at == crowd->losses && kept)
         FAIL(who, "client %u can not resume %s at epoch %s, offset %llu (%.*s), and nothing was lost", who->number,
             sub->channel, sub->epoch, (unsigned long long)sub->offset, KT_TEXT_ARG(text_at(doc, "reason")));
     if (resumed && whole && offset != sub->offset)
@@ -206,6 +209,7 @@ static void on_answer(guest *who, const kt_json_doc *doc)
     set_epoch(sub->epoch, epoch);
     sub->offset = offset;
     sub->lost_at = who->losses;
+    sub->heard_ns = who->heard_ns;
     sub->answered = true;
 }
 

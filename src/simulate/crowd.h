@@ -2,7 +2,8 @@
  * REST; some are on lines so slow that the edge must wait for them.
  *
  * Checked, by each for itself  seq counts every message; offset is last + skipped + 1, or a gap or an epoch was told in between; a
- *              resume is recovered unless something may really be lost (kt_crowd_lost() since then).
+ *              resume is recovered unless something may really be lost (kt_crowd_lost() since then, or it was heard
+ *              longer ago than logs are kept).
  * Together     (channel, epoch, offset) is the same event for everybody, for ever.
  */
 #ifndef KT_SIMULATE_CROWD_H
@@ -26,6 +27,7 @@ typedef struct kt_crowd_options {
     uint32_t question_count;
     int64_t stay_ns; /* on average; then it leaves, ... */
     int64_t away_ns; /* ... for so long, on average */
+    int64_t kept_ns; /* what was heard at most so long ago can be resumed from: retention keeps what came since */
     int64_t ping_ns; /* between two signs of life, which the edge wants; after some of them a question is asked */
     void (*failed)(void *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
     void *ctx;

@@ -37,7 +37,7 @@ enum {
     FULL_MS_MAX = 1500,      /* that the disk is full */
     SILENCE_SHORT_MS = 5000, /* of a client until the edge closes its connection, ... */
     SILENCE_LONG_MS = 60000, /* ... in long runs */
-    FOLLOWED_EACH = 10,      /* long runs: clients follow one of so many symbols, of the others they hear the minutes */
+    FOLLOWED_EACH = 25,      /* long runs: clients follow one of so many symbols, of the others they hear the minutes */
     FUSE_MAX = 3000,         /* calls until a death */
     WIDE_MIN = 16,           /* symbols, above which only the generic format is gathered */
     CHANNEL_MAX = 256,
@@ -50,7 +50,8 @@ enum {
 #define MISCHIEF_SHORT_NS (KT_NS_PER_S / 2) /* between two pieces of it, in short runs */
 #define MISCHIEF_LONG_NS (60 * KT_NS_PER_S) /* and in long ones */
 #define LONG_NS (600 * KT_NS_PER_S)
-#define GRAIN_LONG_NS (20 * KT_NS_PER_MS) /* what arrives together is one step's work, not many steps' */
+#define KEPT_LONG_NS (600 * KT_NS_PER_S)  /* LONG_RETENTION holds more */
+#define GRAIN_LONG_NS (50 * KT_NS_PER_MS) /* what arrives together is one step's work, not many steps' */
 #define LAG_NS (900 * KT_NS_PER_S)
 #define MEMORY_SLACK (64ULL << 20) /* by which the heap may be above twice that of the first quarter */
 #define LONG_SEGMENT (16ULL << 20)
@@ -301,6 +302,7 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
                             .question_count = KT_COUNT(questions),
                             .stay_ns = is_long(sim) ? 600 * KT_NS_PER_S : 5 * KT_NS_PER_S,
                             .away_ns = is_long(sim) ? 10 * KT_NS_PER_S : KT_NS_PER_S / 2,
+                            .kept_ns = is_long(sim) ? KEPT_LONG_NS : INT64_MAX,
                             .ping_ns = (is_long(sim) ? SILENCE_LONG_MS : SILENCE_SHORT_MS) * KT_NS_PER_MS * 3 / 10,
                             .failed = broken,
                             .ctx = sim },
