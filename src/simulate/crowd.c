@@ -15,8 +15,8 @@
 enum {
     EPOCH_SIZE = 17,
     NODES = 256,
-    AGAIN_MS = 200,   /* until a connection that failed is tried again, on average */
-    QUIET_PINGS = 13, /* a connection on which so many had no answer is dead */
+    AGAIN_MS = 200,  /* until a connection that failed is tried again, on average */
+    QUIET_PINGS = 4, /* a connection on which so many had no answer is dead */
     MESSAGE_MAX = 1 << 20,
     HEAD_MAX = 512,
 };
