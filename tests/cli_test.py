@@ -269,7 +269,8 @@ def bench(tap, folder):
     # Two rest, the third takes from both, and what is left of the second is canceled.
     orders = [(1, 0, 1, 101, 10), (2, 0, 1, 102, 5), (3, 3, 0, 102, 12), (4, 0, 0, 99, 7), (2, 1, 1, 0, 0)]
     whole = tape_of_orders(orders, 2, [(1, 3, 101, 10), (2, 3, 102, 2)], 1)
-    tapes = (("whole", whole), ("wrong", tape_of_orders(orders, 2, [(1, 3, 101, 10), (2, 3, 102, 3)], 1)), ("cut", whole[:-1]))
+    tapes = (("whole", whole), ("wrong", tape_of_orders(orders, 2, [(1, 3, 101, 10), (2, 3, 102, 3)], 1)), ("cut", whole[:-1]),
+             ("id", tape_of_orders([*orders, (1 << 40, 1, 1, 0, 0)], 2, [], 1)), ("price", tape_of_orders([*orders, (6, 0, 0, 201, 1)], 2, [], 1)))
     for name, content in tapes:
         with open(os.path.join(folder, name), "wb") as file:
             file.write(content)
@@ -278,7 +279,8 @@ def bench(tap, folder):
         assert "whole: 2 trades" in out and out.count("ns a command") == 3, out
         assert status == 1 and "'wrong'" in complaint and "the tape says" in complaint, (status, complaint)
     with tap.case("bench match: what is no whole tape is named"):
-        refused(folder, 1, ("'cut'", "no whole tape"), "bench", "match", "cut")
+        for name in ("cut", "id", "price"):
+            refused(folder, 1, (f"'{name}'", "no whole tape"), "bench", "match", name)
         refused(folder, 2, ("bench --help",), "bench", "match")
         refused(folder, 2, ("bench --help",), "bench")
 

@@ -39,15 +39,24 @@ static inline uint64_t kt_tape_count(const kt_tape *tape)
     return tape->prefill + tape->timed;
 }
 
-/* NULL: these bytes are not a whole tape. */
+#define KT_TAPE_COMMAND_MAX (UINT64_C(1) << 30)
+#define KT_TAPE_LEVEL_MAX (UINT64_C(1) << 31) /* symbols times prices */
+
+/* NULL: these bytes are not a whole tape, or a record's id, symbol, price or side is beyond what the header says. O(records). */
 static inline const kt_tape *kt_tape_of(const void *bytes, size_t size)
 {
     const kt_tape *tape = bytes;
+    bool fine = size >= sizeof *tape && memcmp(tape->magic, "MEWL0001", 8) == 0 &&
+                tape->prefill <= KT_TAPE_COMMAND_MAX && tape->timed >= 1 && tape->timed <= KT_TAPE_COMMAND_MAX &&
+                size == sizeof *tape + kt_tape_count(tape) * sizeof(kt_tape_record) && tape->symbols >= 1 &&
+                tape->symbols <= UINT16_MAX && tape->price_max < KT_TAPE_LEVEL_MAX / tape->symbols;
 
-    return size >= sizeof *tape && memcmp(tape->magic, "MEWL0001", 8) == 0 &&
-                   size == sizeof *tape + kt_tape_count(tape) * sizeof(kt_tape_record)
-               ? tape
-               : NULL;
+    for (uint64_t i = 0; fine && i < kt_tape_count(tape); i++) {
+        const kt_tape_record *r = &tape->records[i];
+        fine = r->id >= 1 && r->id <= kt_tape_count(tape) && r->symbol < tape->symbols && r->price <= tape->price_max &&
+               r->side <= 1 && r->op <= 3;
+    }
+    return fine ? tape : NULL;
 }
 
 static inline kt_match_bounds kt_tape_bounds(const kt_tape *tape, kt_match_ids ids)

@@ -36,7 +36,9 @@ static kt_code bench_tape(const char *path, kt_err *err)
         return KT_SYS;
     if (tape == NULL)
         code = kt_fail(err, KT_CORRUPT,
-            "'%s' is no whole tape of orders: \"MEWL0001\", a header of 80 bytes, records of 32", path);
+            "'%s' is no whole tape of orders: \"MEWL0001\", a header of 80 bytes, records of 32 whose ids, symbols and "
+            "prices are within what it says",
+            path);
     for (kt_match_ids ids = 0; ids < KT_MATCH_IDS_COUNT && code == KT_OK; ids++) {
         kt_match_figures f;
 
