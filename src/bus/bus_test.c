@@ -543,7 +543,7 @@ static void a_read_that_can_not_be_is_refused_with_its_reason(world *self, const
         { "too many patterns", many, KT_COUNT(many), KT_BUS_FROM_LIVE, NULL, KT_LIMIT, "1 to 16 patterns" },
         { "patterns of two logs", two_logs, 2, KT_BUS_FROM_LIVE, NULL, KT_ARG, "'two:a.>'" },
         { "a pattern without its log", no_log, 1, KT_BUS_FROM_LIVE, NULL, KT_ARG, "names no log" },
-        { "a pattern that is too long", wide, 1, KT_BUS_FROM_LIVE, NULL, KT_ARG, "pattern 'one:aaa" },
+        { "a pattern that is too long", wide, 1, KT_BUS_FROM_LIVE, NULL, KT_ARG, "too long: pattern 'one:aaa" },
         { "from a cursor without a name", one, 1, KT_BUS_FROM_CURSOR, NULL, KT_ARG, "name" },
         { "a cursor's name that is too long", one, 1, KT_BUS_FROM_CURSOR, long_name, KT_ARG, "longer than" },
     };

@@ -178,7 +178,7 @@ static kt_code split_pattern(kt_local_reader *reader, const char *text, kt_err *
     kt_text log = text[n] == ':' ? (kt_text){ text, n } : kt_text_of(reader->bus->log_name);
 
     if (log.n == 0 || log.n >= KT_BOARD_NAME_SIZE || strlen(pattern) >= KT_LOCAL_PATTERN_SIZE)
-        return kt_fail(err, KT_ARG, "pattern '%s' names no log, or is too long", text);
+        return kt_fail(err, KT_ARG, "it names no log, or is too long: pattern '%s'", text);
     if (reader->pattern_count > 0 && !kt_text_equal(log, kt_text_of(reader->log)))
         return kt_fail(err, KT_ARG, "pattern '%s' is of another log than '%s'; a reader reads one", text, reader->log);
     kt_code code = kt_pattern_check(kt_text_of(pattern), err);

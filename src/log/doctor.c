@@ -81,8 +81,10 @@ static void look_at_segment(doctor *d, kt_seg_name name, uint64_t next_first, kt
 
     if (code == KT_OK) {
         code = kt_segment_subjects(&segment, &d->subjects);
-        if (code != KT_OK)
+        if (code != KT_OK) {
+            kt_fail(err, code, "its table of subjects does not hold");
             kt_segment_unmap(&segment);
+        }
     }
     if (code != KT_OK) {
         uint64_t to = next_first != 0 ? next_first - 1 : d->sum.durable;
