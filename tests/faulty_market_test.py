@@ -4,6 +4,7 @@
 A line that starts a market, or the house, stays until the next one that does, or `kill`; all others must do what their comment says: count to
 a number, end with an error, or else end with 0 and say something. The document's ports may be in use here: they become free
 ones, and a market without `--port` gets it."""
+import itertools
 import os
 import re
 import select
@@ -14,6 +15,7 @@ import sys
 import house as h
 
 LINE_S = 60
+NUMBERS = itertools.count(1)  # of markets: what one has said is no sign of the next, which has the same port
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.S | re.M)
 
 
@@ -33,7 +35,7 @@ def start_market(line, folder, env, ports):
     command = line.split("#")[0].rstrip(" &")
     if "--port" not in command:
         command += f" --port {ports['3001']}"
-    market = h.Process(["bash", "-c", "exec " + command], folder, "market", env)
+    market = h.Process(["bash", "-c", "exec " + command], folder, f"market{next(NUMBERS)}", env)
     h.wait_for(lambda: "the market to listen:\n" + market.said(), lambda: f":{ports['3001']}" in market.said())
     return market
 
