@@ -128,8 +128,7 @@ static void offer_faults_in_json(const typed_line *typed)
 /* Words that no help lists. */
 static const struct {
     const char *command;
-    const char
-        *behind; /* the word before, a flag; the first one behind the command; "": any; NULL: this is the first */
+    const char *behind; /* a flag just before, or the first word behind the command; "": any; NULL: this is the first */
     void (*offer)(const typed_line *typed);
 } places[] = {
     { "call", NULL, offer_actions },

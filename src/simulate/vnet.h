@@ -22,8 +22,7 @@ typedef struct kt_vnet_faults {
     double silent;   /* the same, but it stays open */
     double trickles; /* a few bytes at a time */
     int64_t latency_max_ns;
-    int64_t
-        grain_ns; /* pieces arrive at multiples of it, together, as with coalesced interrupts; 0: each at its own time */
+    int64_t grain_ns; /* pieces arrive at multiples of it, together, as interrupts coalesce; 0: each at its own time */
 } kt_vnet_faults;
 
 typedef struct kt_vnet kt_vnet;

@@ -2,13 +2,14 @@
  * over WebSocket, and keeps the books about it.
  *
  * Trades come from a seeded generator or from a recorded tape, at the tape's own times, at a factor of them, or as fast
- * as the reader takes them. Both formats of venue/venue.h are served on one port:
+ * as the reader takes them. On one port are served the first two formats together, or any one of them alone:
  *
  *   generic   WebSocket /stream, REST /trades?ticker=&startTime=
  *   binance   WebSocket /stream?streams=btcusdt@trade/btcusdt@depth@100ms/btcusdt@bookTicker/... and /ws/btcusdt@trade,
  *             SUBSCRIBE and UNSUBSCRIBE, REST /api/v3/exchangeInfo, /api/v3/trades, /api/v3/historicalTrades,
  *             /api/v3/depth
- *   own       GET /sim/truth: what was delivered, broken and how, as totals by kontor's counters
+ *   kraken    v1 or v2, see kraken.h: WebSocket / or /v2, REST /0/public/
+ *   own       GET /sim/truth: what was delivered, broken and how, as totals by kontor's counters; GET and POST /v1/sim/faults
  *
  * One seed, one client and speed `max` give the same bytes every time. `kontor sim --help` is the manual.
  */
