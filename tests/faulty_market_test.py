@@ -43,8 +43,12 @@ def start_market(line, folder, env, ports):
 def start_house(line, folder, env, ports):
     house = h.Process(["bash", "-c", line], folder, "house", env)
     truth = f"http://127.0.0.1:{ports['3001']}/sim/truth"
-    h.wait_for(lambda: "the house to listen to the market:\n" + house.said(),
-               lambda: h.json.loads(h.get(truth)[1])["clients"] > 0)
+
+    def listens():
+        status, body = h.get(truth)[:2]
+        return status == 200 and h.json.loads(body)["clients"] > 0
+
+    h.wait_for(lambda: "the house to listen to the market:\n" + house.said(), listens)
     return house
 
 

@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 
 WAIT_S = 120
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever has started processes ends them
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

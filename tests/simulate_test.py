@@ -2,6 +2,7 @@
 """`kontor simulate`: seeds in which everything that can break does, and the same seed twice. A landing runs the same seeds each
 time; `make soak` others."""
 import re
+import signal
 import subprocess
 
 import house as h
@@ -52,6 +53,16 @@ def many(tap):
         assert run.returncode == 0, told(run)
 
 
+def stopped(tap):
+    with tap.case("Ctrl-C ends it at once, says how far it came, and is no success"):
+        run = subprocess.Popen([h.kontor(), "simulate", "--minutes", "1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        begun = run.stderr.readline()
+        run.send_signal(signal.SIGINT)
+        out, complaint = run.communicate(timeout=LIMIT_S)
+        assert "steps" in begun and "virtual time" in out and "0 seeds passed" in out, begun + out
+        assert run.returncode == 1 and "stopped at" in complaint, (run.returncode, complaint)
+
+
 def mistakes(tap):
     for words, said in [(["--seed", "x"], "--seed is 'x'"), (["--symbols", "0"], "from 1 to 5000"), (["--sed", "1"], "is no flag")]:
         with tap.case(f"{words[0]} {words[1]} is refused"):
@@ -64,6 +75,7 @@ def main():
     seeds(tap)
     same(tap)
     many(tap)
+    stopped(tap)
     mistakes(tap)
     tap.done()
 

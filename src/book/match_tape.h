@@ -42,23 +42,6 @@ static inline uint64_t kt_tape_count(const kt_tape *tape)
 #define KT_TAPE_COMMAND_MAX (UINT64_C(1) << 30)
 #define KT_TAPE_LEVEL_MAX (UINT64_C(1) << 31) /* symbols times prices */
 
-/* NULL: these bytes are not a whole tape, or a record's id, symbol, price or side is beyond what the header says. O(records). */
-static inline const kt_tape *kt_tape_of(const void *bytes, size_t size)
-{
-    const kt_tape *tape = bytes;
-    bool fine = size >= sizeof *tape && memcmp(tape->magic, "MEWL0001", 8) == 0 &&
-                tape->prefill <= KT_TAPE_COMMAND_MAX && tape->timed >= 1 && tape->timed <= KT_TAPE_COMMAND_MAX &&
-                size == sizeof *tape + kt_tape_count(tape) * sizeof(kt_tape_record) && tape->symbols >= 1 &&
-                tape->symbols <= UINT16_MAX && tape->price_max < KT_TAPE_LEVEL_MAX / tape->symbols;
-
-    for (uint64_t i = 0; fine && i < kt_tape_count(tape); i++) {
-        const kt_tape_record *r = &tape->records[i];
-        fine = r->id >= 1 && r->id <= kt_tape_count(tape) && r->symbol < tape->symbols && r->price <= tape->price_max &&
-               r->side <= 1 && r->op <= 3;
-    }
-    return fine ? tape : NULL;
-}
-
 static inline kt_match_bounds kt_tape_bounds(const kt_tape *tape, kt_match_ids ids)
 {
     return (kt_match_bounds){ .symbol_max = (uint32_t)tape->symbols,
@@ -67,6 +50,28 @@ static inline kt_match_bounds kt_tape_bounds(const kt_tape *tape, kt_match_ids i
         .qty_max = INT64_C(1) << 32,
         .ids = ids,
         .id_max = ids == KT_MATCH_DIRECT ? kt_tape_count(tape) : 0 };
+}
+
+/* NULL: these bytes are not a whole tape, a record's id, symbol, price or side is beyond what the header says, or that is
+ * more than an engine takes. O(records). */
+static inline const kt_tape *kt_tape_of(const void *bytes, size_t size)
+{
+    const kt_tape *tape = bytes;
+    bool fine = size >= sizeof *tape && memcmp(tape->magic, "MEWL0001", 8) == 0 &&
+                tape->prefill <= KT_TAPE_COMMAND_MAX && tape->timed >= 1 && tape->timed <= KT_TAPE_COMMAND_MAX &&
+                size == sizeof *tape + kt_tape_count(tape) * sizeof(kt_tape_record) && tape->symbols >= 1 &&
+                tape->symbols <= UINT16_MAX && tape->price_max < KT_TAPE_LEVEL_MAX / tape->symbols;
+
+    for (kt_match_ids ids = 0; fine && ids < KT_MATCH_IDS_COUNT; ids++) {
+        const kt_match_bounds bounds = kt_tape_bounds(tape, ids);
+        fine = kt_match_bounds_wrong(&bounds) == NULL;
+    }
+    for (uint64_t i = 0; fine && i < kt_tape_count(tape); i++) {
+        const kt_tape_record *r = &tape->records[i];
+        fine = r->id >= 1 && r->id <= kt_tape_count(tape) && r->symbol < tape->symbols && r->price <= tape->price_max &&
+               r->side <= 1 && r->op <= 3;
+    }
+    return fine ? tape : NULL;
 }
 
 static inline kt_match_command kt_tape_command(const kt_tape_record *record)

@@ -103,11 +103,13 @@ static int play(const wanted *plan, const char *folder)
             tell_failure(plan, seed, &report);
             return KT_EXIT_FAILED;
         }
-        if (report.stopped)
-            printf("seed %llu stopped at %.3f s, nothing found up to there\n", (unsigned long long)seed,
-                (double)report.virtual_ns / (double)KT_NS_PER_S);
-        passed += !report.stopped;
-        if (plan->seeds > 1 && !report.stopped)
+        if (report.stopped) {
+            fprintf(stderr, "kontor simulate: stopped at %.3f s of seed %llu; nothing was found up to there\n",
+                (double)report.virtual_ns / (double)KT_NS_PER_S, (unsigned long long)seed);
+            break;
+        }
+        passed++;
+        if (plan->seeds > 1)
             fprintf(stderr, "seed %llu passed: %llu steps, %llu deaths, %llu power cuts, %016llx\n",
                 (unsigned long long)seed, (unsigned long long)report.steps, (unsigned long long)report.deaths,
                 (unsigned long long)report.power_cuts, (unsigned long long)report.hash);
@@ -115,7 +117,7 @@ static int play(const wanted *plan, const char *folder)
     if (plan->seeds == 1)
         kt_simulate_print(&report, stdout);
     printf("%llu seed%s passed\n", (unsigned long long)passed, passed == 1 ? "" : "s");
-    return KT_EXIT_OK;
+    return passed == plan->seeds ? KT_EXIT_OK : KT_EXIT_FAILED; /* fewer: stopped */
 }
 
 int kt_cli_simulate(int argc, char **argv)

@@ -280,7 +280,7 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
         const char *gen = sim->market_count > 1 ? "gen0" : "gen";
         if (is_long(sim) && is_wide(sim)) {
             add_channel(sim, "quality", gen, symbol->ticker.symbol);
-            if (i % FOLLOWED_EACH != FOLLOWED_EACH - 1)
+            if (i % FOLLOWED_EACH != FOLLOWED_EACH - 1 && i + 1 != kt_sim_symbol_count(market))
                 continue;
         }
         add_channel(sim, "trades", gen, symbol->ticker.symbol);
@@ -405,9 +405,9 @@ static kt_vnet_faults sound_network(const simulation *sim)
 
 static void mend_network(simulation *sim)
 {
-    kt_vnet_faults none = sound_network(sim);
+    kt_vnet_faults sound = sound_network(sim);
 
-    kt_vnet_set(sim->net, &none);
+    kt_vnet_set(sim->net, &sound);
 }
 
 static void break_network(simulation *sim)
