@@ -72,7 +72,8 @@ static void hear(kt_text text)
 {
     size_t n = strlen(here.heard);
 
-    if (text.n > 0 && n + text.n + 2 < sizeof here.heard && memmem(here.heard, n, text.s, text.n) == NULL)
+    if (text.s != NULL && text.n > 0 && n + text.n + 2 < sizeof here.heard &&
+        memmem(here.heard, n, text.s, text.n) == NULL)
         snprintf(here.heard + n, sizeof here.heard - n, "%.*s\n", KT_TEXT_ARG(text));
 }
 
