@@ -322,25 +322,29 @@ static const kt_sim_field change_fields_v1[] = { { "levels", KT_SIM_JSON_TEXT },
 static const kt_sim_field change_fields_v2[] = { { "symbol", KT_SIM_JSON_TEXT }, { "bids", KT_SIM_JSON_TEXT },
     { "asks", KT_SIM_JSON_TEXT }, { "type", KT_SIM_JSON_TEXT } };
 
-static kt_text levels_v1(
-    const kt_row_instrument *instrument, const kt_rows *levels, int64_t time_ns, kt_builder *scratch)
+void kt_sim_kraken_put_levels(const kt_row_instrument *instrument, const kt_rows *levels, kt_text time, kt_builder *out)
 {
-    size_t start = scratch->n;
-
-    kt_builder_char(scratch, '[');
+    kt_builder_char(out, '[');
     for (uint32_t i = 0; i < levels->count; i++) {
         kt_row_level level;
 
         kt_rows_get(&kt_row_table_level, levels, i, &level);
-        kt_builder_str(scratch, i == 0 ? "[\"" : ",[\"");
-        kt_sim_kraken_put_price(&kt_venue_kraken_v1, instrument, level.price, scratch);
-        kt_builder_str(scratch, "\",\"");
-        kt_sim_kraken_put_quantity(&kt_venue_kraken_v1, instrument, level.quantity, scratch);
-        kt_builder_str(scratch, "\",\"");
-        put_seconds(time_ns, scratch);
-        kt_builder_str(scratch, "\"]");
+        kt_builder_str(out, i == 0 ? "[\"" : ",[\"");
+        kt_sim_kraken_put_price(&kt_venue_kraken_v1, instrument, level.price, out);
+        kt_builder_str(out, "\",\"");
+        kt_sim_kraken_put_quantity(&kt_venue_kraken_v1, instrument, level.quantity, out);
+        kt_builder_format(out, "\",%.*s]", KT_TEXT_ARG(time));
     }
-    kt_builder_char(scratch, ']');
+    kt_builder_char(out, ']');
+}
+
+static kt_text levels_v1(
+    const kt_row_instrument *instrument, const kt_rows *levels, int64_t time_ns, kt_builder *scratch)
+{
+    kt_text time = json_time(&kt_venue_kraken_v1, time_ns, scratch);
+    size_t start = scratch->n;
+
+    kt_sim_kraken_put_levels(instrument, levels, time, scratch);
     return since(scratch, start);
 }
 

@@ -28,6 +28,10 @@ void kt_sim_kraken_put_price(
 void kt_sim_kraken_put_quantity(
     const kt_venue_format *format, const kt_row_instrument *instrument, kt_decimal quantity, kt_builder *out);
 
+/* Levels as v1 and REST give them: ["price","quantity",time], the time as JSON. */
+void kt_sim_kraken_put_levels(
+    const kt_row_instrument *instrument, const kt_rows *levels, kt_text time, kt_builder *out);
+
 /* As REST gives it. */
 void kt_sim_kraken_write_candle_row(const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out);
 

@@ -110,37 +110,25 @@ static uint16_t answer_candles(kt_sim_rest *rest, kt_text query, uint32_t symbol
     return 200;
 }
 
-static void put_depth(const kt_row_instrument *instrument, const kt_rows *levels, int64_t now_ns, kt_builder *body)
-{
-    kt_builder_char(body, '[');
-    for (uint32_t i = 0; i < levels->count; i++) {
-        kt_row_level level;
-
-        kt_rows_get(&kt_row_table_level, levels, i, &level);
-        kt_builder_str(body, i == 0 ? "[\"" : ",[\"");
-        kt_sim_kraken_put_price(&kt_venue_kraken_v1, instrument, level.price, body);
-        kt_builder_str(body, "\",\"");
-        kt_sim_kraken_put_quantity(&kt_venue_kraken_v1, instrument, level.quantity, body);
-        kt_builder_format(body, "\",%lld]", (long long)(now_ns / KT_NS_PER_S));
-    }
-    kt_builder_char(body, ']');
-}
-
 static uint16_t answer_depth(kt_sim_rest *rest, kt_text query, uint32_t symbol, kt_builder *body)
 {
     const kt_row_instrument *instrument = &kt_sim_symbol_at(rest->market, symbol)->pair;
     uint64_t count = DEPTH_DEFAULT;
+    char second_mem[32];
+    kt_builder second;
     kt_ev_book book;
 
     if (!number_of(query, "count", DEPTH_DEFAULT, &count) || count == 0)
         return put_error(body, "EGeneral:Invalid arguments");
     kt_sim_books_want(rest->books, symbol, kt_sim_history_last(&rest->histories[symbol]));
     kt_sim_books_whole(rest->books, symbol, count < DEPTH_MAX ? (uint32_t)count : DEPTH_MAX, &book);
+    kt_builder_init(&second, second_mem, sizeof second_mem);
+    kt_builder_u64(&second, (uint64_t)(rest->now_ns / KT_NS_PER_S));
     open_result(body, instrument->symbol);
     kt_builder_str(body, "{\"asks\":");
-    put_depth(instrument, &book.asks, rest->now_ns, body);
+    kt_sim_kraken_put_levels(instrument, &book.asks, kt_builder_done(&second), body);
     kt_builder_str(body, ",\"bids\":");
-    put_depth(instrument, &book.bids, rest->now_ns, body);
+    kt_sim_kraken_put_levels(instrument, &book.bids, kt_builder_done(&second), body);
     kt_builder_str(body, "}}}");
     return 200;
 }
@@ -163,28 +151,19 @@ static void put_pair_row(const kt_row_instrument *instrument, kt_builder *body)
 static uint16_t answer_pairs(const kt_sim_rest *rest, kt_text query, kt_builder *body)
 {
     uint32_t count = kt_sim_symbol_count(rest->market);
-    const char *comma = "";
-    kt_text names = { 0 }, name;
+    kt_text names = { 0 }, name = { 0 };
+    bool named = kt_url_query(query, KT_TEXT("pair"), &names);
 
     kt_builder_str(body, "{\"error\":[],\"result\":{");
-    if (kt_url_query(query, KT_TEXT("pair"), &names)) {
-        while (kt_text_cut(&names, ',', &name)) {
-            uint32_t symbol = kt_sim_kraken_find(rest->market, name, true, "");
+    for (uint32_t i = 0; named ? kt_text_cut(&names, ',', &name) : i < count; i++) {
+        uint32_t symbol = named ? kt_sim_kraken_find(rest->market, name, true, "") : i;
 
-            if (symbol == count) {
-                body->n = 0;
-                return put_error(body, "EQuery:Unknown asset pair");
-            }
-            kt_builder_str(body, comma);
-            put_pair_row(&kt_sim_symbol_at(rest->market, symbol)->pair, body);
-            comma = ",";
+        if (symbol == count) {
+            body->n = 0;
+            return put_error(body, "EQuery:Unknown asset pair");
         }
-    } else {
-        for (uint32_t i = 0; i < count; i++) {
-            kt_builder_str(body, comma);
-            put_pair_row(&kt_sim_symbol_at(rest->market, i)->pair, body);
-            comma = ",";
-        }
+        kt_builder_str(body, i == 0 ? "" : ",");
+        put_pair_row(&kt_sim_symbol_at(rest->market, symbol)->pair, body);
     }
     kt_builder_str(body, "}}");
     return 200;
