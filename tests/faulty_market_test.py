@@ -7,14 +7,11 @@ ones, and a market without `--port` gets it."""
 import itertools
 import os
 import re
-import select
 import signal
-import subprocess
 import sys
 
 import house as h
 
-LINE_S = 60
 NUMBERS = itertools.count(1)  # of markets: what one has said is no sign of the next, which has the same port
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.S | re.M)
 
@@ -25,10 +22,6 @@ def blocks():
         found = BLOCK.findall(file.read())
     assert {language for language, _ in found} <= {"sh", "python", "yaml"}, "a block that this test can not take"
     return found
-
-
-def with_ports(text, ports):
-    return re.sub(r"\b300[12]\b", lambda match: str(ports[match[0]]), text)
 
 
 def start_market(line, folder, env, ports):
@@ -53,33 +46,16 @@ def start_house(line, folder, env, ports):
 
 
 def run(line, folder, env):
-    """Until it ends, or has counted to the number that its comment names: then Ctrl-C ends it."""
+    """Until it ends, or has counted to the number that its comment names."""
     goal = re.search(r"# counts to (\d+)", line)
     error = re.search(r"# ends with a (\w+Error)", line)
-    process = subprocess.Popen(["bash", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-    said = b""
-    try:
-        while goal is not None and f"{goal[1]}\r".encode() not in said:
-            ready = select.select([process.stdout], [], [], LINE_S)[0]
-            more = os.read(process.stdout.fileno(), 4096) if ready else b""
-            assert more != b"", said[-2000:]
-            said += more
-        if goal is not None:
-            os.killpg(process.pid, signal.SIGINT)
-        said += process.communicate(timeout=LINE_S)[0]
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    said = said.decode()
+    status, said = h.run_line(line, folder, env, goal and (lambda said: f"{goal[1]}\r" in said))
     if goal is not None:
         assert max(int(count) for count in re.findall(r"(\d+)\r", said)) == int(goal[1]), said[-2000:]
     elif error is not None:
-        assert process.returncode != 0 and error[1] in said, f"status {process.returncode}: {said}"
+        assert status != 0 and error[1] in said, f"status {status}: {said[-2000:]}"
     else:
-        assert process.returncode == 0, f"status {process.returncode}: {said}"
-        assert said.strip() != "", "it said nothing"
+        h.check_line(status, said)
 
 
 def main():
@@ -91,17 +67,14 @@ def main():
         os.symlink(h.kontor(), os.path.join(folder, "bin", "kontor"))
         os.symlink(sys.executable, os.path.join(folder, "bin", "python3"))  # the one that has websockets
         os.symlink(os.path.join(h.ROOT, "sim"), os.path.join(folder, "sim"))
-        with open(os.path.join(folder, ".curlrc"), "w", encoding="utf-8") as file:
-            file.write("fail-with-body\n")  # an answer that refuses is no success
-        env = {**os.environ, "CURL_HOME": folder, "PORT": str(h.free_port()),
-               "PATH": os.path.join(folder, "bin") + ":" + os.environ["PATH"]}
+        env = h.reader(folder, PORT=str(h.free_port()), PATH=os.path.join(folder, "bin") + ":" + os.environ["PATH"])
         market, house = None, None
         try:
             for language, text in blocks():
                 if language == "python":
                     name = re.match(r"# (\w+\.py)", text)[1]
                     with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-                        file.write(with_ports(text, ports))
+                        file.write(h.with_ports(text, ports))
                 for line in text.splitlines() if language == "sh" else []:
                     with tap.case(line):
                         starts = line.startswith("kontor sim") and "--help" not in line
@@ -109,11 +82,11 @@ def main():
                             market.stop()
                             market = None
                         if starts:
-                            market = start_market(with_ports(line, ports), folder, env, ports)
+                            market = start_market(h.with_ports(line, ports), folder, env, ports)
                         elif line.endswith("kontor run"):
-                            house = start_house(with_ports(line, ports), folder, env, ports)
+                            house = start_house(h.with_ports(line, ports), folder, env, ports)
                         elif line != "kill %1":
-                            run(with_ports(line, ports), folder, env)
+                            run(h.with_ports(line, ports), folder, env)
         finally:
             for process in (house, market):
                 if process is not None:

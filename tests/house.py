@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import random
+import re
+import select
 import shutil
 import signal
 import socket
@@ -171,6 +173,46 @@ class Process:
 
     def __exit__(self, *_):
         self.stop()
+
+
+# ---- documents, whose lines are run as they stand ----
+
+def with_ports(text, ports):
+    """The text with its ports, which may be in use here, replaced as `ports` says."""
+    return re.sub(r"\b(" + "|".join(ports) + r")\b", lambda match: str(ports[match[0]]), text)
+
+
+def reader(folder, **env):
+    """Environment of one who reads in this folder: an answer to curl that refuses is no success."""
+    with open(os.path.join(folder, ".curlrc"), "w", encoding="utf-8") as file:
+        file.write("fail-with-body\n")
+    return {**os.environ, "CURL_HOME": folder, **env}
+
+
+def run_line(line, folder, env, enough=None):
+    """(status, what it said) of a line that ends by itself, or by Ctrl-C once enough(what it said)."""
+    process = subprocess.Popen(["bash", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    said = b""
+    try:
+        while enough is not None and not enough(said.decode(errors="replace")):
+            ready = select.select([process.stdout], [], [], WAIT_S)[0]
+            more = os.read(process.stdout.fileno(), 4096) if ready else b""
+            assert more != b"", f"it ended, or said no more for {WAIT_S} s: {said[-2000:]}"
+            said += more
+        if enough is not None:
+            os.killpg(process.pid, signal.SIGINT)
+        said += process.communicate(timeout=WAIT_S)[0]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return process.returncode, said.decode(errors="replace")
+
+
+def check_line(status, said):
+    assert status == 0, f"status {status}: {said[-2000:]}"
+    assert said.strip() != "", "it said nothing"
 
 
 class Sim(Process):

@@ -8,11 +8,9 @@ become free ports, in the lines and in deploy/."""
 import os
 import re
 import signal
-import subprocess
 
 import house as h
 
-LINE_S = 120
 BLOCK = re.compile(r"(.*?)^```(\w+)\n(.*?)^```$", re.S | re.M)
 
 
@@ -30,33 +28,15 @@ def settle(folder, ports):
     os.makedirs(os.path.join(folder, "deploy"))
     for name in ("demo", "demo.yaml"):
         with open(os.path.join(h.ROOT, "deploy", name), encoding="utf-8") as file:
-            text = with_ports(file.read(), ports)
+            text = h.with_ports(file.read(), ports)
         with open(os.path.join(folder, "deploy", name), "w", encoding="utf-8") as file:
             file.write(text)
     os.symlink(h.build_folder(), os.path.join(folder, "build"))
-    with open(os.path.join(folder, ".curlrc"), "w", encoding="utf-8") as file:
-        file.write("fail-with-body\n")  # an answer that refuses is no success
-
-
-def with_ports(text, ports):
-    return re.sub(r"\b300[01]\b", lambda match: str(ports[match[0]]), text)
 
 
 def run(line, folder, env):
-    process = subprocess.Popen(["bash", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-    said = ""
-    try:
-        if "kontor watch" in line and "--once" not in line:
-            said = process.stdout.readline()
-            os.killpg(process.pid, signal.SIGINT)
-        said += process.communicate(timeout=LINE_S)[0]
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    assert process.returncode == 0, f"status {process.returncode}: {said}"
-    assert said.strip() != "", "it said nothing"
+    goes_on = "kontor watch" in line and "--once" not in line
+    h.check_line(*h.run_line(line, folder, env, (lambda said: "\n" in said) if goes_on else None))
 
 
 def say(line, client):
@@ -76,7 +56,7 @@ def main():
     with h.Folder() as folder:
         ports = {"3000": h.free_port(), "3001": h.free_port()}
         settle(folder, ports)
-        env = {**os.environ, "PORT": str(ports["3000"]), "CURL_HOME": folder}
+        env = h.reader(folder, PORT=str(ports["3000"]))
         with h.Process(["sh", "deploy/demo", "build/kontor"], folder, "demo", env) as demo:
             # The hour before the start comes over REST, oldest first: with the last second of it all is there.
             past = f"http://127.0.0.1:{ports['3000']}/historical?ticker=BTC/USDT&ts={int(h.time.time()) - 1}000"
@@ -92,7 +72,7 @@ def main():
                         if client is not None:
                             say(line, client)
                         else:
-                            run(with_ports(line, ports), folder, env)
+                            run(h.with_ports(line, ports), folder, env)
                 if client is not None:
                     client.close()
     tap.done()
