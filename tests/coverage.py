@@ -25,6 +25,7 @@ FUNCTION = re.compile(r"^(?!#|typedef|struct|enum|union)[A-Za-z_].*?(\w+)\(")
 ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\) *")
 PERCENT_MIN = 85
 RUN_MAX = 8
+NAMED_MAX = 5
 
 Run = collections.namedtuple("Run", "path function lines statements whole")  # whole: the function never ran
 
@@ -47,12 +48,39 @@ def counted(build, notes):
                     yield path, line["line_number"], line["count"]
 
 
+def stamp(path):
+    """Which compilation a .gcno or .gcda is of: version and stamp, behind its magic number (gcc/gcov-io.h)."""
+    with open(path, "rb") as file:
+        return file.read(12)[4:]
+
+
+def stale(build, notes):
+    """The .gcda of objects that were built anew since: the lines that they counted are no longer there."""
+    counters = {note: note[:-len("gcno")] + "gcda" for note in notes}
+    return [name for note, name in counters.items()
+            if os.path.exists(os.path.join(build, name)) and
+            stamp(os.path.join(build, name)) != stamp(os.path.join(build, note))]
+
+
+def complaint(build, names):
+    """What to do about stale counters."""
+    more = [f"  and {len(names) - NAMED_MAX} more"] if len(names) > NAMED_MAX else []
+    return "\n".join([f"coverage: {len(names)} of the counters in {build} are of objects that were built anew since:",
+                      *(f"  {name}" for name in names[:NAMED_MAX]), *more,
+                      "Run a test that has them, which counts anew, or remove them, and their lines count as not run:",
+                      f"  cd {build} && rm {' '.join(names)}",
+                      "make coverage counts everything anew."])
+
+
 def measure(build):
     """{path: {line: times it ran}}"""
     inputs = subprocess.run(["ninja", "-C", build, "-t", "inputs", "kontor"], check=True, stdout=subprocess.PIPE, text=True)
     linked = {name[:-len("o")] + "gcno" for name in inputs.stdout.split() if name.endswith(".c.o")}
     others = {os.path.relpath(os.path.join(folder, name), build)
               for folder, _, names in os.walk(build) for name in names if name.endswith(".c.gcno")} - linked
+    old = stale(build, sorted(linked | others))
+    if old:
+        sys.exit(complaint(build, old))
     files = collections.defaultdict(collections.Counter)
     for path, line, times in counted(build, sorted(linked)):
         if path.startswith("src/") and not HELPER.search(path):

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
 """What tests/coverage.py makes of counted lines and of the reasons in docs/coverage.md."""
+import os
+import tempfile
+
 import coverage as c
 import house as h
 
@@ -68,6 +71,15 @@ def main():
         text, unexplained, idle = c.by_reason(pieces().values(), known)
         assert text.splitlines()[1].split() == ["3", "Why"], text
         assert [run.lines for run in unexplained] == [[7]] and idle == [("src/a.c", "third")], (unexplained, idle)
+    with tap.case("counters of an object that was built anew are named, with what to do"), tempfile.TemporaryDirectory() as build:
+        for name, compiled in (("a.c.gcno", 7), ("a.c.gcda", 7), ("b.c.gcno", 9), ("b.c.gcda", 8), ("never_ran.c.gcno", 7)):
+            with open(os.path.join(build, name), "wb") as file:
+                file.write(b"gcno" + b"*21B" + bytes([compiled, 0, 0, 0]) + b"the rest")
+        old = c.stale(build, ["a.c.gcno", "b.c.gcno", "never_ran.c.gcno"])
+        assert old == ["b.c.gcda"], old
+        assert f"cd {build} && rm b.c.gcda\n" in c.complaint(build, old)
+        many = c.complaint(build, [f"{n}.c.gcda" for n in range(c.NAMED_MAX + 2)])
+        assert f"\n  {c.NAMED_MAX - 1}.c.gcda\n  and 2 more\n" in many, many
     tap.done()
 
 
