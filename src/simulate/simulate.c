@@ -32,14 +32,12 @@ enum {
     OWNER_CROWD = 5,
     EDGE_PORT = 3000,
     VENUE_PORT = 3001,
-    STEP_US_MAX = 40,        /* virtual time that a step takes, at most */
-    SETTLE_S_MAX = 180,      /* after the mischief: by then all must be well */
-    FULL_MS_MAX = 1500,      /* that the disk is full */
-    SILENCE_SHORT_MS = 5000, /* of a client until the edge closes its connection, ... */
-    SILENCE_LONG_MS = 60000, /* ... in long runs */
-    FOLLOWED_EACH = 25,      /* long runs: clients follow one of so many symbols, of the others they hear the minutes */
-    FUSE_MAX = 3000,         /* calls until a death */
-    WIDE_MIN = 16,           /* symbols, above which only the generic format is gathered */
+    STEP_US_MAX = 40,   /* virtual time that a step takes, at most */
+    SETTLE_S_MAX = 180, /* after the mischief: by then all must be well */
+    FULL_MS_MAX = 1500, /* that the disk is full */
+    FOLLOWED_EACH = 25, /* long runs: clients follow one of so many symbols, of the others they hear the minutes */
+    FUSE_MAX = 3000,    /* calls until a death */
+    WIDE_MIN = 16,      /* symbols, above which only the generic format is gathered */
     CHANNEL_MAX = 256,
     CHANNEL_SIZE = 96,
     YAML_SIZE = 16 << 10,
@@ -47,17 +45,36 @@ enum {
     LOOP_TIMERS = 1 << 16,
 };
 #define START_NS INT64_C(1700000000000000000)
-#define MISCHIEF_SHORT_NS (KT_NS_PER_S / 2) /* between two pieces of it, in short runs */
-#define MISCHIEF_LONG_NS (60 * KT_NS_PER_S) /* and in long ones */
 #define LONG_NS (600 * KT_NS_PER_S)
-#define KEPT_LONG_NS (600 * KT_NS_PER_S)  /* LONG_RETENTION holds more */
-#define GRAIN_LONG_NS (50 * KT_NS_PER_MS) /* what arrives together is one step's work, not many steps' */
-#define LAG_NS (900 * KT_NS_PER_S)
 #define MEMORY_SLACK (64ULL << 20) /* by which the heap may be above twice that of the first quarter */
 #define LONG_SEGMENT (16ULL << 20)
 #define LONG_RETENTION (256ULL << 20)
 /* Four logs, one of them four times as large; each has a segment that is written, one ahead, and one that waits to be unlinked. */
 #define LOGS_MAX ((LONG_RETENTION + 4 * LONG_SEGMENT) * 7 / 4)
+
+/* A short run breaks much in little time. A long one shows that nothing grows: less breaks, and its logs reach what retention
+ * leaves; where symbols have less than a trade a second, they trade alike and nearly every window has a trade, so that all of
+ * them are at work. */
+typedef struct run_kind {
+    const char *windows;
+    double skew;         /* of the markets */
+    int64_t pause_ms;    /* between two pieces of mischief */
+    int64_t grain_ms;    /* what arrives within it is one step's work */
+    int64_t silence_ms;  /* of a client until the edge closes its connection */
+    int64_t stay_ms;     /* of a client */
+    int64_t away_ms;     /* until it comes back */
+    int64_t kept_ns;     /* for which a client that comes back hears all of it; retention holds more */
+    int64_t lag_ns;      /* until which a mark must have been validated */
+    int64_t progress_ms; /* between two lines of it */
+    uint64_t segment_size;
+    uint64_t retention_bytes; /* 0: the configuration's */
+} run_kind;
+
+static const run_kind short_run = { "5s, 1m", 1, 500, 0, 5000, 5000, 500, INT64_MAX, INT64_MAX, 5000, 512 << 10, 0 };
+static const run_kind long_run = { "10s, 1m, 5m", 1, 60000, 50, 60000, 600000, 10000, 600 * KT_NS_PER_S,
+    900 * KT_NS_PER_S, 60000, LONG_SEGMENT, LONG_RETENTION };
+static const run_kind long_sparse_run = { "1m, 3m, 5m", 0, 60000, 50, 60000, 600000, 10000, 600 * KT_NS_PER_S,
+    900 * KT_NS_PER_S, 60000, LONG_SEGMENT, LONG_RETENTION };
 
 /* A loop that belongs to nobody's process. */
 typedef struct task {
@@ -68,6 +85,7 @@ typedef struct task {
 
 typedef struct simulation {
     const kt_simulate_options *options;
+    const run_kind *kind;
     kt_simulate_report *report;
     kt_rng rng;
     int64_t now_ns;
@@ -156,9 +174,16 @@ static kt_code task_new(simulation *sim, uint32_t owner, task *out_task, kt_err 
         &out_task->loop, err);
 }
 
+static const run_kind *kind_of(const kt_simulate_options *options)
+{
+    if (options->span_ns < LONG_NS)
+        return &short_run;
+    return options->rate < options->symbol_count ? &long_sparse_run : &long_run;
+}
+
 static bool is_long(const simulation *sim)
 {
-    return sim->options->span_ns >= LONG_NS;
+    return sim->kind != &short_run;
 }
 
 /* Both formats are served by each venue; of many symbols only the generic one is gathered, which needs no list of them. */
@@ -194,10 +219,11 @@ static kt_code open_venues(simulation *sim, kt_err *err)
         options->wait = 0;
         options->silence_max_ns = 2 * KT_NS_PER_S;
         /* of each symbol: what REST is asked for lies minutes back, and a long run should come to rest */
-        options->keep = (uint32_t)(rate * 7200 / (is_long(sim) ? symbols_of(sim, i) : 1)) + 1000;
+        options->keep = (uint32_t)(rate * 7200 / symbols_of(sim, i)) + 1000;
         options->market.symbols = counts[i];
         options->market.seed = sim->options->seed * MARKET_MAX + i;
         options->market.rate = rate;
+        options->market.skew = sim->kind->skew;
         options->market.start_ns = START_NS;
         options->market.count = (uint64_t)(rate * (double)sim->options->span_ns / (double)KT_NS_PER_S) + 1;
         sim->markets[i] = options->market;
@@ -235,8 +261,7 @@ static kt_code write_yaml(simulation *sim, kt_err *err)
         "data: house\nedge: {port: %d, client_max: %d, silence_ms: %d}\n"
         "vwap: {windows: [%s], interval_ms: 60000}\nrepair: {interval_ms: 500}\n"
         "log: {retention_bytes: %d}\nvenues:\n",
-        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, is_long(sim) ? SILENCE_LONG_MS : SILENCE_SHORT_MS,
-        is_long(sim) ? "10s, 1m, 5m" : "5s, 1m", 1 << 26);
+        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, (int)sim->kind->silence_ms, sim->kind->windows, 1 << 26);
     for (uint32_t i = 0; i < sim->market_count; i++)
         put_venue(sim, &yaml, i, false);
     for (uint32_t i = 0; !is_wide(sim) && i < kt_sim_symbol_count(market); i++) {
@@ -300,10 +325,10 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
                             .channel_count = sim->channel_count,
                             .questions = questions,
                             .question_count = KT_COUNT(questions),
-                            .stay_ns = is_long(sim) ? 600 * KT_NS_PER_S : 5 * KT_NS_PER_S,
-                            .away_ns = is_long(sim) ? 10 * KT_NS_PER_S : KT_NS_PER_S / 2,
-                            .kept_ns = is_long(sim) ? KEPT_LONG_NS : INT64_MAX,
-                            .ping_ns = (is_long(sim) ? SILENCE_LONG_MS : SILENCE_SHORT_MS) * KT_NS_PER_MS * 3 / 10,
+                            .stay_ns = sim->kind->stay_ms * KT_NS_PER_MS,
+                            .away_ns = sim->kind->away_ms * KT_NS_PER_MS,
+                            .kept_ns = sim->kind->kept_ns,
+                            .ping_ns = sim->kind->silence_ms * KT_NS_PER_MS * 3 / 10,
                             .failed = broken,
                             .ctx = sim },
         &sim->crowd, err);
@@ -317,8 +342,8 @@ static kt_code open_house(simulation *sim, kt_err *err)
                                     .now_ns = &sim->now_ns,
                                     .yaml = sim->yaml,
                                     .data = "house",
-                                    .segment_size = is_long(sim) ? LONG_SEGMENT : 512 << 10,
-                                    .retention_bytes = is_long(sim) ? LONG_RETENTION : 0,
+                                    .segment_size = sim->kind->segment_size,
+                                    .retention_bytes = sim->kind->retention_bytes,
                                     .diag = on_diag,
                                     .ctx = sim },
         &sim->house, err);
@@ -333,7 +358,7 @@ static kt_code open_judge(simulation *sim, kt_err *err)
         .markets = sim->markets,
         .market_count = sim->market_count,
         .venues = { "gen", is_wide(sim) ? NULL : "bin" },
-        .lag_ns = is_long(sim) ? LAG_NS : INT64_MAX,
+        .lag_ns = sim->kind->lag_ns,
         .failed = broken,
         .ctx = sim };
     kt_config *config = NULL;
@@ -400,7 +425,7 @@ static void break_market(simulation *sim)
 
 static kt_vnet_faults sound_network(const simulation *sim)
 {
-    return (kt_vnet_faults){ .latency_max_ns = KT_NS_PER_MS, .grain_ns = is_long(sim) ? GRAIN_LONG_NS : 0 };
+    return (kt_vnet_faults){ .latency_max_ns = KT_NS_PER_MS, .grain_ns = sim->kind->grain_ms * KT_NS_PER_MS };
 }
 
 static void mend_network(simulation *sim)
@@ -478,7 +503,7 @@ static void mischief(simulation *sim)
     };
     uint64_t dice = kt_rng_below(&sim->rng, 100);
     uint32_t i = 0;
-    int64_t pause_ns = is_long(sim) ? MISCHIEF_LONG_NS : MISCHIEF_SHORT_NS;
+    int64_t pause_ns = sim->kind->pause_ms * KT_NS_PER_MS;
 
     for (; dice >= rows[i].weight; i++)
         dice -= rows[i].weight;
@@ -668,12 +693,11 @@ static void look_at_bounds(simulation *sim)
 
 static void progress(simulation *sim)
 {
-    int64_t every_ns = is_long(sim) ? 60 * KT_NS_PER_S : 5 * KT_NS_PER_S;
     kt_judge_counts counts = kt_judge_count(sim->judge);
 
     if (sim->now_ns < sim->progress_ns)
         return;
-    sim->progress_ns = sim->now_ns + every_ns;
+    sim->progress_ns = sim->now_ns + sim->kind->progress_ms * KT_NS_PER_MS;
     look_at_bounds(sim);
     if (sim->options->progress == NULL)
         return;
@@ -973,9 +997,10 @@ static void close_all(simulation *sim)
 kt_code kt_simulate(const kt_simulate_options *options, kt_simulate_report *out_report, kt_err *err)
 {
     simulation sim = { .options = options,
+        .kind = kind_of(options),
         .report = out_report,
         .now_ns = START_NS,
-        .mischief_ns = START_NS + MISCHIEF_SHORT_NS / 2,
+        .mischief_ns = START_NS + short_run.pause_ms * KT_NS_PER_MS / 2,
         .room_ns = INT64_MAX,
         .cuts = options->span_ns <= KT_SIMULATE_CUTS_MAX_NS && options->symbol_count <= WIDE_MIN };
     int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

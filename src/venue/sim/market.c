@@ -162,7 +162,8 @@ static kt_code add_walk(kt_sim_market *market, kt_text pair, double price, kt_er
     walk->first = walk->middle = price * (double)kt_pow10(price_scale);
     walk->lots_min = fmax(1, NOTIONAL_MIN / price * (double)kt_pow10(quantity_scale));
     walk->number = (uint64_t)kt_time_to_ms(market->options.start_ns);
-    walk->weight = (market->symbol_count > 1 ? walk[-1].weight : 0) + 1.0 / market->symbol_count;
+    walk->weight =
+        (market->symbol_count > 1 ? walk[-1].weight : 0) + 1 / pow(market->symbol_count, market->options.skew);
     return KT_OK;
 }
 

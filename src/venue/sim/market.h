@@ -2,7 +2,7 @@
  *
  * Generator  clusters: a self-exciting (Hawkes) process with exponential kernel, simulated exactly after Dassios and
  *            Zhao (2013); 60 % of the trades are children of others within some milliseconds, on the same symbol and
- *            mostly the same side. Symbols weigh 1, 1/2, 1/3 ... Sizes are Pareto with exponent 1.4. Prices bounce
+ *            mostly the same side. The n-th symbol weighs 1/n^skew. Sizes are Pareto with exponent 1.4. Prices bounce
  *            between a bid and an ask around a slowly reverting walk, and stay within 10 % of the last few trades.
  * Tape       `*.ns_raw.txt[.gz]`: lines "<receive time ns> <message>", of which the trades of combined streams count, and
  *            its books (venue/sim/books.h) where the whole book stands among them;
@@ -52,6 +52,7 @@ typedef struct kt_sim_market_options {
     uint64_t until_number; /* tape: the last trade number that counts; 0: all */
     uint64_t seed;
     double rate;      /* generator: trades a second, over all symbols */
+    double skew;      /* generator: 0: all symbols trade alike; 1: the n-th an n-th of the first */
     int64_t start_ns; /* generator: its first instant */
     uint64_t count;   /* trades in all, then it ends; 0: no end */
     uint32_t burst;   /* generator: trades in one millisecond, of the first symbol; 0: none */

@@ -1,4 +1,5 @@
 /* The true market: the generator's promises, and tapes good and bad. */
+#include <math.h>
 #include <zlib.h>
 
 #include "base/time.h"
@@ -22,7 +23,7 @@ static kt_sim_market *opened(const kt_sim_market_options *options)
 static kt_sim_market_options generator(uint64_t seed)
 {
     return (kt_sim_market_options){
-        .seed = seed, .rate = 100, .start_ns = start_ns, .burst_every_ns = 60 * KT_NS_PER_S, .symbols = "8"
+        .seed = seed, .rate = 100, .skew = 1, .start_ns = start_ns, .burst_every_ns = 60 * KT_NS_PER_S, .symbols = "8"
     };
 }
 
@@ -112,6 +113,31 @@ static void test_generator(void **state)
     assert_true(large > TRADES / 5000 && large < TRADES / 50);
     assert_true(notional_sum / TRADES > 2 * 12); /* the mean lies far above the smallest */
     kt_sim_market_close(market);
+}
+
+/* Of eight symbols: 1/8; 1 / (1 + 1/2 + ... + 1/8); 1 / (1 + 1/4 + ... + 1/64). Clusters, some 2.5 trades each, stay on a symbol. */
+static void test_skew(void **state)
+{
+    static const struct {
+        double skew, first, last;
+    } rows[] = { { 0, 0.125, 0.125 }, { 1, 0.368, 0.046 }, { 2, 0.655, 0.0102 } };
+    enum { TRADES = 100000 };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        kt_sim_market_options options = generator(kt_test_seed());
+        kt_sim_market *market = NULL;
+        double shares[8] = { 0 };
+
+        options.skew = rows[i].skew;
+        market = opened(&options);
+        for (uint32_t n = 0; n < TRADES; n++) {
+            shares[kt_sim_market_peek(market)->symbol] += 1.0 / TRADES;
+            kt_sim_market_take(market);
+        }
+        kt_sim_market_close(market);
+        assert_true(fabs(shares[0] - rows[i].first) < 0.03);
+        assert_true(fabs(shares[7] - rows[i].last) < 0.02);
+    }
 }
 
 static void test_burst(void **state)
@@ -317,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_seed_gives_one_market),
         cmocka_unit_test(test_generator),
+        cmocka_unit_test(test_skew),
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_symbols),
         cmocka_unit_test(test_bad_tapes),

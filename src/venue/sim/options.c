@@ -98,6 +98,11 @@ static kt_code set_rate(kt_sim_options *options, const char *value, kt_err *err)
     return real(value, 0.001, 1e6, &options->market.rate, err);
 }
 
+static kt_code set_skew(kt_sim_options *options, const char *value, kt_err *err)
+{
+    return real(value, 0, 10, &options->market.skew, err);
+}
+
 static kt_code set_seed(kt_sim_options *options, const char *value, kt_err *err)
 {
     return number(value, 0, UINT64_MAX, &options->market.seed, err);
@@ -273,6 +278,7 @@ static const sim_flag flags[] = {
     { "seed", "N", "of the market and of the faults: the same seed, the same trades and faults (1)", set_seed },
     { "symbols", "LIST", "a number of symbols, or BTC/USDT,ETH/USDT=2500,... with first prices (4)", set_symbols },
     { "rate", "X", "trades a second of market time, over all symbols (20)", set_rate },
+    { "skew", "X", "the n-th symbol has 1/n^X of the first one's trades; 0: all trade alike (1)", set_skew },
     { "count", "N", "the market ends after N trades; REST goes on (no end)", set_count },
     { "start-time", "T", "market time of the start, ISO 8601 or ms since 1970 (now)", set_start },
     { "history", "SECONDS", "let so much market time have passed before the start, for REST to tell (0)", set_history },
@@ -335,7 +341,7 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
     kt_sim_options options = { .port = KT_SIM_PORT_DEFAULT,
         .generic = true,
         .binance = true,
-        .market = { .seed = 1, .rate = 20, .start_ns = now_ns, .burst_every_ns = 60 * KT_NS_PER_S },
+        .market = { .seed = 1, .rate = 20, .skew = 1, .start_ns = now_ns, .burst_every_ns = 60 * KT_NS_PER_S },
         .speed = 1,
         .keep = KT_SIM_KEEP_DEFAULT,
         .retry_after_s = KT_SIM_RETRY_AFTER_DEFAULT_S,

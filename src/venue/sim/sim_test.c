@@ -974,6 +974,7 @@ static void test_refusals(void **state)
         { "unknown format", "--format kraken", 2, "kraken_v1 and kraken_v2" },
         { "speed 0", "--speed 0", 2, "--speed: '0': a factor from 0.001 to 1000000, or max" },
         { "rate is no number", "--rate many", 2, "--rate: 'many': a number from 0.001" },
+        { "skew below 0", "--skew -1", 2, "--skew: '-1': a number from 0 to 10" },
         { "start-time is no time", "--start-time tomorrow", 2, "a time such as" },
         { "unknown fault", "--fault typo=0.1", 2, "'typo': no such fault; there are drop" },
         { "outage can not be asked for", "--fault outage=0.1", 2, "no such fault" },
