@@ -787,6 +787,17 @@ def bad_stores(tap, house, folder):
 
 # ---- ports and ends ----
 
+def any_port(tap, folder):
+    with tap.case("port 0: the house says which port it has taken, and so do its documents"):
+        args = [h.kontor(), "run", "-p", "0", "--data", "any-port"]
+        with h.Process(args, folder, "any-port-house") as house:
+            said = h.wait_for(lambda: "its address:\n" + house.said(),
+                              lambda: re.search(r"http://127\.0\.0\.1:([1-9]\d*)/ serves", house.said()))
+            assert h.get(f"http://127.0.0.1:{said[1]}/health") == (200, "OK")
+            status, body = h.get(f"http://127.0.0.1:{said[1]}/asyncapi.json")
+            assert status == 200 and f'"127.0.0.1:{said[1]}"' in body, (status, body[:500])
+
+
 def busy_port(tap, folder):
     place = os.path.join(folder, "busy")
     os.makedirs(place)
@@ -1016,6 +1027,7 @@ def main():
         house = main_house(tap, os.path.join(folder, "main"))
         bad_logs(tap, house, bad)
         bad_stores(tap, house, bad)
+        any_port(tap, folder)
         busy_port(tap, folder)
         ends(tap, folder)
         read_only_logs(tap, house, bad)

@@ -168,7 +168,6 @@ int kt_cli_house(const char *name, const kt_config *config, kt_replay *replay)
     size_t length = 0;
     kt_supervisor *supervisor = NULL;
     kt_err err = { 0 };
-    char line[KT_ERR_MSG_SIZE];
     int status;
 
     if (kt_config_text(config, text, sizeof text, &length) != KT_OK) {
@@ -188,9 +187,6 @@ int kt_cli_house(const char *name, const kt_config *config, kt_replay *replay)
     if (config->venue_count == 0)
         kt_cli_diag(NULL, KT_LEVEL_WARNING,
             "no venue is configured: nothing will be gathered (see `kontor run --help`, venues)");
-    snprintf(line, sizeof line, "http%s://%s:%u/ serves page, REST and WebSocket; data in %s",
-        config->edge_tls_certificate[0] != '\0' ? "s" : "", config->edge_host, config->edge_port, config->data);
-    kt_cli_diag(NULL, KT_LEVEL_INFO, line);
     status = kt_supervisor_run(supervisor, &err) == KT_OK ? KT_EXIT_OK : kt_cli_fail(name, &err);
     kt_supervisor_close(supervisor);
     return status;

@@ -104,6 +104,11 @@ static kt_code open_tls(kt_edge *edge, const kt_config *config, kt_err *err)
     return KT_OK;
 }
 
+static void on_request(void *ctx, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
+{
+    kt_rest_request(((kt_edge *)ctx)->rest, http, exchange, request);
+}
+
 kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err *err)
 {
     const kt_config *config = options->config;
@@ -153,16 +158,6 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
         code = kt_fail(err, KT_SYS, "no memory for the edge");
         goto out;
     }
-    snprintf(host, sizeof host, "%s:%u", config->edge_host, config->edge_port);
-    edge->rest = kt_rest_new(&(kt_rest_options){ .hub = edge->hub,
-        .calls = edge->calls,
-        .host = host,
-        .tls = config->edge_tls_certificate[0] != '\0',
-        .metrics = edge->metrics });
-    if (edge->rest == NULL) {
-        code = kt_fail(err, KT_SYS, "no memory for the edge");
-        goto out;
-    }
     code = open_tls(edge, config, err);
     if (code != KT_OK)
         goto out;
@@ -173,12 +168,22 @@ kt_code kt_edge_open(const kt_edge_options *options, kt_edge **out_edge, kt_err 
             .conn_max = config->edge_client_max,
             .server_name = "kontor",
             .tls = edge->tls,
-            .on_request = kt_rest_request,
-            .ctx = edge->rest,
+            .on_request = on_request,
+            .ctx = edge,
         },
         &edge->http, err);
     if (code != KT_OK)
         goto out;
+    snprintf(host, sizeof host, "%s:%u", config->edge_host, kt_edge_port(edge));
+    edge->rest = kt_rest_new(&(kt_rest_options){ .hub = edge->hub,
+        .calls = edge->calls,
+        .host = host,
+        .tls = config->edge_tls_certificate[0] != '\0',
+        .metrics = edge->metrics });
+    if (edge->rest == NULL) {
+        code = kt_fail(err, KT_SYS, "no memory for the edge");
+        goto out;
+    }
     kt_loop_hook(edge->loop, &edge->publish);
     *out_edge = edge;
     edge = NULL;

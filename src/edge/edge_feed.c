@@ -101,6 +101,9 @@ static kt_code feed_start(kt_lane *lane, const kt_config *config, void **out_sta
         free(feed);
         return code;
     }
+    kt_lane_diag(lane, KT_LEVEL_INFO, "http%s://%s:%u/ serves page, REST and WebSocket; data in %s",
+        config->edge_tls_certificate[0] != '\0' ? "s" : "", config->edge_host, kt_edge_port(feed->edge),
+        kt_lane_data_dir(lane));
     *out_state = feed;
     return KT_OK;
 }
