@@ -18,6 +18,8 @@ static void remember(kt_sim *sim, kt_sim_trade *trade)
         sim->code = kt_fail(&sim->err, KT_SYS, "no memory for more trades: --keep says how many are kept");
         kt_loop_stop(sim->loop);
     }
+    if (sim->options->kraken != NULL)
+        kt_sim_kraken_candle_add(&sim->candles[trade->symbol], trade);
     sim->trade_count++;
 }
 

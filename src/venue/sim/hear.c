@@ -177,18 +177,24 @@ static bool kraken_subscribe(void *ctx, uint32_t symbol, kt_sim_stream stream, b
     return true;
 }
 
-static void kraken_snapshot(void *ctx, uint32_t symbol)
+static void kraken_snapshot(void *ctx, uint32_t symbol, kt_sim_stream stream)
 {
     kt_sim_client *client = ctx;
     kt_sim *sim = client->sim;
+    const kt_row_instrument *instrument = &kt_sim_symbol_at(sim->market, symbol)->pair;
     kt_builder text;
     kt_ev_book book;
 
-    kt_sim_books_whole(sim->books, symbol, KT_SIM_CHANGE_LEVELS / 2, &book);
     kt_builder_init(&text, sim->envelope, KT_SIM_ENVELOPE_SIZE);
-    kt_sim_kraken_write_snapshot(sim->options->kraken, &kt_sim_symbol_at(sim->market, symbol)->pair, &book, &text);
+    if (stream == KT_SIM_DEPTH) {
+        kt_sim_books_whole(sim->books, symbol, KT_SIM_CHANGE_LEVELS / 2, &book);
+        kt_sim_kraken_write_snapshot(sim->options->kraken, instrument, &book, &text);
+    } else {
+        kt_sim_kraken_write_candles(sim->options->kraken, instrument, &sim->histories[symbol], &text);
+    }
     kt_assert(text.code == KT_OK);
-    kt_sim_say(client, kt_builder_done(&text));
+    if (text.n > 0)
+        kt_sim_say(client, kt_builder_done(&text));
 }
 
 static void welcome_kraken(kt_sim_client *client, const kt_http_request *request)

@@ -494,7 +494,7 @@ static void write_ticker_v2(
 
 void kt_sim_kraken_candle_add(kt_sim_candle *candle, const kt_sim_trade *trade)
 {
-    int64_t begin_ms = trade->time_ms - trade->time_ms % 60000;
+    int64_t begin_ms = trade->time_ms - trade->time_ms % KT_SIM_KRAKEN_MINUTE_MS;
 
     if (candle->count == 0 || candle->begin_ms != begin_ms)
         *candle =
@@ -508,9 +508,31 @@ void kt_sim_kraken_candle_add(kt_sim_candle *candle, const kt_sim_trade *trade)
     candle->last_ns = kt_sim_time(&kt_venue_kraken_v2, trade);
 }
 
+bool kt_sim_kraken_candle_next(const kt_sim_history *history, uint32_t *at, kt_sim_candle *out_candle)
+{
+    kt_sim_candle candle = { 0 };
+
+    while (*at < history->count) {
+        const kt_sim_trade *trade = kt_sim_history_at(history, *at);
+
+        if (candle.count != 0 && trade->time_ms - candle.begin_ms >= KT_SIM_KRAKEN_MINUTE_MS)
+            break;
+        kt_sim_kraken_candle_add(&candle, trade);
+        ++*at;
+    }
+    if (candle.count != 0)
+        *out_candle = candle;
+    return candle.count != 0;
+}
+
 static kt_decimal at_sim_scale(int64_t m)
 {
     return kt_decimal_canon((kt_decimal){ .m = m, .scale = KT_SIM_SCALE });
+}
+
+static int64_t end_of(const kt_sim_candle *candle)
+{
+    return (candle->begin_ms + KT_SIM_KRAKEN_MINUTE_MS) * KT_NS_PER_MS;
 }
 
 static kt_decimal average_of(const kt_row_instrument *instrument, const kt_sim_candle *candle)
@@ -520,51 +542,100 @@ static kt_decimal average_of(const kt_row_instrument *instrument, const kt_sim_c
     return (kt_decimal){ .m = (int64_t)(candle->turnover / candle->volume) / more, .scale = instrument->price_scale };
 }
 
-void kt_sim_kraken_write_candle(
-    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out)
+static void write_candle_v1(const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out)
 {
-    int64_t begin_ns = candle->begin_ms * KT_NS_PER_MS;
+    const kt_venue_format *format = &kt_venue_kraken_v1;
     char mem[KT_SIM_EVENT_SIZE], row_mem[KT_SIM_EVENT_SIZE];
     kt_builder scratch, row;
 
     kt_builder_init(&scratch, mem, sizeof mem);
     kt_builder_init(&row, row_mem, sizeof row_mem);
-    const kt_text open = json_price(format, instrument, at_sim_scale(candle->open), &scratch);
-    const kt_text high = json_price(format, instrument, at_sim_scale(candle->high), &scratch);
-    const kt_text low = json_price(format, instrument, at_sim_scale(candle->low), &scratch);
-    const kt_text close = json_price(format, instrument, at_sim_scale(candle->close), &scratch);
-    const kt_text vwap = json_price(format, instrument, average_of(instrument, candle), &scratch);
-    const kt_text volume = json_quantity(format, instrument, at_sim_scale((int64_t)candle->volume), &scratch);
-    const kt_text count = json_u64(candle->count, &scratch);
-    const kt_text last = json_time(format, candle->last_ns, &scratch);
+    const part parts[] = {
+        { NULL, -1, json_time(format, candle->last_ns, &scratch) },
+        { NULL, -1, json_time(format, end_of(candle), &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->open), &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->high), &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->low), &scratch) },
+        { NULL, -1, json_price(format, instrument, at_sim_scale(candle->close), &scratch) },
+        { NULL, -1, json_price(format, instrument, average_of(instrument, candle), &scratch) },
+        { NULL, -1, json_quantity(format, instrument, at_sim_scale((int64_t)candle->volume), &scratch) },
+        { NULL, -1, json_u64(candle->count, &scratch) },
+    };
+    kt_builder_char(&row, '[');
+    put_parts(parts, KT_COUNT(parts), NULL, &row);
+    kt_builder_char(&row, ']');
+    put_news_v1(instrument, kt_builder_done(&row), "ohlc-1", -1, NULL, out);
+}
 
-    if (kt_sim_kraken_is_v1(format)) {
-        const part parts[] = { { NULL, -1, last }, { NULL, -1, json_time(format, begin_ns + KT_NS_PER_MIN, &scratch) },
-            { NULL, -1, open }, { NULL, -1, high }, { NULL, -1, low }, { NULL, -1, close }, { NULL, -1, vwap },
-            { NULL, -1, volume }, { NULL, -1, count } };
+static void put_candle_v2(const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out)
+{
+    const kt_venue_format *format = &kt_venue_kraken_v2;
+    char mem[KT_SIM_EVENT_SIZE];
+    kt_builder scratch;
 
-        kt_builder_char(&row, '[');
-        put_parts(parts, KT_COUNT(parts), NULL, &row);
-        kt_builder_char(&row, ']');
-        put_news_v1(instrument, kt_builder_done(&row), "ohlc-1", -1, NULL, out);
-        return;
-    }
+    kt_builder_init(&scratch, mem, sizeof mem);
     const part parts[] = {
         { "symbol", -1, json_text(instrument->symbol, &scratch) },
-        { "open", -1, open },
-        { "high", -1, high },
-        { "low", -1, low },
-        { "close", -1, close },
-        { "trades", -1, count },
-        { "volume", -1, volume },
-        { "vwap", -1, vwap },
-        { "interval_begin", -1, json_time(format, begin_ns, &scratch) },
+        { "open", -1, json_price(format, instrument, at_sim_scale(candle->open), &scratch) },
+        { "high", -1, json_price(format, instrument, at_sim_scale(candle->high), &scratch) },
+        { "low", -1, json_price(format, instrument, at_sim_scale(candle->low), &scratch) },
+        { "close", -1, json_price(format, instrument, at_sim_scale(candle->close), &scratch) },
+        { "trades", -1, json_u64(candle->count, &scratch) },
+        { "volume", -1, json_quantity(format, instrument, at_sim_scale((int64_t)candle->volume), &scratch) },
+        { "vwap", -1, json_price(format, instrument, average_of(instrument, candle), &scratch) },
+        { "interval_begin", -1, json_time(format, candle->begin_ms * KT_NS_PER_MS, &scratch) },
         { "interval", -1, KT_TEXT("1") },
-        { "timestamp", -1, last },
+        { "timestamp", -1,
+            json_time(format, end_of(candle), &scratch) }, /* the venue gives the end, and deprecates it */
     };
-    kt_builder_str(out, "{\"channel\":\"ohlc\",\"type\":\"update\",\"data\":[{");
+    kt_builder_char(out, '{');
     put_parts(parts, KT_COUNT(parts), NULL, out);
-    kt_builder_str(out, "}]}");
+    kt_builder_char(out, '}');
+}
+
+/* The front of v2's message, up to its first candle. */
+static void open_candles_v2(const char *type, int64_t now_ns, kt_builder *out)
+{
+    kt_builder_format(out, "{\"channel\":\"ohlc\",\"type\":\"%s\",\"timestamp\":\"", type);
+    put_time(now_ns, out);
+    kt_builder_str(out, "\",\"data\":[");
+}
+
+void kt_sim_kraken_write_candle(
+    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out)
+{
+    if (kt_sim_kraken_is_v1(format)) {
+        write_candle_v1(instrument, candle, out);
+        return;
+    }
+    open_candles_v2("update", candle->last_ns, out);
+    put_candle_v2(instrument, candle, out);
+    kt_builder_str(out, "]}");
+}
+
+void kt_sim_kraken_write_candles(
+    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_sim_history *history, kt_builder *out)
+{
+    const kt_sim_trade *last = kt_sim_history_last(history);
+    int64_t minutes = kt_sim_kraken_is_v1(format) ? 1 : KT_SIM_KRAKEN_SNAPSHOT_MINUTES;
+    kt_sim_candle candle;
+    uint32_t at = 0;
+
+    if (last == NULL)
+        return;
+    at = kt_sim_history_from_time(
+        history, last->time_ms - last->time_ms % KT_SIM_KRAKEN_MINUTE_MS - (minutes - 1) * KT_SIM_KRAKEN_MINUTE_MS);
+    if (kt_sim_kraken_is_v1(format)) {
+        kt_sim_kraken_candle_next(history, &at, &candle);
+        write_candle_v1(instrument, &candle, out);
+        return;
+    }
+    open_candles_v2("snapshot", kt_sim_time(format, last), out);
+    for (const char *comma = ""; kt_sim_kraken_candle_next(history, &at, &candle); comma = ",") {
+        kt_builder_str(out, comma);
+        put_candle_v2(instrument, &candle, out);
+    }
+    kt_builder_str(out, "]}");
 }
 
 void kt_sim_kraken_write_candle_row(const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out)

@@ -8,7 +8,8 @@
  * Books    v2 of depth 100, 500 and 1000, v1 of 1000 only; the sim's books are never that deep, so that nothing is cut.
  *          The whole book comes with the subscription, and is never broken.
  * Candles  (ohlc) of one minute, told with each trade, and by REST; their average price is cut to the digits of the instrument.
- *          They are never broken.
+ *          A subscription begins with minutes that had a trade: v1 tells the last one, however long ago it was, v2 the last
+ *          KT_SIM_KRAKEN_SNAPSHOT_MINUTES (the venue does not say how many it gives). They are never broken.
  * Left out other intervals, and all that needs an account.
  */
 #ifndef KT_VENUE_SIM_KRAKEN_H
@@ -16,6 +17,8 @@
 
 #include "venue/sim/rest.h"
 #include "venue/sim/wire.h"
+
+enum { KT_SIM_KRAKEN_SNAPSHOT_MINUTES = 10 };
 
 /* One row a version. */
 extern const kt_sim_wire kt_sim_kraken_v1;
@@ -35,8 +38,15 @@ typedef struct kt_sim_candle {
 } kt_sim_candle;
 
 void kt_sim_kraken_candle_add(kt_sim_candle *candle, const kt_sim_trade *trade);
+
+/* The minute of trade *at, which is then the first one behind it; false: there is no such trade. */
+bool kt_sim_kraken_candle_next(const kt_sim_history *history, uint32_t *at, kt_sim_candle *out_candle);
+
+/* With a trade; and what a subscription begins with, nothing where no trade has happened yet. */
 void kt_sim_kraken_write_candle(
     const kt_venue_format *format, const kt_row_instrument *instrument, const kt_sim_candle *candle, kt_builder *out);
+void kt_sim_kraken_write_candles(
+    const kt_venue_format *format, const kt_row_instrument *instrument, const kt_sim_history *history, kt_builder *out);
 
 /* What is said to a new client, and when nothing else is said for a second. */
 void kt_sim_kraken_greeting(const kt_venue_format *format, kt_builder *out);
@@ -51,7 +61,8 @@ typedef struct kt_sim_kraken_host {
     void (*send)(void *ctx, kt_text message); /* to the client that is heard */
     /* It wants a stream of a symbol, or no longer; false: that was so already. */
     bool (*subscribe)(void *ctx, uint32_t symbol, kt_sim_stream stream, bool wanted);
-    void (*snapshot)(void *ctx, uint32_t symbol); /* send it the whole book */
+    void (*snapshot)(
+        void *ctx, uint32_t symbol, kt_sim_stream stream); /* send it what a book, or candles, begin with */
 } kt_sim_kraken_host;
 
 /* A message of a client: it is answered, and done. */

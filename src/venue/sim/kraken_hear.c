@@ -201,8 +201,8 @@ static void subscribe_one(const request *asked, kt_text name)
         error = wanted ? "Already subscribed" : "Subscription Not Found";
     }
     reply(asked, name, stream, error);
-    if (error == NULL && wanted && stream == KT_SIM_DEPTH)
-        host->snapshot(host->ctx, symbol);
+    if (error == NULL && wanted && (stream == KT_SIM_DEPTH || stream == KT_SIM_CANDLES))
+        host->snapshot(host->ctx, symbol, stream);
 }
 
 static void pong(const request *asked)

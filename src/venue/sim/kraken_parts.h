@@ -11,6 +11,7 @@
 enum {
     KT_SIM_KRAKEN_CHANNEL_NUMBER = 336, /* of all channels of v1 */
     KT_SIM_KRAKEN_REST_EXTRA_NS = 400,  /* what REST gives behind the microsecond */
+    KT_SIM_KRAKEN_MINUTE_MS = 60000,
 };
 
 static inline bool kt_sim_kraken_is_v1(const kt_venue_format *format)

@@ -80,7 +80,7 @@ static uint16_t answer_trades(kt_sim_rest *rest, kt_text query, uint32_t symbol,
 /* The last minutes that begin behind `since`; those without a trade are left out. */
 static uint16_t answer_candles(kt_sim_rest *rest, kt_text query, uint32_t symbol, kt_builder *body)
 {
-    enum { MINUTE_MS = 60000 };
+    enum { MINUTE_MS = KT_SIM_KRAKEN_MINUTE_MS };
     const kt_row_instrument *instrument = &kt_sim_symbol_at(rest->market, symbol)->pair;
     const kt_sim_history *history = &rest->histories[symbol];
     uint64_t since = 0, minutes = 1;
@@ -88,23 +88,18 @@ static uint16_t answer_candles(kt_sim_rest *rest, kt_text query, uint32_t symbol
     int64_t last_ms = last != NULL ? last->time_ms : 0;
     int64_t from_ms = last_ms - last_ms % MINUTE_MS - (CANDLES_MAX - 1) * (int64_t)MINUTE_MS;
     kt_sim_candle candle = { 0 };
-    const char *comma = "";
+    uint32_t at = 0;
 
     if (!number_of(query, "since", 0, &since) || !number_of(query, "interval", 1, &minutes) || minutes != 1)
         return put_error(body, "EGeneral:Invalid arguments");
     if (since < INT64_MAX / 1000 && (int64_t)since * 1000 >= from_ms)
         from_ms = ((int64_t)since * 1000 / MINUTE_MS + 1) * MINUTE_MS;
+    at = kt_sim_history_from_time(history, from_ms);
     open_result(body, instrument->symbol);
     kt_builder_char(body, '[');
-    for (uint32_t i = kt_sim_history_from_time(history, from_ms); i < history->count; i++) {
-        const kt_sim_trade *next = i + 1 < history->count ? kt_sim_history_at(history, i + 1) : NULL;
-
-        kt_sim_kraken_candle_add(&candle, kt_sim_history_at(history, i));
-        if (next != NULL && next->time_ms / MINUTE_MS == candle.begin_ms / MINUTE_MS)
-            continue;
+    for (const char *comma = ""; kt_sim_kraken_candle_next(history, &at, &candle); comma = ",") {
         kt_builder_str(body, comma);
         kt_sim_kraken_write_candle_row(instrument, &candle, body);
-        comma = ",";
     }
     kt_builder_format(body, "],\"last\":%lld}}", (long long)(candle.begin_ms / 1000 - 60));
     return 200;

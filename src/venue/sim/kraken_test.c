@@ -255,7 +255,7 @@ static kt_decimal at_scale(int64_t m, uint8_t scale)
 
 /* How each minute ended. */
 typedef struct ended {
-    kt_ev_candle at[8];
+    kt_ev_candle at[32];
     uint32_t count, seen;
 } ended;
 
@@ -276,7 +276,7 @@ static void read_candles(const kt_venue_format *format, kt_venue_decoder *decode
 {
     char *mem = malloc(BODY_SIZE);
 
-    assert_true(ends->count > 1 && ends->count < KT_COUNT(ends->at));
+    assert_true(ends->count > KT_SIM_KRAKEN_SNAPSHOT_MINUTES && ends->count < KT_COUNT(ends->at));
     for (uint32_t from = 0; from < ends->count; from++) {
         kt_ev_request request = {
             .what = KT_WHAT_CANDLES, .symbol = KT_TEXT("BTC/USDT"), .from_time = ends->at[from].begin
@@ -300,6 +300,26 @@ static void read_candles(const kt_venue_format *format, kt_venue_decoder *decode
     free(mem);
 }
 
+/* What a subscription begins with: v1 the last minute, v2 the last ones. */
+static void subscribe_candles(const kt_venue_format *format, kt_venue_decoder *decoder, const kt_sim_market *market,
+    const kt_sim_history *history, ended *ends)
+{
+    kt_venue_sink sink = { .ctx = ends, .candle = on_ended };
+    kt_sim_history none;
+    char mem[KT_SIM_EVENT_SIZE * KT_SIM_KRAKEN_SNAPSHOT_MINUTES];
+    kt_builder text;
+
+    kt_sim_history_init(&none, 1);
+    kt_builder_init(&text, mem, sizeof mem);
+    kt_sim_kraken_write_candles(format, &kt_sim_symbol_at(market, 0)->pair, &none, &text);
+    assert_int_equal(text.n, 0);
+    kt_sim_kraken_write_candles(format, &kt_sim_symbol_at(market, 0)->pair, history, &text);
+    assert_int_equal(text.code, KT_OK);
+    ends->seen = ends->count - (format == &kt_venue_kraken_v1 ? 1 : KT_SIM_KRAKEN_SNAPSHOT_MINUTES);
+    kt_venue_decode_message(decoder, kt_builder_done(&text), 1, &sink);
+    assert_int_equal(ends->seen, ends->count);
+}
+
 /* Each against all trades of its minute, looked at once more. */
 static void minutes(void **state)
 {
@@ -308,7 +328,7 @@ static void minutes(void **state)
 
     for (size_t i = 0; i < KT_COUNT(formats); i++) {
         kt_sim_market_options options = {
-            .symbols = "BTC/USDT", .seed = 3, .rate = 5, .start_ns = 1700000000 * KT_NS_PER_S, .count = COUNT
+            .symbols = "BTC/USDT", .seed = 3, .rate = 0.8, .start_ns = 1700000000 * KT_NS_PER_S, .count = COUNT
         };
         kt_venue_decoder *decoder = decoder_knowing(formats[i], "BTC/USDT", 0);
         kt_sim_market *market = NULL;
@@ -354,6 +374,7 @@ static void minutes(void **state)
             ends.at[ends.count - 1] = told;
         }
         read_candles(formats[i], decoder, market, &history, &ends);
+        subscribe_candles(formats[i], decoder, market, &history, &ends);
         kt_sim_history_done(&history);
         kt_sim_market_close(market);
         kt_venue_decoder_free(decoder);
@@ -385,9 +406,9 @@ static bool on_subscribe(void *ctx, uint32_t symbol, kt_sim_stream stream, bool 
     return was != wanted;
 }
 
-static void on_snapshot(void *ctx, uint32_t symbol)
+static void on_snapshot(void *ctx, uint32_t symbol, kt_sim_stream stream)
 {
-    kt_builder_str(&((listener *)ctx)->text, "(the book)\n");
+    kt_builder_str(&((listener *)ctx)->text, stream == KT_SIM_DEPTH ? "(the book)\n" : "(the last minutes)\n");
 }
 
 #define V2_OK "\"success\":true,\"time_in\":\"2023-11-14T22:13:20.000Z\",\"time_out\":\"2023-11-14T22:13:20.000Z\""
@@ -439,7 +460,7 @@ static void words(void **state)
         { "candles in v1", &kt_venue_kraken_v1,
             "{\"event\":\"subscribe\",\"pair\":[\"XBT/USDT\"],\"subscription\":{\"name\":\"ohlc\"}}",
             "{\"channelID\":336,\"channelName\":\"ohlc-1\",\"event\":\"subscriptionStatus\",\"pair\":\"XBT/USDT\","
-            "\"status\":\"subscribed\",\"subscription\":{\"interval\":1,\"name\":\"ohlc\"}}\n" },
+            "\"status\":\"subscribed\",\"subscription\":{\"interval\":1,\"name\":\"ohlc\"}}\n(the last minutes)\n" },
         { "an interval that is not served", &kt_venue_kraken_v2,
             "{\"method\":\"subscribe\",\"params\":{\"channel\":\"ohlc\",\"symbol\":[\"BTC/USDT\"],\"interval\":5}}",
             "{\"method\":\"subscribe\",\"error\":\"Subscription ohlc interval not supported by the sim\",\"symbol\":"

@@ -648,6 +648,46 @@ static void test_listing_what_the_address_subscribed(void **state)
     stop_sim(&sim, SIGTERM);
 }
 
+/* Trades of the last candle that a stream has told; 0: none yet. */
+static uint64_t last_candle(const stream_reader *reader)
+{
+    const char *at = reader->text;
+    unsigned long long trades = 0;
+
+    while (at != NULL && (at = strstr(at, "\"trades\":")) != NULL)
+        assert_int_equal(sscanf(at++, "\"trades\":%llu", &trades), 1);
+    return trades;
+}
+
+/* A client that comes in the middle of a minute is told the minutes before, and all of this one: stream and REST agree. */
+static void test_candles_of_kraken(void **state)
+{
+    sim_child sim = start_sim("--port 0 --format kraken_v2 --symbols 1 --start-time 2024-08-08T00:00:20Z --history 60 "
+                              "--rate 5 --count 350 --speed max");
+    stream_reader reader;
+    unsigned long long trades = 0;
+    const char *end = NULL;
+    uint16_t status = 0;
+
+    open_reader(&reader, sim.port, "/v2",
+        "{\"method\":\"subscribe\",\"params\":{\"channel\":\"ohlc\",\"symbol\":[\"BTC/USDT\"]}}");
+    assert_true(
+        KT_TEST_WAIT(kt_loop_turn(reader.loop, KT_NS_PER_MS, NULL) == KT_OK && last_candle(&reader) > 0, BOUND_S));
+    assert_non_null(strstr(reader.text, "\"type\":\"snapshot\""));
+    assert_non_null(strstr(reader.text, "\"interval_begin\":\"2024-08-07T23:59:00.000000Z\""));
+    assert_true(KT_TEST_WAIT(has_ended(sim.port), BOUND_S));
+    end = strstr(get(sim.port, "/0/public/OHLC?pair=XBTUSDT", &status).s, "]],\"last\"");
+    assert_non_null(end);
+    while (end[-1] != ',')
+        end--;
+    assert_int_equal(sscanf(end, "%llu", &trades), 1);
+    assert_true(trades > 60); /* more than there were since the client came */
+    assert_true(KT_TEST_WAIT(
+        kt_loop_turn(reader.loop, KT_NS_PER_MS, NULL) == KT_OK && last_candle(&reader) == trades, BOUND_S));
+    close_reader(&reader);
+    stop_sim(&sim, SIGTERM);
+}
+
 static void test_rest_errors(void **state)
 {
     static const struct {
@@ -1032,6 +1072,7 @@ int main(void)
         cmocka_unit_test(test_paced),
         cmocka_unit_test(test_subscribing_by_message),
         cmocka_unit_test(test_listing_what_the_address_subscribed),
+        cmocka_unit_test(test_candles_of_kraken),
         cmocka_unit_test(test_rest_errors),
         cmocka_unit_test(test_reader_sets_the_pace),
         cmocka_unit_test(test_totals_on_a_signal),

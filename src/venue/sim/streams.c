@@ -153,20 +153,18 @@ void kt_sim_streams_close(kt_sim *sim)
     free(sim->envelope);
 }
 
-static void tell_candle(kt_sim *sim, const kt_sim_trade *trade)
+static void tell_candle(kt_sim *sim, uint32_t symbol)
 {
-    kt_sim_candle *candle = &sim->candles[trade->symbol];
     char mem[KT_SIM_EVENT_SIZE];
     kt_builder text;
 
-    kt_sim_kraken_candle_add(candle, trade);
     if (kt_sim_feed_silent(sim->served[KT_SIM_KRAKEN].feed, sim->now_ns))
         return;
     kt_builder_init(&text, mem, sizeof mem);
     kt_sim_kraken_write_candle(
-        sim->options->kraken, &kt_sim_symbol_at(sim->market, trade->symbol)->pair, candle, &text);
+        sim->options->kraken, &kt_sim_symbol_at(sim->market, symbol)->pair, &sim->candles[symbol], &text);
     kt_assert(text.code == KT_OK);
-    deliver_stream(&sim->served[KT_SIM_KRAKEN], trade->symbol, KT_SIM_CANDLES, kt_builder_done(&text));
+    deliver_stream(&sim->served[KT_SIM_KRAKEN], symbol, KT_SIM_CANDLES, kt_builder_done(&text));
 }
 
 void kt_sim_streams_trade(kt_sim *sim, const kt_sim_trade *trade)
@@ -177,7 +175,7 @@ void kt_sim_streams_trade(kt_sim *sim, const kt_sim_trade *trade)
     if (sim->books != NULL)
         kt_sim_books_trade(sim->books, trade);
     if (sim->options->kraken != NULL)
-        tell_candle(sim, trade);
+        tell_candle(sim, trade->symbol);
 }
 
 void kt_sim_streams_end(kt_sim *sim)
