@@ -3,6 +3,35 @@
  * counts; times are ISO 8601. */
 #include "venue/kraken.h"
 
+/* ---- what all messages have ---- */
+
+typedef struct envelope {
+    kt_text channel;
+    kt_text type;
+    uint32_t data;
+    kt_text time;
+    kt_text method;
+    bool success;
+    kt_text error;
+    uint64_t id;
+} envelope;
+
+static const kt_json_field envelope_fields[] = {
+    KT_JSON_FIELD(envelope, channel, "channel", TEXT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, type, "type", TEXT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, data, "data", ANY, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, time, "timestamp", TEXT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, method, "method", TEXT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, success, "success", BOOL, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, error, "error", TEXT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, id, "req_id", U64, KT_JSON_OPTIONAL),
+};
+
+static bool is_snapshot(const envelope *message)
+{
+    return kt_text_equal(message->type, KT_TEXT("snapshot"));
+}
+
 /* ---- trades, best prices, minutes: each a row of `data` ---- */
 
 typedef struct trade_row {
@@ -26,7 +55,7 @@ static const kt_json_field trade_fields[] = {
 static const kt_venue_names trade_names = { KT_TEXT("timestamp"), KT_TEXT("price"), KT_TEXT("qty"),
     KT_TEXT("trade_id") };
 
-static void decode_trade(const kt_venue_input *input, uint32_t node, bool snapshot)
+static void decode_trade(const kt_venue_input *input, uint32_t node, const envelope *message)
 {
     const kt_row_instrument *instrument = NULL;
     trade_row found = { 0 };
@@ -59,7 +88,7 @@ static const kt_json_field ticker_fields[] = {
     KT_JSON_FIELD(ticker_row, time, "timestamp", TEXT, KT_JSON_OPTIONAL), /* not in older ones */
 };
 
-static void decode_ticker(const kt_venue_input *input, uint32_t node, bool snapshot)
+static void decode_ticker(const kt_venue_input *input, uint32_t node, const envelope *message)
 {
     const kt_row_instrument *instrument = NULL;
     ticker_row found = { 0 };
@@ -83,19 +112,23 @@ typedef struct candle_row {
     uint64_t trades;
     kt_text begin;
     uint64_t minutes;
-    kt_text time;
 } candle_row;
 
 static const kt_json_field candle_fields[] = {
-    KT_JSON_FIELD(candle_row, symbol, "symbol", TEXT, 0), KT_JSON_FIELD(candle_row, open, "open", DECIMAL, 0),
-    KT_JSON_FIELD(candle_row, high, "high", DECIMAL, 0), KT_JSON_FIELD(candle_row, low, "low", DECIMAL, 0),
-    KT_JSON_FIELD(candle_row, close, "close", DECIMAL, 0), KT_JSON_FIELD(candle_row, trades, "trades", U64, 0),
-    KT_JSON_FIELD(candle_row, volume, "volume", DECIMAL, 0), KT_JSON_FIELD(candle_row, vwap, "vwap", DECIMAL, 0),
-    KT_JSON_FIELD(candle_row, begin, "interval_begin", TEXT, 0), KT_JSON_FIELD(candle_row, minutes, "interval", U64, 0),
-    KT_JSON_FIELD(candle_row, time, "timestamp", TEXT, KT_JSON_OPTIONAL), /* deprecated by the venue */
+    KT_JSON_FIELD(candle_row, symbol, "symbol", TEXT, 0),
+    KT_JSON_FIELD(candle_row, open, "open", DECIMAL, 0),
+    KT_JSON_FIELD(candle_row, high, "high", DECIMAL, 0),
+    KT_JSON_FIELD(candle_row, low, "low", DECIMAL, 0),
+    KT_JSON_FIELD(candle_row, close, "close", DECIMAL, 0),
+    KT_JSON_FIELD(candle_row, trades, "trades", U64, 0),
+    KT_JSON_FIELD(candle_row, volume, "volume", DECIMAL, 0),
+    KT_JSON_FIELD(candle_row, vwap, "vwap", DECIMAL, 0),
+    KT_JSON_FIELD(candle_row, begin, "interval_begin", TEXT, 0),
+    KT_JSON_FIELD(candle_row, minutes, "interval", U64, 0),
 };
 
-static void decode_candle(const kt_venue_input *input, uint32_t node, bool snapshot)
+/* A row's own timestamp is the end of its minute, and deprecated. */
+static void decode_candle(const kt_venue_input *input, uint32_t node, const envelope *message)
 {
     enum { MINUTES_MAX = 21600 };
     const kt_row_instrument *instrument = NULL;
@@ -105,7 +138,7 @@ static void decode_candle(const kt_venue_input *input, uint32_t node, bool snaps
     kt_event_init(KT_EV_CANDLE, &candle);
     if (!kt_kraken_pick(input, node, candle_fields, KT_COUNT(candle_fields), &found) ||
         !kt_kraken_time(input, found.begin, KT_TEXT("interval_begin"), &candle.begin) ||
-        (found.time.s != NULL && !kt_kraken_time(input, found.time, trade_names.time, &candle.venue_time)) ||
+        (message->time.s != NULL && !kt_kraken_time(input, message->time, trade_names.time, &candle.venue_time)) ||
         (instrument = kt_kraken_instrument(input, found.symbol)) == NULL)
         return;
     if (found.minutes == 0 || found.minutes > MINUTES_MAX) {
@@ -179,7 +212,7 @@ static bool read_levels(
     return true;
 }
 
-static void decode_book(const kt_venue_input *input, uint32_t node, bool snapshot)
+static void decode_book(const kt_venue_input *input, uint32_t node, const envelope *message)
 {
     const kt_row_instrument *instrument = NULL;
     kt_json_pairs bids = { .at = input->decoder->levels, .max = KT_VENUE_LEVEL_MAX }, asks;
@@ -187,7 +220,7 @@ static void decode_book(const kt_venue_input *input, uint32_t node, bool snapsho
     kt_ev_book book;
 
     kt_event_init(KT_EV_BOOK, &book);
-    book.snapshot = snapshot;
+    book.snapshot = is_snapshot(message);
     if (!kt_kraken_pick(input, node, book_fields, KT_COUNT(book_fields), &found) ||
         (found.time.s != NULL && !kt_kraken_time(input, found.time, trade_names.time, &book.venue_time)))
         return;
@@ -211,7 +244,7 @@ static void decode_book(const kt_venue_input *input, uint32_t node, bool snapsho
 static const struct {
     const char *name;
     bool snapshots;
-    void (*decode)(const kt_venue_input *input, uint32_t node, bool snapshot);
+    void (*decode)(const kt_venue_input *input, uint32_t node, const envelope *message);
 } channels[] = {
     { "trade", false, decode_trade },
     { "book", true, decode_book },
@@ -219,30 +252,10 @@ static const struct {
     { "ohlc", true, decode_candle },
 };
 
-typedef struct envelope {
-    kt_text channel;
-    kt_text type;
-    uint32_t data;
-    kt_text method;
-    bool success;
-    kt_text error;
-    uint64_t id;
-} envelope;
-
-static const kt_json_field envelope_fields[] = {
-    KT_JSON_FIELD(envelope, channel, "channel", TEXT, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(envelope, type, "type", TEXT, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(envelope, data, "data", ANY, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(envelope, method, "method", TEXT, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(envelope, success, "success", BOOL, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(envelope, error, "error", TEXT, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(envelope, id, "req_id", U64, KT_JSON_OPTIONAL),
-};
-
 static void decode_rows(const kt_venue_input *input, const envelope *message, size_t channel)
 {
     const kt_json_doc *doc = input->doc;
-    bool snapshot = kt_text_equal(message->type, KT_TEXT("snapshot"));
+    bool snapshot = is_snapshot(message);
     uint32_t rows = 0;
 
     if (!snapshot && !kt_text_equal(message->type, KT_TEXT("update"))) {
@@ -259,7 +272,7 @@ static void decode_rows(const kt_venue_input *input, const envelope *message, si
             kt_venue_input row_input = *input;
 
             row_input.bytes = kt_json_raw(doc, item);
-            channels[channel].decode(&row_input, item, snapshot);
+            channels[channel].decode(&row_input, item, message);
             rows++;
         }
     if (rows == 0)

@@ -362,6 +362,7 @@ static void minutes(void **state)
                 turnover += (kt_i128)trades[t].price * trades[t].quantity;
             }
             assert_true(told.begin == trades[n].time_ms / 60000 * KT_NS_PER_MIN && told.interval_s == 60);
+            assert_int_equal(told.venue_time, candle.last_ns);
             assert_int_equal(told.trades, n - first + 1);
             same(told.open, at_scale(trades[first].price, KT_SIM_SCALE));
             same(told.high, at_scale(high, KT_SIM_SCALE));
