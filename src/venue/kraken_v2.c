@@ -9,7 +9,7 @@ typedef struct envelope {
     kt_text channel;
     kt_text type;
     uint32_t data;
-    kt_text time;
+    uint32_t time; /* a text in what we subscribe to */
     kt_text method;
     bool success;
     kt_text error;
@@ -20,7 +20,7 @@ static const kt_json_field envelope_fields[] = {
     KT_JSON_FIELD(envelope, channel, "channel", TEXT, KT_JSON_OPTIONAL),
     KT_JSON_FIELD(envelope, type, "type", TEXT, KT_JSON_OPTIONAL),
     KT_JSON_FIELD(envelope, data, "data", ANY, KT_JSON_OPTIONAL),
-    KT_JSON_FIELD(envelope, time, "timestamp", TEXT, KT_JSON_OPTIONAL),
+    KT_JSON_FIELD(envelope, time, "timestamp", ANY, KT_JSON_OPTIONAL),
     KT_JSON_FIELD(envelope, method, "method", TEXT, KT_JSON_OPTIONAL),
     KT_JSON_FIELD(envelope, success, "success", BOOL, KT_JSON_OPTIONAL),
     KT_JSON_FIELD(envelope, error, "error", TEXT, KT_JSON_OPTIONAL),
@@ -138,7 +138,8 @@ static void decode_candle(const kt_venue_input *input, uint32_t node, const enve
     kt_event_init(KT_EV_CANDLE, &candle);
     if (!kt_kraken_pick(input, node, candle_fields, KT_COUNT(candle_fields), &found) ||
         !kt_kraken_time(input, found.begin, KT_TEXT("interval_begin"), &candle.begin) ||
-        (message->time.s != NULL && !kt_kraken_time(input, message->time, trade_names.time, &candle.venue_time)) ||
+        (message->time != 0 &&
+            !kt_kraken_time(input, kt_json_raw(input->doc, message->time), trade_names.time, &candle.venue_time)) ||
         (instrument = kt_kraken_instrument(input, found.symbol)) == NULL)
         return;
     if (found.minutes == 0 || found.minutes > MINUTES_MAX) {
