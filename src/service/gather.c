@@ -68,6 +68,26 @@ static int64_t distance(int64_t a, int64_t b)
     return a > b ? a - b : b - a;
 }
 
+/* REST begins with its oldest rows. While it is not sure yet that the stream's first time is true, those more than a step
+ * before it neither agree with it nor contradict it: market time goes with them, so that a first time far ahead of the truth
+ * makes nothing look too old to be kept, but it is no more sure than before. */
+static void move_by_rest(kt_gather *gather, int64_t time_ns)
+{
+    int64_t step = gather->rules.step_ns;
+
+    if (!gather->market_sure && time_ns < gather->stream_first_ns - step) {
+        if (time_ns < gather->market_ns - step) {
+            gather->ahead_ns = gather->stream_first_ns;
+            gather->market_ns = time_ns;
+        }
+    } else {
+        if (!gather->market_sure && distance(time_ns, gather->ahead_ns) <= step)
+            gather->market_ns = gather->ahead_ns;
+        gather->market_sure = true;
+    }
+    gather->market_ns = time_ns > gather->market_ns ? time_ns : gather->market_ns;
+}
+
 static void market_move(kt_gather *gather, int64_t time_ns, bool rest)
 {
     int64_t step = gather->rules.step_ns, before = gather->market_ns;
@@ -77,12 +97,7 @@ static void market_move(kt_gather *gather, int64_t time_ns, bool rest)
         gather->market_ns = time_ns;
         gather->market_sure = rest;
     } else if (rest) {
-        if (!gather->market_sure && gather->market_ns - step > time_ns) {
-            gather->ahead_ns = gather->market_ns; /* the first trade was far ahead of the truth */
-            gather->market_ns = time_ns;
-        }
-        gather->market_ns = time_ns > gather->market_ns ? time_ns : gather->market_ns;
-        gather->market_sure = true;
+        move_by_rest(gather, time_ns);
     } else if (time_ns > gather->market_ns && time_ns - gather->market_ns > step) {
         if (gather->ahead_ns != 0 && distance(time_ns, gather->ahead_ns) <= step) {
             gather->market_ns = time_ns > gather->ahead_ns ? time_ns : gather->ahead_ns;

@@ -18,7 +18,8 @@
  * Market     time is the greatest accepted venue time; it never follows a clock. A step of more than step_ns ahead
  *            waits for a second trade within step_ns of the first, or for REST. A second trade still further ahead
  *            confirms the first and waits itself, so a thin symbol is one trade behind. A first trade that the second
- *            contradicts is such a step too.
+ *            contradicts is such a step too. Until the second, or a trade of REST that is no more than step_ns older than
+ *            the first, it is not sure; older ones of REST, which begins with its oldest, are followed but prove nothing.
  * Memory     a trade is remembered while it is younger than keep_ns behind market time (and behind the stream), or not
  *            settled by REST, or may still be named in a correction; at most lag_max_ns longer than that, and trade_max at
  *            most.
@@ -51,7 +52,7 @@ typedef struct kt_gather {
 
     int64_t market_ns; /* 0: no trade yet */
     int64_t ahead_ns;  /* the time that waits for a second trade, or 0 */
-    bool market_sure;  /* a second trade or REST has agreed with market_ns */
+    bool market_sure;  /* a second trade or REST has agreed with it: quality may close minutes by it */
 
     uint64_t stream_count; /* first deliveries */
     int64_t stream_first_ns;

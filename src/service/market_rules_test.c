@@ -651,6 +651,87 @@ static kt_ev_quality minute_at(const desk *d, const char *subject, int64_t start
     return last;
 }
 
+/* REST gives one trade where it is asked for more than a look at what is earlier; there is nothing. */
+static void rest_gives(desk *d, int64_t second, uint32_t id)
+{
+    char text[16];
+    kt_ev_request request;
+
+    snprintf(text, sizeof text, "%u", id);
+    for (;;) {
+        wait_for(d, 300 * MS);
+        assert_true(newest(d, KT_EV_REQUEST, strcmp(d->venue, "bin") == 0 ? "request.bin" : "request.gen", &request));
+        if (request.limit == 1 || (request.from_id == 0 && request.from_time == 0))
+            answer(d, 200, &(given){ 10, "100", "1", "1" }, 1, 0);
+        else
+            break;
+    }
+    answer(d, 200, &(given){ second * 1000, "100", "1", text }, 1, 0);
+}
+
+/* The first trade of a stream, and REST's oldest ones before the second: with windows of 15 minutes it begins there. */
+static void test_market_time_while_not_sure(void **state)
+{
+    enum { HOLD = -1 };
+    static const struct {
+        const char *name;
+        const char *venue;
+        struct {
+            bool rest;
+            int64_t second;
+        } given[6];
+        int64_t market;
+        int64_t told_from; /* the first minute that quality tells, once the one of the last trade is over; HOLD: none */
+    } rows[] = {
+        { "REST's oldest trade proves nothing: no minute before the first of the stream is told", "gen",
+            { { false, 1010 }, { true, 400 }, { false, 1011 } }, 1011, 1000 },
+        { "nor do its next ones", "gen",
+            { { false, 1010 }, { true, 400 }, { true, 500 }, { true, 600 }, { false, 1011 } }, 1011, 1000 },
+        { "market time goes with them", "gen", { { false, 1010 }, { true, 400 }, { true, 500 } }, 500, HOLD },
+        { "REST comes near the first: it is sure", "gen", { { false, 1010 }, { true, 400 }, { true, 950 } }, 1010,
+            1000 },
+        { "of two first trades far apart the later one waits, as it would without REST", "gen",
+            { { false, 1010 }, { true, 400 }, { false, 1100 } }, 1010, 1000 },
+        { "a first trade far in the future: REST's are kept, and the second, which is near them, is sure", "bin",
+            { { false, 90000 }, { true, 1010 }, { true, 1011 }, { false, 1012 }, { false, 1013 } }, 1013, 1000 },
+        { "a second one far before it: REST agrees with the second", "bin",
+            { { false, 90000 }, { false, 1011 }, { true, 1010 } }, 1011, 1000 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        char subject[32];
+        kt_ev_feed_stats stats = { 0 };
+        int64_t told_from = HOLD;
+        desk d;
+
+        desk_open_with(&d, ", 15m", "", numbered_venue);
+        d.venue = rows[i].venue;
+        lane_start(&d);
+        for (uint32_t k = 0; k < KT_COUNT(rows[i].given) && rows[i].given[k].second != 0; k++) {
+            char id[16];
+
+            snprintf(id, sizeof id, "%u", 100 + k);
+            if (rows[i].given[k].rest)
+                rest_gives(&d, rows[i].given[k].second, 2 + k);
+            else
+                tick(&d, &(given){ rows[i].given[k].second * 1000, "100", "1", id });
+        }
+        wait_for(&d, 2 * S);
+        snprintf(subject, sizeof subject, "stats.%s.BTC", rows[i].venue);
+        assert_true(newest(&d, KT_EV_FEED_STATS, subject, &stats));
+        if (stats.market_time != T0 + rows[i].market * S)
+            fail_msg("%s: market time %lld", rows[i].name, (long long)((stats.market_time - T0) / S));
+        wait_for(&d, 70 * S);
+        snprintf(subject, sizeof subject, "quality.%s.BTC", rows[i].venue);
+        for (int64_t s = -20; s <= 90000 && told_from == HOLD; s += 60)
+            if (minute_at(&d, subject, s).revision > 0)
+                told_from = s;
+        if (told_from != rows[i].told_from)
+            fail_msg("%s: told from %lld", rows[i].name, (long long)told_from);
+        desk_close(&d);
+    }
+}
+
 /* T0 is 20 s behind the start of a minute, the lane's clock at the start of one. */
 static void test_quality_of_silence(void **state)
 {
@@ -770,6 +851,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_no_sum_can_hold_is_refused),
         cmocka_unit_test(test_market_time),
+        cmocka_unit_test(test_market_time_while_not_sure),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_later_change),
         cmocka_unit_test(test_scales),
