@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "venue/sim/parts.h"
 
-enum { FEED_SEEDS = 2 }; /* generic and Binance, which are served together, draw apart */
+enum { FEED_SEEDS = 2 }; /* of two formats that are served together, which draw apart; Kraken's are served alone */
 
 /* To everybody who subscribed it; false: nobody got it. */
 static bool deliver_stream(kt_sim_served *served, uint32_t symbol, kt_sim_stream stream, kt_text event)
@@ -78,7 +78,7 @@ static kt_code open_feed(kt_sim *sim, uint32_t index, const kt_venue_format *for
     kt_sim_feed_options options = { .format = format,
         .market = sim->market,
         .faults = &sim->faults,
-        .seed = sim->options->market.seed * FEED_SEEDS + index,
+        .seed = sim->options->market.seed * FEED_SEEDS + index % FEED_SEEDS,
         .silence_max_ns = sim->options->silence_max_ns,
         .counted_outage = sim->options->speed == KT_SIM_SPEED_MAX,
         .truth = sim->truth,
