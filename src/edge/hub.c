@@ -232,7 +232,9 @@ static void source_open(kt_hub *hub, kt_hub_source *source)
     kt_code code = kt_reader_open(source->dir, hub->has_boot_id ? hub->boot_id : NULL, &source->live, &source->err);
 
     if (code == KT_OK) {
-        code = kt_reader_seek_end(source->live, &source->err);
+        code = kt_reader_remember(source->live, KT_HUB_RECENT, &source->err);
+        if (code == KT_OK)
+            code = kt_reader_seek_end(source->live, &source->err);
         if (code != KT_OK) {
             kt_reader_close(source->live);
             source->live = NULL;

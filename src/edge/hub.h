@@ -2,9 +2,10 @@
  *
  * Live      One reader a log stands at its end. Each record is looked at once, its frame built once if anybody hears
  *           its subject, and copied to each of them. Subjects are found by number; no text is compared on the way.
- * Replay    A subscription from the past reads the log with a reader of its own, in slices, up to the place where the
- *           live reader stands, and joins it there: both run on one thread, so nothing is missed and nothing comes
- *           twice.
+ * Replay    A subscription from the past is served in slices up to the place where the live reader stands, and joins it
+ *           there: both run on one thread, so nothing is missed and nothing comes twice. The live reader remembers the
+ *           newest KT_HUB_RECENT records by subject: who wants no older ones goes from one to the next in memory, however
+ *           many lie between. For older ones a reader goes over the log from there on.
  * Flush     What is new leaves in one write a client and turn. Channels of a class (KT_FLUSH_MAP) are gathered for an
  *           interval; clients have phases in it, KT_HUB_PHASES of them, so that not all are written to at once. At its
  *           flush a client gets the newest event, with `skipped`; all of them in order where it said "conflate": false,
@@ -43,6 +44,7 @@ enum {
     KT_HUB_SLICE_RECORDS = 4096,    /* records that one replay looks at in a turn ... */
     KT_HUB_SLICE_BYTES = 256 << 10, /* ... and bytes of them */
     KT_HUB_REPLAY_BYTES = 1 << 20,  /* by all replays together in a turn: some milliseconds */
+    KT_HUB_RECENT = 1 << 20,        /* records of a log that are found again without reading, 16 bytes each */
     KT_HUB_READER_MAX = 8,          /* replay readers of one log; more replays take turns */
     KT_HUB_RETRY_MS = 50,           /* until a log that could not be opened or read is tried again */
     KT_HUB_EVENT_MAX = 8 << 20      /* bytes of one event as JSON */

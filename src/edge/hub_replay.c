@@ -47,21 +47,55 @@ static void replay_begin(kt_hub *hub, kt_sub *sub)
     kt_loop_busy(hub->loop);
 }
 
-kt_code kt_replay_after(kt_hub *hub, kt_sub *sub, uint64_t epoch, uint64_t offset, kt_resume *out_resume, kt_err *err)
+/* The next offset that the subscription wants. */
+static uint64_t wanted(const kt_sub *sub)
 {
-    kt_hub_subject *subject = sub->subject;
-    kt_resume resume = { 0 };
-    kt_code code = kt_reader_resume(subject->source->live, subject->name, epoch, offset, &resume, err);
+    return sub->last_offset < sub->from_offset ? sub->from_offset : sub->last_offset + 1;
+}
+
+/* Events behind `offset` of the epoch that the live reader remembers, or none yet: no need to look for them in the log. */
+static bool resume_recent(const kt_hub_subject *subject, uint64_t epoch, uint64_t offset, kt_resume *out_resume)
+{
+    const kt_hub_source *source = subject->source;
+    const kt_rec *rec;
+
+    *out_resume = (kt_resume){ .subject = subject->id,
+        .epoch = subject->epoch,
+        .next_offset = offset + 1,
+        .from_seq = kt_hub_source_next_seq(source) };
+    if ((epoch != 0 && epoch != subject->epoch) || offset >= subject->last_offset)
+        return (epoch == 0 || epoch == subject->epoch) && offset == subject->last_offset;
+    if (kt_reader_recent(source->live, subject->id, subject->epoch, offset + 1, 0, &rec) != KT_OK)
+        return false;
+    out_resume->from_seq = rec->seq;
+    return true;
+}
+
+/* Where the events behind `offset` of `epoch` are read. Codes of kt_reader_resume. */
+static kt_code aim(kt_sub *sub, uint64_t epoch, uint64_t offset, kt_resume *out_resume, kt_err *err)
+{
+    const kt_hub_subject *subject = sub->subject;
+    bool recent = resume_recent(subject, epoch, offset, out_resume);
+    kt_code code =
+        recent ? KT_OK : kt_reader_resume(subject->source->live, subject->name, epoch, offset, out_resume, err);
 
     if (code != KT_OK && code != KT_EPOCH && code != KT_GONE && code != KT_SEQ)
         return code;
-    sub->last_offset = resume.next_offset - 1;
-    sub->from_offset = resume.next_offset;
-    sub->epoch = 0; /* read from the table once the reader is placed */
-    sub->seq = resume.from_seq;
+    sub->from_offset = out_resume->next_offset;
+    sub->epoch = recent ? subject->epoch : 0; /* 0: read from the table once the reader is placed */
+    sub->seq = out_resume->from_seq;
     sub->log_epoch = kt_reader_epoch(subject->source->live);
-    if (out_resume != NULL)
-        *out_resume = resume;
+    return code;
+}
+
+kt_code kt_replay_after(kt_hub *hub, kt_sub *sub, uint64_t epoch, uint64_t offset, kt_resume *out_resume, kt_err *err)
+{
+    kt_resume resume;
+    kt_code code = aim(sub, epoch, offset, out_resume != NULL ? out_resume : &resume, err);
+
+    if (code != KT_OK && code != KT_EPOCH && code != KT_GONE && code != KT_SEQ)
+        return code;
+    sub->last_offset = sub->from_offset - 1;
     replay_begin(hub, sub);
     return code;
 }
@@ -101,14 +135,9 @@ static void skip_to_newest(kt_sub *sub)
     kt_hub_subject *subject = sub->subject;
     kt_resume resume;
 
-    if (!sub->conflate || sub->seq < sub->mark || subject->last_offset <= sub->last_offset + 1 ||
-        kt_reader_resume(subject->source->live, subject->name, 0, subject->last_offset - 1, &resume, NULL) != KT_OK)
-        return;
-    sub->from_offset = resume.next_offset;
-    sub->seq = resume.from_seq;
-    sub->log_epoch = kt_reader_epoch(subject->source->live);
-    sub->epoch = 0;
-    sub->thin = true;
+    if (sub->conflate && sub->seq >= sub->mark && subject->last_offset > sub->last_offset + 1 &&
+        aim(sub, 0, subject->last_offset - 1, &resume, NULL) == KT_OK)
+        sub->thin = true;
 }
 
 void kt_replay_unblock(kt_hub *hub, kt_sub *sub)
@@ -228,8 +257,37 @@ static void join(kt_hub *hub, kt_sub *sub)
         kt_sub_go_live(sub);
 }
 
-/* One slice of one subscription's reading; returns the bytes read. */
-static uint64_t slice(kt_hub *hub, kt_sub *sub)
+static void end_slice(kt_hub *hub, kt_sub *sub)
+{
+    kt_replay_leave(sub);
+    if (sub->client == NULL)
+        kt_sub_free(hub, sub);
+    else
+        sub->state = KT_SUB_BLOCKED; /* until its client, which is closing, is gone */
+}
+
+/* A slice without a reader: from event to event, as far as the live reader remembers them. *out_end: what became of it; where it
+ * is SLICE_ON and more is wanted, a reader must look. */
+static uint64_t slice_recent(kt_hub *hub, kt_sub *sub, slice_end *out_end)
+{
+    kt_hub_subject *subject = sub->subject;
+    uint64_t bytes = 0;
+    const kt_rec *rec;
+
+    *out_end = SLICE_ON;
+    for (uint32_t i = 0; *out_end == SLICE_ON && i < KT_HUB_SLICE_RECORDS && bytes < KT_HUB_SLICE_BYTES; i++) {
+        if (wanted(sub) > subject->last_offset ||
+            kt_reader_recent(subject->source->live, subject->id, sub->epoch, wanted(sub), sub->seq - 1, &rec) != KT_OK)
+            break;
+        bytes += rec->size;
+        sub->seq = rec->seq + 1;
+        *out_end = give_event(hub, sub, rec);
+    }
+    return bytes;
+}
+
+/* A slice by a reader of its own, over all that lies between. */
+static uint64_t slice_read(kt_hub *hub, kt_sub *sub)
 {
     kt_hub_source *source = sub->subject->source;
     uint64_t limit = kt_hub_source_next_seq(source) - 1;
@@ -259,7 +317,7 @@ static uint64_t slice(kt_hub *hub, kt_sub *sub)
         bytes += rec->size;
         if (rec->subject == 0)
             apply_control(sub, rec);
-        if (rec->subject != sub->subject->id || rec->offset < sub->from_offset || rec->offset <= sub->last_offset ||
+        if (rec->subject != sub->subject->id || rec->offset < wanted(sub) ||
             (sub->by_time && rec->time_ns < sub->time_ns))
             continue;
         switch (give_event(hub, sub, rec)) {
@@ -268,14 +326,26 @@ static uint64_t slice(kt_hub *hub, kt_sub *sub)
         case SLICE_BLOCKED:
             return bytes;
         case SLICE_OVER:
-            kt_replay_leave(sub);
-            if (sub->client == NULL)
-                kt_sub_free(hub, sub);
-            else
-                sub->state = KT_SUB_BLOCKED; /* until its client, which is closing, is gone */
+            end_slice(hub, sub);
             return bytes;
         }
     }
+    return bytes;
+}
+
+/* One slice of one subscription's reading; returns the bytes read. */
+static uint64_t slice(kt_hub *hub, kt_sub *sub)
+{
+    bool recent = !sub->by_time && !sub->placed && sub->epoch == sub->subject->epoch;
+    slice_end end = SLICE_ON;
+    uint64_t bytes = recent ? slice_recent(hub, sub, &end) : 0;
+
+    if (end == SLICE_OVER)
+        end_slice(hub, sub);
+    else if (recent && end == SLICE_ON && wanted(sub) > sub->subject->last_offset)
+        join(hub, sub);
+    else if (end == SLICE_ON && bytes == 0)
+        bytes = slice_read(hub, sub);
     return bytes;
 }
 

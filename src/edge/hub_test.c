@@ -150,6 +150,39 @@ static void resume_joins_the_live_stream(void **state)
     kt_test_house_close(&house);
 }
 
+/* The log is out of reach meanwhile: what a client missed a moment ago is found in memory, and so is the newest event. */
+static void the_newest_is_served_without_opening_the_log(void **state)
+{
+    kt_test_house house;
+    kt_test_client client;
+    char epoch[32], away[sizeof house.dir + 8];
+
+    kt_test_house_open(&house, NULL, 1 << 20, 0);
+    write_trades(&house, BTC, 1, 10);
+    open_at_newest(&client, &house, 10, epoch);
+    kt_test_client_close(&client);
+    for (uint64_t number = 11; number <= 20; number++) {
+        kt_test_trade(&house, BTC, number);
+        write_trades(&house, ETH, (number - 11) * 100 + 1, (number - 10) * 100);
+    }
+    kt_test_house_turn(&house);
+
+    snprintf(away, sizeof away, "%s.away", house.dir);
+    assert_int_equal(rename(house.dir, away), 0);
+    for (uint64_t offset = 10; offset <= 20; offset += 5) {
+        kt_test_client_open(&client, &house);
+        say_subscribe(&client, BTC, from_offset(epoch, offset), false);
+        kt_test_client_want(&client, "answer");
+        assert_true(kt_test_client_bool(&client, "recovered"));
+        want_events(&client, offset + 1, 20);
+        kt_test_client_close(&client);
+    }
+    open_at_newest(&client, &house, 20, epoch);
+    assert_int_equal(rename(away, house.dir), 0);
+    kt_test_client_close(&client);
+    kt_test_house_close(&house);
+}
+
 static void resume_from_the_start(void **state)
 {
     kt_test_house house;
@@ -972,6 +1005,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(channel_that_comes_later),
         cmocka_unit_test(snapshot),
         cmocka_unit_test(resume_joins_the_live_stream),
+        cmocka_unit_test(the_newest_is_served_without_opening_the_log),
         cmocka_unit_test(resume_from_the_start),
         cmocka_unit_test(resume_from_a_time),
         cmocka_unit_test(unknown_epoch_and_offset_beyond_the_end),

@@ -1,6 +1,7 @@
 #include "log/reader.h"
 
 #include "log/index.h"
+#include "log/recent.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct kt_reader {
     kt_segment segment;
     kt_index index;
     const kt_reader *live; /* told by kt_reader_borrow, or NULL */
+    kt_recent *recent;     /* told by kt_reader_remember, or NULL */
     kt_control *control;
     uint64_t generation; /* of the control page when the segment was looked up */
     uint64_t boot_key;
@@ -58,6 +60,8 @@ static kt_code reader_look(kt_reader *reader)
 
 static void reader_leave(kt_reader *reader)
 {
+    if (reader->recent != NULL && reader->segment.map != NULL)
+        kt_recent_clear(reader->recent);
     kt_segment_unmap(&reader->segment);
     reader->map = NULL;
     reader->at = reader->end = 0;
@@ -103,6 +107,7 @@ void kt_reader_close(kt_reader *reader)
     if (reader == NULL)
         return;
     reader_leave(reader);
+    kt_recent_free(reader->recent);
     kt_index_done(&reader->index);
     kt_subjects_done(&reader->subjects);
     kt_control_unmap(reader->control);
@@ -199,6 +204,15 @@ void kt_reader_borrow(kt_reader *reader, const kt_reader *live)
     reader->live = live;
 }
 
+kt_code kt_reader_remember(kt_reader *reader, uint32_t record_max, kt_err *err)
+{
+    kt_recent_free(reader->recent);
+    reader->recent = NULL;
+    if (kt_recent_new(record_max, &reader->recent) != KT_OK)
+        return kt_fail(err, KT_SYS, "no memory for the places of %u records of log '%s'", record_max, reader->dir);
+    return KT_OK;
+}
+
 /* ---- finding segments ---- */
 
 /* The index of this segment in memory, where there is one. */
@@ -221,6 +235,13 @@ static kt_code reader_names(kt_reader *reader, kt_seg_names *out_names)
     return code;
 }
 
+/* What retention has removed goes from the disk once nobody has it mapped. */
+static void reader_forget(kt_reader *reader)
+{
+    if (reader->recent != NULL)
+        kt_recent_forget(reader->recent, kt_reader_first(reader));
+}
+
 /* Map a segment and stand before its first record. KT_NOENT: unlinked meanwhile. */
 static kt_code reader_enter(kt_reader *reader, kt_seg_name name)
 {
@@ -230,6 +251,9 @@ static kt_code reader_enter(kt_reader *reader, kt_seg_name name)
     if (code != KT_OK)
         return code;
     bool follows = reader->follows;
+    if (follows && reader->recent != NULL && reader->sealed && name.first_seq == reader->seq)
+        kt_recent_leave(reader->recent, &reader->segment);
+    reader_forget(reader);
     reader_leave(reader);
     reader->segment = segment;
     code = kt_segment_subjects(&segment, &reader->subjects);
@@ -267,6 +291,8 @@ static kt_code reader_step(kt_reader *reader, const kt_rec **out_rec)
         code = kt_index_add(&reader->index, rec, reader->at, last_seq);
     if (code != KT_OK)
         return code;
+    if (reader->follows && reader->recent != NULL)
+        kt_recent_add(reader->recent, rec, last_seq);
     reader->at += rec->size;
     reader->seq++;
     reader->idle = 0;
@@ -530,13 +556,17 @@ static kt_code reader_find_out(kt_reader *reader, kt_code code)
 
     if (code == KT_EMPTY && !changed && !reader->sealed) {
         /* The writer stores `written` with each record: looking at it each time would take the line away from it. */
-        if (seq > reader->written_seen && (reader->map == NULL || ++reader->idle % IDLE_LOOKS == 0))
+        if (seq > reader->written_seen && (reader->map == NULL || ++reader->idle % IDLE_LOOKS == 0)) {
             reader->written_seen = kt_reader_written(reader);
+            reader_forget(reader);
+        }
         if (seq > reader->written_seen)
             return KT_EMPTY;
         if (reader->map != NULL && kt_rec_check(reader->map, reader->at, reader->end, seq, &rec) == KT_OK)
             return KT_OK; /* published between the two looks */
     }
+    if (changed && reader->recent != NULL)
+        kt_recent_clear(reader->recent); /* another writer may have begun from fewer records */
     code = reader_locate(reader, seq, changed ? 0 : seq - 1);
     reader->follows = follows && reader->exact && code == KT_OK;
     return code;
@@ -709,4 +739,28 @@ kt_code kt_reader_resume(kt_reader *live, kt_text name, uint64_t epoch, uint64_t
     return answer == KT_OK ? KT_OK
                            : kt_fail(err, answer, "offset %llu of '%.*s' can not be resumed: %s",
                                  (unsigned long long)offset, KT_TEXT_ARG(name), kt_code_text(answer));
+}
+
+/* ---- what it remembers ---- */
+
+kt_code kt_reader_recent(const kt_reader *live, uint32_t subject, uint64_t epoch, uint64_t offset, uint64_t before_seq,
+    const kt_rec **out_rec)
+{
+    const kt_rec *rec = NULL;
+
+    if (live->recent == NULL || !live->follows || subject >= live->subjects.count)
+        return KT_NOENT;
+    const kt_subject *own = &live->subjects.list[subject];
+    const kt_epoch *newest = &own->epochs[own->epoch_count - 1];
+    const kt_recent_place *before = kt_recent_at(live->recent, before_seq);
+    if (newest->epoch != epoch || offset < newest->first_offset || offset > own->last_offset)
+        return KT_NOENT;
+    if (before != NULL && before->after != 0 && before->rec->subject == subject && before->rec->offset + 1 == offset)
+        rec = kt_recent_at(live->recent, before_seq + before->after)->rec;
+    else if (own->last_offset - offset <= KT_READER_RECENT_STEPS)
+        rec = kt_recent_back(live->recent, own->last_seq, own->last_offset - offset);
+    if (rec == NULL || rec->offset != offset || rec->seq < newest->first_seq || rec->seq < kt_reader_first(live))
+        return KT_NOENT;
+    *out_rec = rec;
+    return KT_OK;
 }

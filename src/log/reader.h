@@ -40,6 +40,10 @@ void kt_reader_know_durable(kt_reader *reader, uint64_t seq);
  * longer. */
 void kt_reader_borrow(kt_reader *reader, const kt_reader *live);
 
+/* A reader that follows keeps the places of the newest `record_max` records (a power of two) that it has passed, 16 bytes each,
+ * for kt_reader_recent(). KT_SYS: no memory. */
+kt_code kt_reader_remember(kt_reader *reader, uint32_t record_max, kt_err *err);
+
 /* Stand before record `seq` (1: the very first; written + 1: the live end). `epoch`: the log epoch that the caller's
  * position was counted in (kt_reader_epoch at that time), 0: not checked, only for positions known to be durable.
  * Where the answer is not KT_OK the reader stands where serving can go on, and *out_lost (may be NULL) names the range.
@@ -109,5 +113,14 @@ typedef struct kt_resume {
     kt_lost lost; /* offsets */
 } kt_resume;
 kt_code kt_reader_resume(kt_reader *live, kt_text name, uint64_t epoch, uint64_t offset, kt_resume *out, kt_err *err);
+
+/* The record `offset` of a subject in its newest epoch, when it is among those that `live` remembers; it stays valid until the
+ * next call of anything but this with the same reader. before_seq: seq of the subject's record before it, as a hint; 0: not
+ * known. Cost: a step with the right hint, otherwise one for each record of the subject after it, at most
+ * KT_READER_RECENT_STEPS.
+ *   KT_NOENT  not remembered, removed by retention, another epoch, not there (yet), or too many steps: kt_reader_resume() knows */
+enum { KT_READER_RECENT_STEPS = 1 << 16 };
+kt_code kt_reader_recent(const kt_reader *live, uint32_t subject, uint64_t epoch, uint64_t offset, uint64_t before_seq,
+    const kt_rec **out_rec);
 
 #endif
