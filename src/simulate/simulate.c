@@ -73,7 +73,7 @@ typedef struct run_kind {
 static const run_kind short_run = { "5s, 1m", 1, 500, 0, 5000, 5000, 500, INT64_MAX, INT64_MAX, 5000, 512 << 10, 0 };
 static const run_kind long_run = { "10s, 1m, 5m", 1, 60000, 50, 60000, 600000, 10000, 600 * KT_NS_PER_S,
     900 * KT_NS_PER_S, 60000, LONG_SEGMENT, LONG_RETENTION };
-static const run_kind long_sparse_run = { "1m, 3m, 5m", 0, 60000, 50, 60000, 600000, 10000, 600 * KT_NS_PER_S,
+static const run_kind long_sparse_run = { "1m, 3m, 5m", 0, 60000, 50, 60000, 600000, 10000, 40 * KT_NS_PER_S,
     900 * KT_NS_PER_S, 60000, LONG_SEGMENT, LONG_RETENTION };
 
 /* A loop that belongs to nobody's process. */
