@@ -82,6 +82,43 @@ static void a_gap_belongs_to_the_minute_behind_it_until_a_trade_says_when_it_was
     kt_quality_done(&quality);
 }
 
+/* REST says 101 was at a time behind that of 105: then it was between, and 105's minute is the last that it can be of. */
+static void a_number_in_a_gap_is_of_no_later_minute_than_the_number_behind_it(void **state)
+{
+    kt_quality quality;
+
+    kt_quality_init(&quality, true);
+    kt_quality_reach(&quality, T0 + 2 * M);
+    kt_quality_given(&quality, 100, T0, 0);
+    kt_quality_given(&quality, 105, T0 + M, 0);
+    kt_quality_found(&quality, 101, T0 + 2 * M, true);
+    assert_int_equal(count_of(&quality, T0 + M, KT_QUALITY_REPAIRED), 1);
+    assert_int_equal(missing(&quality, T0 + M), 4);
+    assert_null(minute_of(&quality, T0 + 2 * M));
+    kt_quality_done(&quality);
+}
+
+/* Its minute is gone: the count of the newest one does not go below zero. */
+static void what_was_repaired_in_a_forgotten_minute_stays_repaired(void **state)
+{
+    kt_quality quality;
+    kt_quality_minute last;
+
+    kt_quality_init(&quality, false);
+    kt_quality_reach(&quality, T0);
+    kt_quality_found(&quality, 0, T0, true);
+    kt_quality_reach(&quality, T0 + 20 * M);
+    kt_quality_close(&quality, T0, T0 + 20 * M);
+    tell(&quality, &last);
+    kt_quality_forget(&quality, INT64_MAX);
+    assert_null(minute_of(&quality, T0));
+    kt_quality_unfound(&quality, 0, T0);
+    assert_int_equal(count_of(&quality, T0 + 20 * M, KT_QUALITY_REPAIRED), 0);
+    kt_quality_found(&quality, 0, T0 + 20 * M, true);
+    assert_int_equal(count_of(&quality, T0 + 20 * M, KT_QUALITY_REPAIRED), 1);
+    kt_quality_done(&quality);
+}
+
 static void numbers_rule_where_times_do_not_agree_with_them(void **state)
 {
     kt_quality quality;
@@ -312,6 +349,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gap_belongs_to_the_minute_behind_it_until_a_trade_says_when_it_was),
+        cmocka_unit_test(a_number_in_a_gap_is_of_no_later_minute_than_the_number_behind_it),
+        cmocka_unit_test(what_was_repaired_in_a_forgotten_minute_stays_repaired),
         cmocka_unit_test(numbers_rule_where_times_do_not_agree_with_them),
         cmocka_unit_test(what_has_no_place_of_its_own_counts_in_the_newest_minute),
         cmocka_unit_test(before_market_time_is_known_all_is_of_the_minute_of_the_first_trade),

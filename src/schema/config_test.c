@@ -132,7 +132,7 @@ static void test_flag_over_environment_over_file_over_default(void **state)
     const char *path = write_file("edge: {port: 1001, silence_ms: 1001, client_max: 1001}\n");
     char *const argv[] = { "--config", (char *)path, "--edge.port=3", "-d", "here", "feed.>", "--", "-x" };
     char *const env[] = { "PORT=2", "KONTOR_EDGE_SILENCE_MS=2002", "INTERVAL=60000", "KONTOR_SEED=7",
-        "LOG_LEVELS=error,warn", "MARKET_WS_URL=ws://h/stream", "MARKET_REST_URL=http://h/trades",
+        "LOG_LEVELS= error , warn ", "MARKET_WS_URL=ws://h/stream", "MARKET_REST_URL=http://h/trades",
         "KONTOR_DATA=", NULL };
     kt_config *config = NULL;
     kt_err err = { 0 };
@@ -149,6 +149,8 @@ static void test_flag_over_environment_over_file_over_default(void **state)
     assert_string_equal(config->data, "here");
     assert_int_equal(config->vwap_interval_ms, 60000);
     assert_int_equal(config->diag_levels.count, 2);
+    assert_string_equal(config->diag_levels.at[0], "error"); /* spaces around a word are not part of it */
+    assert_string_equal(config->diag_levels.at[1], "warn");
     assert_string_equal(config->venues[0].ws_url, "ws://h/stream");
     assert_int_equal(config->rest_count, 2);
     assert_string_equal(config->rest[0], "feed.>");
@@ -309,6 +311,9 @@ static void test_bad_files(void **state)
             "kontor.yaml:2: name: is missing in an element of venues" },
         { "venue with unknown key", "venues: [" VENUE ", colour: red}]\n", KT_NOENT,
             "unknown key 'colour' in venues; allowed are name, format" },
+        { "venue with a key that is a list", "venues: [{[name]: a}]\n", KT_TYPE, "venues: a key is a list" },
+        { "more venues than there may be", "venues: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]\n", KT_RANGE,
+            "venues: has 17 elements; allowed are at most 14" },
         { "venue with a key twice", "venues: [" VENUE ", name: b}]\n", KT_TWICE, "name: is given twice" },
         { "venue with unknown format", "venues: [{name: a, format: fix, ws_url: 'ws://h/s'}]\n", KT_RANGE,
             "format: 'fix' is not known; allowed is generic, binance, kraken_v1 or kraken_v2" },
@@ -585,6 +590,8 @@ static void test_refused_changes(void **state)
         { "an object", "vwap", "{\"step_s\":{}}", KT_TYPE, "is an object; allowed is a whole number" },
         { "a number for a truth", "repair", "{\"enabled\":1}", KT_TYPE, "'1' is neither; allowed is true or false" },
         { "a number for words", "diag", "{\"levels\":3}", KT_TYPE, "is a number; allowed is a list" },
+        { "half a character", "diag", "{\"format\":\"\\ud800\"}", KT_SYNTAX, "diag.format: holds half a character" },
+        { "half a character in a key", "diag", "{\"\\ud800\":1}", KT_NOENT, "unknown key 'diag.\\ud800'" },
         { "a list of numbers", "diag", "{\"levels\":[1]}", KT_TYPE, "holds a number" },
         { "an unknown level", "diag", "{\"levels\":[\"loud\"]}", KT_RANGE, "'loud' is not known" },
         { "an unknown format", "diag", "{\"format\":\"xml\"}", KT_RANGE, "allowed is text or json" },
@@ -625,6 +632,53 @@ static void test_refused_changes(void **state)
     kt_config_free(config);
 }
 
+static void test_a_section_that_no_lane_reads_has_no_settings(void **state)
+{
+    kt_config *config = parse("");
+    kt_err err = { 0 };
+
+    assert_int_equal(kt_config_settings(config, KT_TEXT("store"), KT_TEXT("{\"path\":\"x.db\"}"), &err), KT_NOENT);
+    assert_non_null(strstr(err.msg, "there are gather, vwap, repair, edge, diag"));
+    kt_config_free(config);
+}
+
+/* What `kontor config set KEY VALUE` makes of its two words. */
+static void test_one_change_as_a_member(void **state)
+{
+    static char long_text[KT_CONFIG_VALUE_MAX + 1];
+    static const struct {
+        const char *name;
+        const char *key;
+        const char *text;
+        kt_code code;
+        const char *contains; /* of the member, or of the reason */
+    } rows[] = {
+        { "a number stays one", "vwap.step_s", "30", KT_OK, "\"step_s\":30" },
+        { "a word is text", "diag.format", "json", KT_OK, "\"format\":\"json\"" },
+        { "an unknown key", "vwap.stepp_s", "30", KT_NOENT, "did you mean 'vwap.step_s'?" },
+        { "a key that stays", "data", "x", KT_ARG, "its logs and its store lie there" },
+        { "a value that is too long", "diag.format", long_text, KT_RANGE, "diag.format: has 1024 bytes" },
+    };
+
+    memset(long_text, 'x', KT_CONFIG_VALUE_MAX);
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        char buf[256];
+        kt_text json = { 0 };
+        kt_err err = { 0 };
+        kt_json_writer writer;
+        kt_code code;
+
+        kt_json_writer_init(&writer, buf, sizeof buf);
+        kt_json_open_object(&writer);
+        code = kt_config_settings_member(kt_text_of(rows[i].key), kt_text_of(rows[i].text), &writer, &err);
+        kt_json_close_object(&writer);
+        assert_int_equal(kt_json_writer_done(&writer, &json), KT_OK);
+        buf[json.n] = '\0';
+        if (code != rows[i].code || strstr(code == KT_OK ? buf : err.msg, rows[i].contains) == NULL)
+            fail_msg("%s: %s, '%s', '%s'", rows[i].name, kt_code_name(code), buf, err.msg);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -642,6 +696,8 @@ int main(void)
         cmocka_unit_test(test_what_flags_hold_is_fixed_in_the_canonical_form),
         cmocka_unit_test(test_changes_are_merged),
         cmocka_unit_test(test_refused_changes),
+        cmocka_unit_test(test_a_section_that_no_lane_reads_has_no_settings),
+        cmocka_unit_test(test_one_change_as_a_member),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
