@@ -17,7 +17,11 @@ typedef struct sim_flag {
     const char *value; /* what follows it, as help shows it; NULL: nothing */
     const char *text;
     kt_code (*set)(kt_sim_options *options, const char *value, kt_err *err);
-    bool value_optional; /* what follows is its value only when it is no flag */
+    bool value_optional;  /* what follows is its value only when it is no flag */
+    bool repeated;        /* may be given more than once */
+    char letter;          /* -p */
+    const char *needs;    /* the flag without which it has no effect, */
+    const char *not_with; /* and the one beside which it has none */
 } sim_flag;
 
 /* ---- values ---- */
@@ -37,7 +41,7 @@ static kt_code real(const char *value, double min, double max, double *out, kt_e
 
     *out = (double)decimal.m / (double)kt_pow10(decimal.scale);
     if (!good || *out < min || *out > max)
-        return kt_fail(err, KT_RANGE, "'%s': a number from %g to %g is needed", value, min, max);
+        return kt_fail(err, KT_RANGE, "'%s': a number from %.10g to %.10g is needed", value, min, max);
     return KT_OK;
 }
 
@@ -273,25 +277,28 @@ static kt_code set_help(kt_sim_options *options, const char *value, kt_err *err)
 }
 
 static const sim_flag flags[] = {
-    { "port", "N", "listen on 127.0.0.1:N; 0: any free port (3001)", set_port },
+    { "port", "N", "listen on 127.0.0.1:N; 0: any free port (3001)", set_port, .letter = 'p' },
     { "format", "NAME", "generic, binance or both at once, kraken_v1 or kraken_v2 (both)", set_format },
     { "seed", "N", "of the market and of the faults: the same seed, the same trades and faults (1)", set_seed },
     { "symbols", "LIST", "a number of symbols, or BTC/USDT,ETH/USDT=2500,... with first prices (4)", set_symbols },
-    { "rate", "X", "trades a second of market time, over all symbols (20)", set_rate },
-    { "skew", "X", "the n-th symbol has 1/n^X of the first one's trades; 0: all trade alike (1)", set_skew },
-    { "count", "N", "the market ends after N trades; REST goes on (no end)", set_count },
-    { "start-time", "T", "market time of the start, ISO 8601 or ms since 1970 (now)", set_start },
+    { "rate", "X", "trades a second of market time, over all symbols (20)", set_rate, .not_with = "tape" },
+    { "skew", "X", "the n-th symbol has 1/n^X of the first one's trades; 0: all trade alike (1)", set_skew,
+        .not_with = "tape" },
+    { "count", "N", "the market ends after N trades, those of --history included; REST goes on (no end)", set_count },
+    { "start-time", "T", "market time of the start, ISO 8601 or ms since 1970 (now)", set_start, .not_with = "tape" },
     { "history", "SECONDS", "let so much market time have passed before the start, for REST to tell (0)", set_history },
-    { "burst", "N", "now and then N trades of the first symbol in one millisecond", set_burst },
-    { "burst-every", "SECONDS", "how often; the first one comes after half of it (60)", set_burst_every },
+    { "burst", "N", "now and then N trades of the first symbol in one millisecond", set_burst, .not_with = "tape" },
+    { "burst-every", "SECONDS", "how often; the first one comes after half of it (60)", set_burst_every,
+        .needs = "burst" },
     { "tape", "FILE", "play recorded trades instead: *.ns_raw.txt[.gz] or trades_<symbol>_*.csv[.gz]", set_tape },
-    { "until-id", "N", "the tape ends with trade N", set_until },
+    { "until-id", "N", "the tape ends with trade N", set_until, .needs = "tape" },
     { "speed", "X", "market seconds a second, or max: as fast as the reader takes it (1)", set_speed },
     { "wait", "N", "start when N clients have subscribed; --wait alone: 1", set_wait, true },
     { "keep", "N", "trades of each symbol that REST remembers (1000000)", set_keep },
     { "shuffle", NULL, "rows of /trades come in no order", set_shuffle },
     { "no-rest", NULL, "REST answers 503", set_no_rest },
-    { "fault", "NAME=VALUE", "break so much; may be repeated, or a list with commas; the names are below", set_fault },
+    { "fault", "NAME=VALUE", "break so much; may be repeated, or a list with commas; the names are below", set_fault,
+        .repeated = true },
     { "schedule", "FILE", "change the faults by a script, YAML: sim/*.yaml are some", set_schedule },
     { "retry-after", "SECONDS", "that status_429 tells a client to wait (2)", set_retry_after },
     { "control-port", "N", "/sim/truth and /v1/sim/faults here too, in plain text, out of reach of all faults",
@@ -299,41 +306,114 @@ static const sim_flag flags[] = {
     { "silence-length", "SECONDS", "the longest silence, in market time (8)", set_silence },
     { "truth", "FILE",
         "write down what became of each trade, a JSON object a line, and totals at the end and on SIGUSR1", set_truth },
-    { "tls", "FOLDER", "speak TLS with certificates that are made there; clients trust FOLDER/authority.crt", set_tls },
+    { "tls", "FOLDER", "speak TLS with certificates that are made there; clients trust FOLDER/authority.crt", set_tls,
+        .not_with = "tls-certificate" },
     { "tls-certificate", "FILE", "speak TLS (https, wss) with this certificate, PEM; needs --tls-key",
-        set_tls_certificate },
-    { "tls-key", "FILE", "the key of --tls-certificate, PEM", set_tls_key },
-    { "help", NULL, "this text", set_help },
+        set_tls_certificate, .needs = "tls-key" },
+    { "tls-key", "FILE", "the key of --tls-certificate, PEM", set_tls_key, .needs = "tls-certificate" },
+    { "help", NULL, "this text", set_help, .letter = 'h', .repeated = true },
 };
 
-static const sim_flag *find(kt_text name)
+/* The place of the flag that is meant, --port or -p; KT_COUNT(flags): none. */
+static size_t find(kt_text word)
 {
-    for (size_t i = 0; i < KT_COUNT(flags); i++)
-        if (kt_text_equal(kt_text_of(flags[i].name), name))
-            return &flags[i];
-    return NULL;
+    bool named = kt_text_starts(word, KT_TEXT("--"));
+    size_t i = 0;
+
+    while (
+        i < KT_COUNT(flags) && !(named ? kt_text_equal((kt_text){ word.s + 2, word.n - 2 }, kt_text_of(flags[i].name))
+                                       : word.n == 2 && word.s[0] == '-' && word.s[1] == flags[i].letter))
+        i++;
+    return i;
 }
 
-static kt_code check(const kt_sim_options *options, kt_err *err)
-{
-    kt_code code = kt_sim_faults_check(&options->faults, err);
+_Static_assert(KT_COUNT(flags) <= 64, "a bit for each");
 
-    if (code != KT_OK)
-        return code;
-    if (options->market.until_number != 0 && options->market.tape == NULL)
-        return kt_fail(err, KT_ARG, "--until-id needs a --tape");
-    if ((options->tls_certificate == NULL) != (options->tls_key == NULL))
-        return kt_fail(err, KT_ARG, "--tls-certificate and --tls-key: both or neither");
-    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
-        if (kt_sim_fault_specs[fault].per == KT_SIM_PER_HANDSHAKE && options->faults.values[fault].m != 0 &&
-            options->tls_folder == NULL)
-            return kt_fail(
-                err, KT_ARG, "--fault %s needs --tls, which makes the certificate", kt_sim_fault_specs[fault].name);
-    if (options->tls_folder != NULL && options->tls_certificate != NULL)
-        return kt_fail(err, KT_ARG, "--tls makes certificates, --tls-certificate brings one: either");
-    if (options->market.burst != 0 && options->market.tape != NULL)
-        return kt_fail(err, KT_ARG, "--burst is of the generator, and with --tape nothing is generated");
+static bool is_given(uint64_t given, const char *flag)
+{
+    for (size_t i = 0; i < KT_COUNT(flags); i++)
+        if (strcmp(flags[i].name, flag) == 0)
+            return (given >> i & 1) != 0;
+    return false;
+}
+
+/* ---- what has no effect is refused ---- */
+
+static kt_code check_flags(const kt_sim_options *options, uint64_t given, kt_err *err)
+{
+    for (size_t i = 0; i < KT_COUNT(flags); i++) {
+        const sim_flag *flag = &flags[i];
+
+        if ((given >> i & 1) == 0)
+            continue;
+        if (flag->needs != NULL && !is_given(given, flag->needs))
+            return kt_fail(err, KT_ARG, "--%s has no effect without --%s", flag->name, flag->needs);
+        if (flag->not_with != NULL && is_given(given, flag->not_with))
+            return kt_fail(err, KT_ARG, "--%s has no effect with --%s: one of both", flag->name, flag->not_with);
+    }
+    if (options->shuffle && !options->generic)
+        return kt_fail(err, KT_ARG, "--shuffle has no effect without /trades: --format generic or both");
     return KT_OK;
+}
+
+static bool makes_certificates(const kt_sim_options *options)
+{
+    return options->tls_folder != NULL;
+}
+
+static bool answers_rest(const kt_sim_options *options)
+{
+    return !options->no_rest;
+}
+
+static bool has_books(const kt_sim_options *options)
+{
+    return options->binance || options->kraken != NULL;
+}
+
+static bool has_numbered_books(const kt_sim_options *options)
+{
+    return options->binance;
+}
+
+static bool has_checksums(const kt_sim_options *options)
+{
+    return options->kraken != NULL;
+}
+
+kt_code kt_sim_options_check_faults(
+    const kt_sim_options *options, const kt_sim_faults *before, const kt_sim_faults *faults, kt_err *err)
+{
+    static const struct {
+        uint32_t per;
+        bool (*there)(const kt_sim_options *options);
+        const char *needs;
+    } things[] = {
+        { KT_SIM_PER_HANDSHAKE, makes_certificates, "--tls, which makes the certificates" },
+        { KT_SIM_PER_REQUEST, answers_rest, "REST: not with --no-rest" },
+        { KT_SIM_PER_CHANGE, has_books, "books: --format binance, both, kraken_v1 or kraken_v2" },
+        { KT_SIM_PER_NUMBERED | KT_SIM_PER_SNAPSHOT, has_numbered_books, "numbered books: --format binance or both" },
+        { KT_SIM_PER_CHECKSUM, has_checksums, "checksums: --format kraken_v1 or kraken_v2" },
+    };
+
+    for (kt_sim_fault fault = 0; fault < KT_SIM_FAULT_COUNT; fault++)
+        for (size_t i = 0; i < KT_COUNT(things); i++)
+            if ((kt_sim_fault_specs[fault].per & things[i].per) != 0 && !things[i].there(options) &&
+                faults->values[fault].m != 0 && kt_decimal_compare(faults->values[fault], before->values[fault]) != 0)
+                return kt_fail(
+                    err, KT_ARG, "fault %s has no effect without %s", kt_sim_fault_specs[fault].name, things[i].needs);
+    return KT_OK;
+}
+
+static kt_code check(const kt_sim_options *options, uint64_t given, kt_err *err)
+{
+    kt_code code = check_flags(options, given, err);
+
+    if (code == KT_OK)
+        code = kt_sim_faults_check(&options->faults, err);
+    if (code == KT_OK)
+        code = kt_sim_options_check_faults(options, &(kt_sim_faults){ 0 }, &options->faults, err);
+    return code;
 }
 
 kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_options *out_options, kt_err *err)
@@ -346,20 +426,23 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
         .keep = KT_SIM_KEEP_DEFAULT,
         .retry_after_s = KT_SIM_RETRY_AFTER_DEFAULT_S,
         .silence_max_ns = KT_SIM_SILENCE_DEFAULT_S * KT_NS_PER_S };
+    uint64_t given = 0; /* a bit for each of the flags */
 
     for (int i = 1; i < argc; i++) {
         kt_text value_text = kt_text_of(argv[i]), name = { 0 };
         const sim_flag *flag = NULL;
         const char *value = NULL;
         kt_code code = KT_OK;
+        size_t which = 0;
 
         kt_text_cut(&value_text, '=', &name);
-        if (name.n > 2 && memcmp(name.s, "--", 2) == 0)
-            flag = find((kt_text){ name.s + 2, name.n - 2 });
-        else if (kt_text_equal(name, KT_TEXT("-h")))
-            flag = find(KT_TEXT("help"));
-        if (flag == NULL)
+        which = find(name);
+        if (which == KT_COUNT(flags))
             return kt_fail(err, KT_ARG, "unknown flag '%.*s': kontor sim --help lists them", KT_TEXT_ARG(name));
+        flag = &flags[which];
+        if ((given >> which & 1) != 0 && !flag->repeated)
+            return kt_fail(err, KT_ARG, "--%s is given twice", flag->name);
+        given |= UINT64_C(1) << which;
         if (value_text.s != NULL)
             value = value_text.s;
         else if (flag->value != NULL && i + 1 < argc && !(flag->value_optional && argv[i + 1][0] == '-'))
@@ -373,7 +456,7 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
             return kt_fail_within(err, code, "--%s", flag->name);
     }
     *out_options = options;
-    return options.help ? KT_OK : check(&options, err);
+    return options.help ? KT_OK : check(&options, given, err);
 }
 
 static void put_faults(FILE *out)
@@ -416,14 +499,17 @@ void kt_sim_help(FILE *out)
         "Flags, with what holds without them in brackets:\n",
         out);
     for (size_t i = 0; i < KT_COUNT(flags); i++) {
-        char head[64];
+        const sim_flag *flag = &flags[i];
+        char mem[64];
+        kt_builder head;
 
-        snprintf(head, sizeof head, "--%s%s%s%s", flags[i].name,
-            flags[i].value_optional  ? " ["
-            : flags[i].value != NULL ? " "
-                                     : "",
-            flags[i].value != NULL ? flags[i].value : "", flags[i].value_optional ? "]" : "");
-        fprintf(out, "  %-*s %s\n", HELP_COLUMN, head, flags[i].text);
+        kt_builder_init(&head, mem, sizeof mem);
+        if (flag->letter != '\0')
+            kt_builder_format(&head, "-%c, ", flag->letter);
+        kt_builder_format(&head, "--%s", flag->name);
+        if (flag->value != NULL)
+            kt_builder_format(&head, flag->value_optional ? " [%s]" : " %s", flag->value);
+        fprintf(out, "  %-*s %s\n", HELP_COLUMN, mem, flag->text);
     }
     put_faults(out);
 }

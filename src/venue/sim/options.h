@@ -43,6 +43,11 @@ typedef struct kt_sim_options {
  * KT_SYNTAX, KT_RANGE: the message names the flag, what was given and what is allowed. */
 kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_options *out_options, kt_err *err);
 
+/* Can each fault come whose value is not the one before? KT_ARG: what is served has nothing that it could break, --tls or books,
+ * and the message says what it needs. */
+kt_code kt_sim_options_check_faults(
+    const kt_sim_options *options, const kt_sim_faults *before, const kt_sim_faults *faults, kt_err *err);
+
 /* The manual that --help prints. */
 void kt_sim_help(FILE *out);
 

@@ -40,6 +40,8 @@ static void answer_faults(kt_sim *sim, kt_http_server *http, uint64_t exchange, 
         code = may_change(request) ? kt_sim_control_read(request->body, &values, &err)
                                    : kt_fail(&err, KT_DENIED, "a page of a browser may not change this");
         if (code == KT_OK)
+            code = kt_sim_options_check_faults(sim->options, &sim->faults, &values, &err);
+        if (code == KT_OK)
             kt_sim_break(sim, &values);
     }
     if (code != KT_OK) {
