@@ -53,8 +53,7 @@ enum {
 #define LOGS_MAX ((LONG_RETENTION + 4 * LONG_SEGMENT) * 7 / 4)
 
 /* A short run breaks much in little time. A long one shows that nothing grows: less breaks, and its logs reach what retention
- * leaves; where symbols have less than a trade a second, they trade alike and nearly every window has a trade, so that all of
- * them are at work. */
+ * leaves. */
 typedef struct run_kind {
     const char *windows;
     double skew;         /* of the markets */
@@ -70,11 +69,28 @@ typedef struct run_kind {
     uint64_t retention_bytes; /* 0: the configuration's */
 } run_kind;
 
-static const run_kind short_run = { "5s, 1m", 1, 500, 0, 5000, 5000, 500, INT64_MAX, INT64_MAX, 5000, 512 << 10, 0 };
-static const run_kind long_run = { "10s, 1m, 5m", 1, 60000, 50, 60000, 600000, 10000, 600 * KT_NS_PER_S,
-    900 * KT_NS_PER_S, 60000, LONG_SEGMENT, LONG_RETENTION };
-static const run_kind long_sparse_run = { "1m, 3m, 5m", 0, 60000, 50, 60000, 600000, 10000, 40 * KT_NS_PER_S,
-    900 * KT_NS_PER_S, 60000, LONG_SEGMENT, LONG_RETENTION };
+static const run_kind short_run = { .windows = "5s, 1m",
+    .skew = 1,
+    .pause_ms = 500,
+    .silence_ms = 5000,
+    .stay_ms = 5000,
+    .away_ms = 500,
+    .kept_ns = INT64_MAX,
+    .lag_ns = INT64_MAX,
+    .progress_ms = 5000,
+    .segment_size = 512 << 10 };
+static const run_kind long_run = { .windows = "10s, 1m, 5m",
+    .skew = 1,
+    .pause_ms = 60000,
+    .grain_ms = 50,
+    .silence_ms = 60000,
+    .stay_ms = 600000,
+    .away_ms = 10000,
+    .kept_ns = 600 * KT_NS_PER_S,
+    .lag_ns = 900 * KT_NS_PER_S,
+    .progress_ms = 60000,
+    .segment_size = LONG_SEGMENT,
+    .retention_bytes = LONG_RETENTION };
 
 /* A loop that belongs to nobody's process. */
 typedef struct task {
@@ -85,7 +101,7 @@ typedef struct task {
 
 typedef struct simulation {
     const kt_simulate_options *options;
-    const run_kind *kind;
+    run_kind kind;
     kt_simulate_report *report;
     kt_rng rng;
     int64_t now_ns;
@@ -174,16 +190,22 @@ static kt_code task_new(simulation *sim, uint32_t owner, task *out_task, kt_err 
         &out_task->loop, err);
 }
 
-static const run_kind *kind_of(const kt_simulate_options *options)
+static run_kind kind_of(const kt_simulate_options *options)
 {
-    if (options->span_ns < LONG_NS)
-        return &short_run;
-    return options->rate < options->symbol_count ? &long_sparse_run : &long_run;
+    run_kind kind = options->span_ns < LONG_NS ? short_run : long_run;
+
+    if (options->span_ns >= LONG_NS && options->rate < options->symbol_count) {
+        /* Less than a trade a second of each: they trade alike, and nearly every window has a trade, so that all are at work. */
+        kind.skew = 0;
+        kind.windows = "1m, 3m, 5m";
+        kind.kept_ns = 40 * KT_NS_PER_S;
+    }
+    return kind;
 }
 
 static bool is_long(const simulation *sim)
 {
-    return sim->kind != &short_run;
+    return sim->options->span_ns >= LONG_NS;
 }
 
 /* Both formats are served by each venue; of many symbols only the generic one is gathered, which needs no list of them. */
@@ -223,7 +245,7 @@ static kt_code open_venues(simulation *sim, kt_err *err)
         options->market.symbols = counts[i];
         options->market.seed = sim->options->seed * MARKET_MAX + i;
         options->market.rate = rate;
-        options->market.skew = sim->kind->skew;
+        options->market.skew = sim->kind.skew;
         options->market.start_ns = START_NS;
         options->market.count = (uint64_t)(rate * (double)sim->options->span_ns / (double)KT_NS_PER_S) + 1;
         sim->markets[i] = options->market;
@@ -261,7 +283,7 @@ static kt_code write_yaml(simulation *sim, kt_err *err)
         "data: house\nedge: {port: %d, client_max: %d, silence_ms: %d}\n"
         "vwap: {windows: [%s], interval_ms: 60000}\nrepair: {interval_ms: 500}\n"
         "log: {retention_bytes: %d}\nvenues:\n",
-        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, (int)sim->kind->silence_ms, sim->kind->windows, 1 << 26);
+        EDGE_PORT, 2 * KT_SIMULATE_CLIENT_MAX, (int)sim->kind.silence_ms, sim->kind.windows, 1 << 26);
     for (uint32_t i = 0; i < sim->market_count; i++)
         put_venue(sim, &yaml, i, false);
     for (uint32_t i = 0; !is_wide(sim) && i < kt_sim_symbol_count(market); i++) {
@@ -325,10 +347,10 @@ static kt_code open_crowd(simulation *sim, kt_err *err)
                             .channel_count = sim->channel_count,
                             .questions = questions,
                             .question_count = KT_COUNT(questions),
-                            .stay_ns = sim->kind->stay_ms * KT_NS_PER_MS,
-                            .away_ns = sim->kind->away_ms * KT_NS_PER_MS,
-                            .kept_ns = sim->kind->kept_ns,
-                            .ping_ns = sim->kind->silence_ms * KT_NS_PER_MS * 3 / 10,
+                            .stay_ns = sim->kind.stay_ms * KT_NS_PER_MS,
+                            .away_ns = sim->kind.away_ms * KT_NS_PER_MS,
+                            .kept_ns = sim->kind.kept_ns,
+                            .ping_ns = sim->kind.silence_ms * KT_NS_PER_MS * 3 / 10,
                             .failed = broken,
                             .ctx = sim },
         &sim->crowd, err);
@@ -342,8 +364,8 @@ static kt_code open_house(simulation *sim, kt_err *err)
                                     .now_ns = &sim->now_ns,
                                     .yaml = sim->yaml,
                                     .data = "house",
-                                    .segment_size = sim->kind->segment_size,
-                                    .retention_bytes = sim->kind->retention_bytes,
+                                    .segment_size = sim->kind.segment_size,
+                                    .retention_bytes = sim->kind.retention_bytes,
                                     .diag = on_diag,
                                     .ctx = sim },
         &sim->house, err);
@@ -358,7 +380,7 @@ static kt_code open_judge(simulation *sim, kt_err *err)
         .markets = sim->markets,
         .market_count = sim->market_count,
         .venues = { "gen", is_wide(sim) ? NULL : "bin" },
-        .lag_ns = sim->kind->lag_ns,
+        .lag_ns = sim->kind.lag_ns,
         .failed = broken,
         .ctx = sim };
     kt_config *config = NULL;
@@ -425,7 +447,7 @@ static void break_market(simulation *sim)
 
 static kt_vnet_faults sound_network(const simulation *sim)
 {
-    return (kt_vnet_faults){ .latency_max_ns = KT_NS_PER_MS, .grain_ns = sim->kind->grain_ms * KT_NS_PER_MS };
+    return (kt_vnet_faults){ .latency_max_ns = KT_NS_PER_MS, .grain_ns = sim->kind.grain_ms * KT_NS_PER_MS };
 }
 
 static void mend_network(simulation *sim)
@@ -503,7 +525,7 @@ static void mischief(simulation *sim)
     };
     uint64_t dice = kt_rng_below(&sim->rng, 100);
     uint32_t i = 0;
-    int64_t pause_ns = sim->kind->pause_ms * KT_NS_PER_MS;
+    int64_t pause_ns = sim->kind.pause_ms * KT_NS_PER_MS;
 
     for (; dice >= rows[i].weight; i++)
         dice -= rows[i].weight;
@@ -697,7 +719,7 @@ static void progress(simulation *sim)
 
     if (sim->now_ns < sim->progress_ns)
         return;
-    sim->progress_ns = sim->now_ns + sim->kind->progress_ms * KT_NS_PER_MS;
+    sim->progress_ns = sim->now_ns + sim->kind.progress_ms * KT_NS_PER_MS;
     look_at_bounds(sim);
     if (sim->options->progress == NULL)
         return;
