@@ -759,6 +759,38 @@ static void test_readers_open_what_is_there(void **state)
     kt_store_close(reader);
     kt_store_close(store);
     kt_store_close(NULL);
+    write_sql(path, "PRAGMA user_version = 1"); /* of an older program: only a writer may change it */
+    assert_int_equal(kt_store_open_read(path, &reader, &err), KT_NOENT);
+    assert_non_null(strstr(err.msg, "is of an older version"));
+    kt_config_free(config);
+}
+
+/* A list of ids is for who looks at a correction by hand; the rest of its row counts. */
+static void test_a_correction_whose_ids_are_too_long_names_none(void **state)
+{
+    enum { ID_SIZE = 128, ID_COUNT = 16 };
+    kt_config *config = config_of(yaml);
+    const char *path = new_path();
+    kt_store *store = open_store(path, config);
+    char bytes[ID_COUNT][ID_SIZE];
+    kt_text ids[ID_COUNT];
+    kt_ev_correction range;
+
+    memset(bytes, 1, sizeof bytes); /* six letters each in JSON */
+    for (uint32_t i = 0; i < ID_COUNT; i++)
+        ids[i] = (kt_text){ bytes[i], ID_SIZE };
+    kt_event_init(KT_EV_CORRECTION, &range);
+    range.mark_from = 100 * S;
+    range.mark_to = 101 * S;
+    range.window = 60 * S;
+    range.cause = KT_CAUSE_MISSING;
+    range.trade_ids = KT_TEXTS_OF(ids, ID_COUNT);
+    range.trade_count = ID_COUNT;
+    OK(kt_store_begin(store, &last));
+    put_correction(store, 1, &range);
+    commit(store, 1);
+    assert_rows(path, "SELECT trade_ids, trade_count FROM corrections", "[]|16\n");
+    kt_store_close(store);
     kt_config_free(config);
 }
 
@@ -808,6 +840,7 @@ int main(void)
         cmocka_unit_test(test_decimals_and_sums_stay_exact),
         cmocka_unit_test(test_views_have_the_original_columns),
         cmocka_unit_test(test_corrections),
+        cmocka_unit_test(test_a_correction_whose_ids_are_too_long_names_none),
         cmocka_unit_test(test_the_newest_revision_of_a_minute_stands),
         cmocka_unit_test(test_dump_is_sorted_and_complete),
         cmocka_unit_test_setup_teardown(test_full_disk_loses_nothing, shim_setup, shim_teardown),

@@ -56,6 +56,7 @@ static const told_case messages[] = {
     { "a subscription is confirmed", "{\"result\":null,\"id\":7}", "reply 7 " },
     { "a subscription is refused", "{\"error\":{\"code\":2,\"msg\":\"Invalid request: unknown variant\"},\"id\":7}",
         "reply 7 2: Invalid request: unknown variant" },
+    { "a subscription is refused without a reason", "{\"error\":{},\"id\":7}", "reply 7 refused without a reason" },
     { "a reply to somebody who numbers by text", "{\"result\":[],\"id\":\"x\"}", "reply 0 " },
     { "other events: aggTrade",
         "{\"stream\":\"bnbbtc@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"s\":\"BNBBTC\",\"a\":1}}", "other aggTrade" },
@@ -240,6 +241,9 @@ static const answer_case answers[] = {
         "[{\"id\":1,\"price\":4,\"qty\":\"1\",\"time\":1,\"isBuyerMaker\":true},{\"id\":2,\"price\":\"4\",\"qty\":\"1\",\"time\":1,"
         "\"isBuyerMaker\":false}]",
         "invalid wrong type: price\nrow 1000000 4 1 buy 2 2", { .row_count = 2, .invalid_count = 1, .full = true } },
+    { "a row in microseconds", KT_WHAT_TRADES_BY_ID, 200,
+        "[{\"id\":1,\"price\":\"4\",\"qty\":\"1\",\"time\":1499865549590123,\"isBuyerMaker\":true}]",
+        "invalid out of range: time", { .row_count = 1, .invalid_count = 1 } },
     { "a row without its id", KT_WHAT_TRADES_BY_ID, 200,
         "[{\"price\":\"4\",\"qty\":\"1\",\"time\":1,\"isBuyerMaker\":true}]", "invalid missing field: id",
         { .row_count = 1, .invalid_count = 1 } },

@@ -213,6 +213,8 @@ static void test_instruments_that_can_not_be(void **state)
         if (code != rows[i].code || strstr(err.msg, rows[i].told) == NULL)
             fail_msg("row \"%s\": %s", rows[i].name, err.msg);
     }
+    assert_int_equal(kt_venue_symbol_add(decoder, KT_TEXT(""), &err), KT_SYNTAX);
+    assert_non_null(strstr(err.msg, "can not be empty"));
     kt_venue_decoder_free(decoder);
 }
 

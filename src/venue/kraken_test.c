@@ -248,6 +248,10 @@ static const told_case rows_v2[] = {
         NEWS(
             "book", "update", "{\"symbol\":\"BTC/USD\",\"bids\":[],\"asks\":[{\"price\":0,\"qty\":1}],\"checksum\":1}"),
         "invalid not positive: asks" },
+    { "more levels than there is room for",
+        NEWS("book", "update",
+            "{\"symbol\":\"BTC/USD\",\"bids\":[#{\"price\":1,\"qty\":1}],\"asks\":[],\"checksum\":1}"),
+        "invalid oversized: bids", "{\"price\":1,\"qty\":1},", KT_VENUE_LEVEL_MAX },
     { "a minute of no minutes",
         NEWS("ohlc", "update",
             "{\"symbol\":\"BTC/USD\",\"open\":1,\"high\":1,\"low\":1,\"close\":1,\"trades\":1,\"volume\":1,\"vwap\":1,"
@@ -326,6 +330,12 @@ static const struct {
     { "instruments of too many digits", &kt_venue_kraken_v2, KT_WHAT_INSTRUMENTS, 200,
         "{\"error\":[],\"result\":{\"XXBTZUSD\":{\"wsname\":\"XBT/USD\",\"pair_decimals\":19,\"lot_decimals\":8}}}",
         "invalid out of range: pair_decimals", 1, 1, "", false },
+    { "an instrument that is no pair", &kt_venue_kraken_v2, KT_WHAT_INSTRUMENTS, 200,
+        "{\"error\":[],\"result\":{\"XXBTZUSD\":{\"wsname\":\"XBTUSD\",\"pair_decimals\":1,\"lot_decimals\":8}}}",
+        "invalid out of range: wsname", 1, 1, "", false },
+    { "an instrument without a name", &kt_venue_kraken_v2, KT_WHAT_INSTRUMENTS, 200,
+        "{\"error\":[],\"result\":{\"XXBTZUSD\":{\"wsname\":\"\",\"pair_decimals\":1,\"lot_decimals\":8}}}",
+        "invalid out of range: wsname", 1, 1, "", false },
     { "instruments that are none", &kt_venue_kraken_v2, KT_WHAT_INSTRUMENTS, 200, "{\"error\":[],\"result\":[]}",
         "invalid wrong type: result", 0, 1, "", false },
     { "the venue's own words, with status 200", &kt_venue_kraken_v2, KT_WHAT_TRADES_BY_TIME, 200,
@@ -360,6 +370,29 @@ static void test_answers(void **state)
                 answer.error);
         kt_venue_decoder_free(decoder);
     }
+}
+
+/* All are asked for where none is named. */
+static void test_instruments_beyond_the_room_are_refused(void **state)
+{
+    static const char body[] = "{\"error\":[],\"result\":{"
+                               "\"XXBTZUSD\":{\"wsname\":\"XBT/USD\",\"pair_decimals\":1,\"lot_decimals\":8},"
+                               "\"XETHZUSD\":{\"wsname\":\"ETH/USD\",\"pair_decimals\":2,\"lot_decimals\":8}}}";
+    kt_venue_decoder_options options = { .format = &kt_venue_kraken_v2, .symbol_max = 1 };
+    kt_ev_request request = { .what = KT_WHAT_INSTRUMENTS };
+    static kt_told told;
+    kt_venue_sink sink = told_start(&told);
+    kt_venue_decoder *decoder = NULL;
+    kt_venue_answer answer;
+    kt_err err;
+
+    assert_int_equal(kt_venue_decoder_new(&options, &decoder, &err), KT_OK);
+    kt_venue_decode_answer(decoder, &request, 200, kt_text_of(body), 77, &sink, &answer);
+    assert_string_equal(
+        told.mem, "instrument BTC/USD BTC/USD BTC USD 1 8 0.1 0.00000001\ninvalid out of range: wsname");
+    assert_int_equal(answer.row_count, 2);
+    assert_int_equal(answer.invalid_count, 1);
+    kt_venue_decoder_free(decoder);
 }
 
 /* ---- asking ---- */
@@ -475,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_many_equal_trades),
         cmocka_unit_test(test_messages_v2),
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_instruments_beyond_the_room_are_refused),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_speech),
     };
