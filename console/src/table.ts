@@ -7,16 +7,23 @@ export interface CellValue { text: string; className?: string; title?: string }
 export class LiveTable {
     readonly table: HTMLTableElement;
     readonly body = el('tbody');
+    private heads: Text[];
     private rows = new Map<string, { row: HTMLTableRowElement; cells: Text[]; boxes: HTMLElement[] }>();
 
     constructor(caption: string, private columns: Column[], private opens = false) {
-        const heads = columns.map((column) => {
-            const head = el('th', { scope: 'col', class: column.right ? 'r' : '' }, column.head);
+        this.heads = columns.map((column) => text(column.head));
+        const heads = columns.map((column, i) => {
+            const head = el('th', { scope: 'col', class: column.right ? 'r' : '' }, this.heads[i]!);
             head.style.width = `${column.width}ch`;
             return head;
         });
         this.table = el('table', { class: 'fixed' }, el('caption', { class: 'hidden' }, caption), el('thead', {}, el('tr', {}, ...heads)), this.body);
         this.table.style.minWidth = `${columns.reduce((sum, column) => sum + column.width, 0)}ch`;
+    }
+
+    // Heads that follow what is shown.
+    name(heads: string[]) {
+        heads.forEach((head, i) => put(this.heads[i]!, head));
     }
 
     private row(key: string) {

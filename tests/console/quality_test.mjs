@@ -107,6 +107,8 @@ try {
         await drawn(page);
         await page.keyboard.press('t');
         await until(page, () => document.querySelectorAll('.heat tbody tr').length === 4);
+        same(await page.evaluate(() => [...document.querySelectorAll('.heat thead th')].map((head) => head.textContent)),
+              ['symbol', 'venue', 'missing / received', '0', '≤ 0.01 %', '≤ 0.1 %', '≤ 1 %', '> 1 %', 'no feed'], 'heads say what a step means');
         same(await page.evaluate(() => [...document.querySelectorAll('.heat tbody tr')[1].children].map((cell) => cell.textContent.replace(/\s/g, ''))),
               ['BTC/USDT', 'binance', '38/4812330', '1426', '0', '0', '0', '0', '14'], 'counts of cells');
         await page.focus('.heat tbody tr[tabindex="0"]');

@@ -24,6 +24,7 @@ const cellsMax = 1440;
 const ranges: [string, number, number][] = [['1 h', 60, 10], ['6 h', 360, 60], ['24 h', 1440, 240], ['7 d', 10080, 1440]]; // minutes, and those from mark to mark of the axis
 const measures = ['missing', 'repaired', 'invalid', 'repeated', 'reordered', 'suspect', 'silence', 'latency'] as const;
 type Measure = typeof measures[number];
+const digits = [...'01234']; // of a cell, from good to bad; the answer's `steps` says what they mean
 const dayMinutes = 1440;
 const markRoom = 0.12; // of the axis, to the right of a mark
 
@@ -73,8 +74,8 @@ class Quality implements Page {
         this.to = Date.parse(route.query.get('to') ?? '') || null;
         this.pending = at > 0 ? { venue: route.query.get('of') ?? '', symbol: route.query.get('at') ?? '', ms: at } : null;
         this.strips = new Strips(this.axis, (place) => { void this.open(place); }, () => this.describe());
-        this.table = new LiveTable('Quality by symbol', [{ head: 'symbol', width: 20 }, { head: 'venue', width: 12 }, { head: 'of the measure', right: true, width: 24 }, { head: 'step 0', right: true, width: 9 },
-            { head: 'step 1', right: true, width: 9 }, { head: 'step 2', right: true, width: 9 }, { head: 'step 3', right: true, width: 9 }, { head: 'step 4', right: true, width: 9 }, { head: 'no feed', right: true, width: 10 }], true);
+        this.table = new LiveTable('Quality by symbol', [{ head: 'symbol', width: 20 }, { head: 'venue', width: 12 }, { head: '', right: true, width: 24 },
+            ...digits.map(() => ({ head: '', right: true, width: 9 })), { head: 'no feed', right: true, width: 10 }], true);
         walkRows(this.table.body, (row) => this.openWorst(Number(row.dataset['key'])))();
         this.tableBox = el('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of the strips', hidden: true }, this.table.table);
         this.build(box);
@@ -172,9 +173,10 @@ class Quality implements Page {
         this.showAxis();
         this.legend.replaceChildren(el('li', { class: 'note' }, `steps${isTime(measure) ? '' : ', of the messages'}`), ...data.steps.map((step, i) => el('li', {}, el('i', { class: `swatch heat${i}`, 'aria-hidden': 'true' }), step)),
             el('li', {}, el('i', { class: 'swatch none', 'aria-hidden': 'true' }), 'no feed'));
+        this.table.name(['symbol', 'venue', headOf(measure), ...data.steps]);
         this.table.write(data.rows.map((row, i) => {
             const of = (digit: string) => count([...row.cells].filter((cell) => cell === digit).length);
-            return { key: String(i), cells: [symbolOf(row), row.venue, totalOf(row, measure), of('0'), of('1'), of('2'), of('3'), of('4'), of(noFeed)] };
+            return { key: String(i), cells: [symbolOf(row), row.venue, totalOf(row, measure), ...digits.map(of), of(noFeed)] };
         }));
         this.openPending();
         this.describe();
