@@ -297,8 +297,7 @@ static const sim_flag flags[] = {
     { "keep", "N", "trades of each symbol that REST remembers (1000000)", set_keep },
     { "shuffle", NULL, "rows of /trades come in no order", set_shuffle },
     { "no-rest", NULL, "REST answers 503", set_no_rest },
-    { "fault", "NAME=VALUE", "break so much; may be repeated, or a list with commas; the names are below", set_fault,
-        .repeated = true },
+    { "fault", "NAME=VALUE", "break so much; may be repeated, or a list with commas; the names are below", set_fault },
     { "schedule", "FILE", "change the faults by a script, YAML: sim/*.yaml are some", set_schedule },
     { "retry-after", "SECONDS", "that status_429 tells a client to wait (2)", set_retry_after },
     { "control-port", "N", "/sim/truth and /v1/sim/faults here too, in plain text, out of reach of all faults",
@@ -311,7 +310,7 @@ static const sim_flag flags[] = {
     { "tls-certificate", "FILE", "speak TLS (https, wss) with this certificate, PEM; needs --tls-key",
         set_tls_certificate, .needs = "tls-key" },
     { "tls-key", "FILE", "the key of --tls-certificate, PEM", set_tls_key, .needs = "tls-certificate" },
-    { "help", NULL, "this text", set_help, .letter = 'h', .repeated = true },
+    { "help", NULL, "this text", set_help, .letter = 'h' },
 };
 
 /* The place of the flag that is meant, --port or -p; KT_COUNT(flags): none. */
@@ -440,8 +439,6 @@ kt_code kt_sim_options_read(int argc, char **argv, int64_t now_ns, kt_sim_option
         if (which == KT_COUNT(flags))
             return kt_fail(err, KT_ARG, "unknown flag '%.*s': kontor sim --help lists them", KT_TEXT_ARG(name));
         flag = &flags[which];
-        if ((given >> which & 1) != 0 && !flag->repeated)
-            return kt_fail(err, KT_ARG, "--%s is given twice", flag->name);
         given |= UINT64_C(1) << which;
         if (value_text.s != NULL)
             value = value_text.s;

@@ -1026,7 +1026,6 @@ static void test_refusals(void **state)
         { "rate of a fault above 1", "--fault drop=1.1", 2, "drop: '1.1': a number from 0 to 1" },
         { "rates above 1 together", "--fault drop=0.6,repeat=0.5", 2, "add up to 1.1" },
         { "rate out of range", "--rate 2000000", 2, "--rate: '2000000': a number from 0.001 to 1000000 is needed" },
-        { "a flag twice", "--rate 1 --rate=2", 2, "--rate is given twice" },
         { "until-id without a tape", "--until-id 5", 2, "--until-id has no effect without --tape" },
         { "burst-every without burst", "--burst-every 5", 2, "--burst-every has no effect without --burst" },
         { "burst with a tape", "--burst 5 --tape x.csv", 2, "--burst has no effect with --tape: one of both" },
