@@ -11,11 +11,15 @@
  *               sends. The demand is for a machine on which a bare send costs SEND_NS; where it costs k times that, all
  *               times are k times longer. Who receives looks each half millisecond and sleeps in between: on another
  *               machine no send would have to wake it up.
+ * return        BACK clients come back to QUIET channels each and have missed MISSED events of every one, while another channel
+ *               got all that lies between: CPU time of the edge until all of it is sent, beside that of a reader which
+ *               goes once over what was written meanwhile. Median of RUNS.
  */
 #include "base/histogram.h"
 #include "base/test_util.h"
 #include "base/time.h"
 #include "edge/test_house.h"
+#include "log/reader.h"
 #include "report.h"
 
 #include <arpa/inet.h>
@@ -49,6 +53,10 @@ enum {
     EVENT_US = 1000, /* between events, as the demand says it ... */
     FLUSH_MS = 50,   /* ... and between flushes */
     LOOK_US = 500,
+    BACK = 20,
+    QUIET = 100,
+    MISSED = 3,
+    BETWEEN = 100000,   /* events of the busy channel between two of the quiet ones */
     NUMBER_SPREAD = 11, /* so many messages more or less have been heard by clients side by side */
     FILES = 2 * MANY + 200,
 };
@@ -448,6 +456,86 @@ static void crowd(void)
     stop_taking(child);
 }
 
+/* ---- return ---- */
+
+static const char *quiet_channel(uint32_t index)
+{
+    return bench_text("trades.binance.QUIET%u", index);
+}
+
+static void come_back(void)
+{
+    char text[200];
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (uint32_t client = 0; client < BACK; client++) {
+        int fd = subscribe(kt_edge_port(house.edge), TRADES, 0);
+
+        for (uint32_t i = 0; i < QUIET; i++) {
+            snprintf(text, sizeof text,
+                "{\"op\":\"subscribe\",\"channel\":\"%s\",\"from\":{\"epoch\":\"0\",\"offset\":1}}", quiet_channel(i));
+            say(fd, text);
+        }
+    }
+    for (;;)
+        pause();
+}
+
+/* One pass over the whole log. */
+static int64_t pass_ns(void)
+{
+    int64_t start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    kt_reader *reader;
+    const kt_rec *rec;
+
+    if (kt_reader_open(house.dir, house.boot_id, &reader, NULL) != KT_OK)
+        die("cannot read the log");
+    while (kt_reader_next(reader, UINT64_MAX, &rec) == KT_OK)
+        ;
+    kt_reader_close(reader);
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+}
+
+static void comeback(void)
+{
+    double own_us[RUNS], pass_us[RUNS], ratio[RUNS];
+
+    for (uint64_t round = 1; round <= 1 + MISSED; round++) {
+        for (uint32_t i = 0; i < QUIET; i++)
+            kt_test_trade(&house, quiet_channel(i), round);
+        for (int written = 0; written < BETWEEN; written += 1000) {
+            write_trades(1000);
+            kt_loop_turn(house.loop, 0, NULL);
+        }
+    }
+    for (int run = 0; run < RUNS; run++) {
+        uint64_t goal = counts_now().messages_sent + BACK * (1 + QUIET * (1 + MISSED));
+        int64_t spent_ns = 0;
+        pid_t child = fork();
+
+        if (child < 0)
+            die("cannot fork");
+        if (child == 0)
+            come_back();
+        while (counts_now().messages_sent < goal) {
+            int64_t start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+            kt_loop_turn(house.loop, KT_NS_PER_MS, NULL);
+            spent_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+        }
+        stop_taking(child);
+        own_us[run] = (double)spent_ns / 1e3 / (BACK * QUIET);
+        pass_us[run] = (double)pass_ns() / 1e3;
+        ratio[run] = pass_us[run] / own_us[run];
+    }
+    bench_print(&(bench_row){ .what = "edge",
+        .workload = bench_text("%d clients come back to %d channels, %d events missed of each among %d of others", BACK,
+            QUIET, MISSED, MISSED * BETWEEN),
+        .figure = bench_text("%.1f us a channel, all its messages sent", median(own_us)),
+        .against = bench_text("%.0f channels in the time of one pass over what was written (%.0f ms)", median(ratio),
+            median(pass_us) / 1e3),
+        .met = BENCH_NOT_ASKED });
+}
+
 int main(void)
 {
     struct rlimit files;
@@ -472,6 +560,8 @@ int main(void)
     fan_out(MANY);
     bench_progress("edge_bench: %d clients", CROWD);
     crowd();
+    bench_progress("edge_bench: %d clients come back", BACK);
+    comeback();
     kt_test_house_close(&house);
     return 0;
 }
