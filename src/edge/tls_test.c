@@ -2,6 +2,9 @@
 #include "edge/test_house.h"
 
 #include "base/test_util.h"
+#include "base/time.h"
+#include "lane/lane.h"
+#include "log/reader.h"
 #include "net/fetch.h"
 #include "net/test_tls.h"
 #include "net/ws_client.h"
@@ -140,9 +143,87 @@ static void clients_are_served_over_tls(void **state)
     kt_test_house_close(&house);
 }
 
+static int64_t clock_now(void *ctx)
+{
+    return *(const int64_t *)ctx;
+}
+
+/* How many alerts the lane's log has; the last one's subject and text are copied. */
+static uint32_t alerts_of(const char *data, char *out_subject, char *out_text, size_t size)
+{
+    kt_reader *reader = NULL;
+    const kt_rec *rec;
+    uint32_t count = 0;
+
+    assert_int_equal(kt_reader_open(path_of(data, "edge"), NULL, &reader, NULL), KT_OK);
+    assert_int_equal(kt_reader_seek(reader, 0, 1, NULL, NULL), KT_OK);
+    while (kt_reader_next(reader, UINT64_MAX, &rec) == KT_OK) {
+        kt_ev_alert event;
+
+        if (rec->kind != KT_EV_ALERT)
+            continue;
+        assert_int_equal(kt_event_decode(rec->kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &event), KT_OK);
+        snprintf(out_subject, size, "%.*s", KT_TEXT_ARG(event.subject));
+        snprintf(out_text, size, "%.*s", KT_TEXT_ARG(event.text));
+        count++;
+    }
+    kt_reader_close(reader);
+    return count;
+}
+
+/* Somebody renews the certificate and gets it wrong: who connects still meets the old one, until it expires. */
+static void a_new_certificate_that_can_not_be_used_is_an_alert(void **state)
+{
+    static const kt_service_spec *const services[] = { NULL };
+    static const kt_feed_spec *const feeds[] = { &kt_edge_feed, NULL };
+    const char *dir = kt_test_dir();
+    char yaml[1400], subject[256] = "", text[256] = "";
+    kt_config *config = NULL;
+    kt_lane *lane = NULL;
+    int64_t now = KT_NS_PER_S;
+    kt_lane_options options = { .name = "edge",
+        .data_dir = dir,
+        .services = services,
+        .feeds = feeds,
+        .segment_size = 1 << 20,
+        .inline_sync = true,
+        .mono_ns = clock_now,
+        .clock_ctx = &now,
+        .version = "test" };
+    kt_err err;
+    FILE *file;
+    bool park;
+
+    kt_test_certificates_make(dir);
+    snprintf(
+        yaml, sizeof yaml, "edge: {port: 0, tls_certificate: '%s/server.crt', tls_key: '%s/server.key'}\n", dir, dir);
+    assert_int_equal(kt_config_parse("test", yaml, strlen(yaml), &config, &err), KT_OK);
+    options.config = config;
+    if (kt_lane_open(&options, &lane, &park, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    for (uint32_t look = 0; look < 4; look++) {
+        if (look == 2) { /* until then nothing has changed */
+            file = fopen(path_of(dir, "server.crt"), "w");
+            fputs("-----BEGIN CERTIFICATE-----\nnone\n", file);
+            fclose(file);
+        }
+        now += KT_EDGE_CERTIFICATE_MS * KT_NS_PER_MS;
+        for (uint32_t turn = 0; turn < 5; turn++)
+            assert_int_equal(kt_lane_turn(lane, 0, &err), KT_OK);
+        assert_int_equal(alerts_of(dir, subject, text, sizeof text), look < 2 ? 0 : 1); /* told once */
+    }
+    assert_string_equal(subject, "edge.tls_certificate");
+    assert_non_null(strstr(text, "server.crt"));
+    kt_lane_close(lane, true);
+    kt_config_free(config);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(clients_are_served_over_tls) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clients_are_served_over_tls),
+        cmocka_unit_test(a_new_certificate_that_can_not_be_used_is_an_alert),
+    };
 
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
