@@ -18,7 +18,6 @@ typedef struct sim_flag {
     const char *text;
     kt_code (*set)(kt_sim_options *options, const char *value, kt_err *err);
     bool value_optional;  /* what follows is its value only when it is no flag */
-    bool repeated;        /* may be given more than once */
     char letter;          /* -p */
     const char *needs;    /* the flag without which it has no effect, */
     const char *not_with; /* and the one beside which it has none */
