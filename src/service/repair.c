@@ -125,12 +125,17 @@ static void way_gone(kt_repair *repair)
 static void answer_numbers(
     kt_repair *repair, const kt_row_trade *rows, uint32_t count, uint32_t row_count, kt_repair_step *step)
 {
+    uint64_t *first = repair->again ? &repair->seek_high : &repair->first;
+    bool begins = repair->row_ns == 0;
+
     step->take = true;
     step->take_from_ns = repair->cover_ns;
     step->take_from = repair->next;
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].trade_number >= repair->next)
             repair->next = rows[i].trade_number + 1;
+        if (begins && rows[i].venue_time < repair->cover_ns)
+            *first = rows[i].trade_number + 1; /* the way begins up to a page before the start: these are not taken */
         repair->row_ns = rows[i].venue_time;
         until_move(repair, rows[i].venue_time);
     }
