@@ -303,6 +303,8 @@ def words(tap, folder):
     with tap.case("--version and --help"):
         status, out, _ = kontor(folder, "--version")
         assert status == 0 and re.fullmatch(r"kontor \d+\.\d+\.\d+\n", out), (status, out)
+        assert kontor(folder, "help", "doctor") == kontor(folder, "doctor", "--help")
+        refused(folder, 2, ["no command 'foo'"], "help", "foo")
         for word in ("--help", "-h", "help"):
             status, out, complaint = kontor(folder, word)
             assert (status, complaint) == (0, "") and all(f"  {command} " in out for command in COMMANDS), (word, out)

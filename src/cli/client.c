@@ -231,6 +231,15 @@ static void put_amount(kt_builder *cell, kt_text raw, const char *const units[4]
     kt_builder_format(cell, "%.1f %s", (double)number / (double)divisor, units[unit]);
 }
 
+static void put_moment(kt_builder *cell, kt_text text)
+{
+    kt_text second = { 0 };
+
+    kt_text_cut(&text, '.', &second);
+    if (!kt_text_equal(second, KT_TEXT("1970-01-01T00:00:00")))
+        kt_builder_format(cell, "%.*sZ", KT_TEXT_ARG(second));
+}
+
 static void put_cell(const kt_json_doc *doc, uint32_t node, kt_cli_form form, kt_builder *cell)
 {
     static const char *const times[4] = { "ns", "us", "ms", "s" };
@@ -243,6 +252,10 @@ static void put_cell(const kt_json_doc *doc, uint32_t node, kt_cli_form form, kt
     switch (kt_json_kind_of(doc, node)) {
     case KT_JSON_STRING:
         (void)kt_json_text(doc, node, &arena, &text);
+        if (form == KT_CLI_MOMENT) {
+            put_moment(cell, text);
+            break;
+        }
         for (size_t i = 0; i < text.n; i++)
             kt_builder_char(cell, (unsigned char)text.s[i] < ' ' || text.s[i] == 127 ? '?' : text.s[i]);
         break;
@@ -290,7 +303,8 @@ static bool is_shown(const kt_json_doc *doc, uint32_t row, const kt_cli_column *
 static void print_row(char (*cells)[CELL_MAX], const kt_cli_column *columns, const int *widths, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        bool left = columns[i].form == KT_CLI_PLAIN || columns[i].form == KT_CLI_YES;
+        bool left =
+            columns[i].form == KT_CLI_PLAIN || columns[i].form == KT_CLI_YES || columns[i].form == KT_CLI_MOMENT;
 
         if (i + 1 == count && left)
             printf("%s\n", cells[i]);

@@ -30,11 +30,19 @@ void kt_cli_client_done(kt_cli_client *client);
 int kt_cli_ask(const kt_cli_client *client, const kt_action *action, kt_text query, kt_text body, char **out_body);
 
 /* One column of a table of answers. */
-typedef enum kt_cli_form { KT_CLI_PLAIN, KT_CLI_RIGHT, KT_CLI_TIME, KT_CLI_SIZE, KT_CLI_YES } kt_cli_form;
+typedef enum kt_cli_form {
+    KT_CLI_PLAIN,
+    KT_CLI_RIGHT,
+    KT_CLI_TIME,
+    KT_CLI_SIZE,
+    KT_CLI_YES,
+    KT_CLI_MOMENT
+} kt_cli_form;
 typedef struct kt_cli_column {
     const char *field; /* of the row */
     const char *head;
-    kt_cli_form form; /* right: numbers; time: ns and size: bytes, in a fitting unit; yes: true is "yes", false "-" */
+    kt_cli_form form; /* right: numbers; time: ns and size: bytes, in a fitting unit; yes: true is "yes", false "-";
+                       * moment: to the second, "-" where it never came */
 } kt_cli_column;
 
 /* Print the rows under `list` in a JSON object; lists within a row are joined by blanks. Rows whose first column does not

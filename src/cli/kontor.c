@@ -148,8 +148,7 @@ void kt_cli_help(const kt_cli_command *command, FILE *out)
     }
     fprintf(out, "kontor %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
     if (command->configured) {
-        fprintf(out,
-            "\nConfiguration, as flags (--edge.port 3000), environment (KONTOR_EDGE_PORT) or YAML (--config FILE):\n\n");
+        fputc('\n', out);
         kt_config_help(out);
     }
 }
@@ -254,8 +253,14 @@ int main(int argc, char **argv)
     if (strcmp(name, "--complete") == 0)
         return kt_cli_complete(argc > 3 ? argv[3] : NULL);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        usage(stdout);
-        return KT_EXIT_OK;
+        command = argc > 2 ? kt_cli_command_of(argv[2]) : NULL;
+        if (argc == 2)
+            usage(stdout);
+        else if (command != NULL)
+            kt_cli_help(command, stdout);
+        if (argc == 2 || command != NULL)
+            return KT_EXIT_OK;
+        name = argv[2];
     }
     if (argc > 1)
         fprintf(stderr, "kontor: there is no command '%s'\n\n", name);

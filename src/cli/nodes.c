@@ -12,7 +12,7 @@ int kt_cli_nodes(int argc, char **argv)
         { "lanes", "LANES", KT_CLI_RIGHT },
         { "live", "LIVE", KT_CLI_RIGHT },
         { "restarts", "RESTARTS", KT_CLI_RIGHT },
-        { "since", "SINCE", KT_CLI_PLAIN },
+        { "since", "SINCE", KT_CLI_MOMENT },
         { "data", "DATA", KT_CLI_PLAIN },
     };
     static const kt_cli_column lanes[] = {
@@ -23,7 +23,7 @@ int kt_cli_nodes(int argc, char **argv)
         { "cpu", "CPU", KT_CLI_TIME },
         { "rss", "MEMORY", KT_CLI_SIZE },
         { "inputs", "INPUTS", KT_CLI_RIGHT },
-        { "since", "LIVE SINCE", KT_CLI_PLAIN },
+        { "since", "LIVE SINCE", KT_CLI_MOMENT },
         { "reason", "LAST REASON", KT_CLI_PLAIN },
     };
     kt_text none = { NULL, 0 };

@@ -113,7 +113,7 @@ static kt_code write_pages(kt_log *log, int fd, const uint8_t *bytes, uint64_t s
     posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
     for (uint64_t at = 0; at < size; at += KT_PAGE)
         if (kt_write_all(&log->io, fd, bytes != NULL ? bytes + at : zeros, KT_PAGE, (off_t)at, KT_PAGE) != 0)
-            return kt_fail_disk(err, "cannot write '%s'", path);
+            return kt_fail_disk(err, "cannot write '%s', %llu bytes", path, (unsigned long long)size);
     return KT_OK;
 }
 
