@@ -621,6 +621,10 @@ static void tell_answer(request *r, kt_ev_answer *ev)
     ev->what = r->ev.what;
     ev->symbol = r->ev.symbol;
     ev->receive_time = kt_lane_clock(venue->state->lane);
+    if (ev->error.n > 0)
+        kt_lane_diag(venue->state->lane, KT_LEVEL_WARNING, "venue %s: no %s%s%.*s: %.*s", venue->config->name,
+            kt_enum_what.values[ev->what], ev->symbol.n > 0 ? " of " : "", KT_TEXT_ARG(ev->symbol),
+            KT_TEXT_ARG(ev->error));
     code = kt_lane_input(venue->state->lane, KT_EV_ANSWER, kt_text_of(venue->answer_subject), r->seq, ev, NULL);
     if (code == KT_LIMIT) {
         ev->rows = (kt_rows){ 0 };
