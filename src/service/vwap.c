@@ -12,7 +12,7 @@
 #define STAMP_NEVER UINT64_MAX /* no published value has this trade as REST has it */
 #define POSITION_GONE UINT64_MAX
 
-enum { WINDOW_MAX = KT_CONFIG_WINDOW_MAX, SUBJECT_SIZE = KT_SUBJECT_MAX + 1, ARRAY_START = 16 };
+enum { WINDOW_MAX = KT_CONFIG_WINDOW_MAX, SUBJECT_SIZE = KT_SUBJECT_MAX + 1, ARRAY_START = 16, ARRAY_KEPT = 64 };
 
 /* A provisional value that waits for its validated one. */
 typedef struct held {
@@ -136,6 +136,19 @@ static void *room_make(void *items, uint32_t *first, uint32_t count, uint32_t *c
         return items;
     }
     *capacity = *capacity == 0 ? ARRAY_START : 2 * *capacity;
+    items = realloc(items, *capacity * item_size);
+    kt_assert(items != NULL);
+    return items;
+}
+
+/* A queue that was long for a while gives back what it does not use; short ones keep what they have. */
+static void *room_give(void *items, uint32_t *first, uint32_t count, uint32_t *capacity, size_t item_size)
+{
+    if (*capacity <= ARRAY_KEPT || count > *capacity / 8)
+        return items;
+    memmove(items, (char *)items + *first * item_size, count * item_size);
+    *first = 0;
+    *capacity /= 4;
     items = realloc(items, *capacity * item_size);
     kt_assert(items != NULL);
     return items;
@@ -338,6 +351,7 @@ static void held_trim(held_list *list, int64_t before_s)
         list->first++;
         list->count--;
     }
+    list->at = room_give(list->at, &list->first, list->count, &list->capacity, sizeof *list->at);
 }
 
 /* Deviations --------------------------------------------------------------------------------------------------------
