@@ -291,7 +291,7 @@ static kt_gather_step tick_take(kt_gather *gather, const kt_ev_tick *tick, kt_tr
         }
         return step;
     }
-    if (gather->market_ns != 0 && now.time_ns < keep_from(gather) && (passed || gather->rules.lag_max_ns == 0)) {
+    if (gather->market_sure && now.time_ns < keep_from(gather) && (passed || gather->rules.lag_max_ns == 0)) {
         repeat(gather, now.time_ns);
         step.what = KT_GATHER_SAME;
         return step;
