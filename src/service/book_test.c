@@ -446,7 +446,48 @@ static void rule_of_failures(kt_script *script, void *ctx)
     assert_int_equal(kt_script_each(script, "book.>", NULL, NULL), 1);
 }
 
-/* A change that makes bids and asks cross belongs to no book. */
+/* An answer that never comes is given up after a minute, and counts as a failure. */
+static void rule_of_no_answer(kt_script *script, void *ctx)
+{
+    static play p;
+
+    start(&p, script, 21);
+    step(&p, 0);
+    wait(&p, 59 * S);
+    assert_int_equal(kt_script_each(script, "request.bin", NULL, NULL), 1);
+    wait(&p, 1900 * MS);
+    assert_int_equal(kt_script_each(script, "request.bin", NULL, NULL), 1); /* a second later, as after any failure */
+    wait(&p, S);
+    assert_int_equal(kt_script_each(script, "request.bin", NULL, NULL), 2);
+    assert_true(answer_one(&p, 0)); /* of the first: too late */
+    assert_int_equal(kt_script_each(script, "book.>", NULL, NULL), 0);
+    assert_true(answer_one(&p, 0));
+    assert_int_equal(kt_script_each(script, "book.>", NULL, NULL), 1);
+}
+
+/* More changes are held than there is room for: those before are given up, and the book goes on with what follows its answer. */
+static void rule_of_too_many_held(kt_script *script, void *ctx)
+{
+    enum { UPDATES = 60, TIMES = 2000 };
+    static play p;
+    truth *t = &p.truths[0];
+    uint64_t first_id;
+    subscriber sub;
+
+    start(&p, script, 22);
+    first_id = t->next_id;
+    happen(t, &p.rng, UPDATES);
+    for (uint32_t i = 0; i < TIMES; i++) /* KT_BOOK_HELD_MAX is 1 MiB */
+        send_change(&p, 0, first_id, t->next_id - 1, script->now_ns);
+    step(&p, 0);
+    wait(&p, 100 * MS);
+    assert_true(answer_one(&p, 0));
+    step(&p, 0);
+    sub = subscribe(&p, 0);
+    assert_int_equal(sub.resyncs, 0);
+    assert_int_equal(sub.last_id, t->next_id - 1);
+}
+
 /* A venue counts all that it is asked: when it said "not before", in whatever answer, no book is asked for before either. */
 static void rule_of_another_answer(kt_script *script, void *ctx)
 {
@@ -467,6 +508,7 @@ static void rule_of_another_answer(kt_script *script, void *ctx)
     assert_true(answer_one(&p, 0));
 }
 
+/* A change that makes bids and asks cross belongs to no book. */
 static void rule_of_crossing(kt_script *script, void *ctx)
 {
     static play p;
@@ -537,8 +579,8 @@ static void rule_of_strangers(kt_script *script, void *ctx)
 static void rules(void **state)
 {
     static void (*const each[])(kt_script * script, void *ctx) = { rule_of_the_start, rule_of_an_old_answer,
-        rule_of_a_new_answer, rule_of_one_alone, rule_of_repeats, rule_of_failures, rule_of_crossing, rule_of_tickers,
-        rule_of_strangers, rule_of_another_answer };
+        rule_of_a_new_answer, rule_of_no_answer, rule_of_too_many_held, rule_of_one_alone, rule_of_repeats,
+        rule_of_failures, rule_of_crossing, rule_of_tickers, rule_of_strangers, rule_of_another_answer };
 
     for (size_t i = 0; i < KT_COUNT(each); i++)
         run(each[i], NULL);

@@ -163,6 +163,15 @@ static void answer(desk *d, uint16_t status, const given *rows, uint32_t count, 
     answer_with(d, status, rows, count, 0, retry_after);
 }
 
+static void lane_start(desk *d)
+{
+    kt_ev_lane_start ev;
+
+    kt_event_init(KT_EV_LANE_START, &ev);
+    ev.lane = KT_TEXT("market");
+    fake_input(&d->env, &kt_market_service, d->state, KT_EV_LANE_START, "lane.start.market", &ev);
+}
+
 static void test_what_no_sum_can_hold_is_refused(void **state)
 {
     static const struct {
@@ -386,6 +395,66 @@ static void test_asking(void **state)
     assert_int_equal(count_of(&d, KT_EV_REQUEST), asked + 2);
     assert_true(newest(&d, KT_EV_REQUEST, "request.gen", &request));
     assert_int_equal(request.request_id, open);
+    desk_close(&d);
+}
+
+/* REST is switched off and on while the house runs: what is open is not asked again, and it begins anew with what changed. */
+static void test_rest_is_switched(void **state)
+{
+    kt_ev_settings settings;
+    uint32_t asked;
+    kt_err err;
+    desk d;
+
+    desk_open(&d);
+    kt_event_init(KT_EV_SETTINGS, &settings);
+    settings.section = KT_TEXT("repair");
+    tick(&d, &(given){ 500, "100", "1", "a" });
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 1);
+    assert_int_equal(kt_config_settings(d.config, settings.section, KT_TEXT("{\"enabled\":false}"), &err), KT_OK);
+    fake_input(&d.env, &kt_market_service, d.state, KT_EV_SETTINGS, "settings", &settings);
+    answer(&d, 200, &(given){ 500, "100", "1", "a" }, 1, 0); /* it was on its way */
+    tick(&d, &(given){ 1500, "100", "1", "b" });
+    wait_for(&d, 60 * S);
+    asked = count_of(&d, KT_EV_REQUEST);
+    assert_int_equal(asked, 1);
+    assert_int_equal(kt_config_settings(d.config, settings.section, KT_TEXT("{\"enabled\":true}"), &err), KT_OK);
+    fake_input(&d.env, &kt_market_service, d.state, KT_EV_SETTINGS, "settings", &settings);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), asked + 1);
+    fake_input(&d.env, &kt_market_service, d.state, KT_EV_SETTINGS, "settings", &settings);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), asked + 1); /* one at a time */
+    desk_close(&d);
+}
+
+/* A house that ran without REST starts again with it, from a snapshot. */
+static void test_rest_is_there_after_a_restart(void **state)
+{
+    kt_writer writer;
+    void *again;
+    kt_err err;
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &(given){ 500, "100", "1", "a" });
+    assert_int_equal(kt_config_settings(d.config, KT_TEXT("repair"), KT_TEXT("{\"enabled\":false}"), &err), KT_OK);
+    kt_ev_settings settings;
+    kt_event_init(KT_EV_SETTINGS, &settings);
+    fake_input(&d.env, &kt_market_service, d.state, KT_EV_SETTINGS, "settings", &settings);
+    answer(&d, 200, &(given){ 500, "100", "1", "a" }, 1, 0);
+    wait_for(&d, 60 * S);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 1);
+    kt_writer_init(&writer);
+    assert_int_equal(kt_market_service.snapshot(d.state, &writer), KT_OK);
+    assert_int_equal(kt_config_settings(d.config, KT_TEXT("repair"), KT_TEXT("{\"enabled\":true}"), &err), KT_OK);
+    assert_int_equal(kt_market_service.start(&d.env, d.config, &again, &err), KT_OK);
+    assert_int_equal(kt_market_service.restore(
+                         again, kt_market_service.version, (kt_text){ (char *)writer.bytes, writer.size }, &err),
+        KT_OK);
+    kt_market_service.stop(d.state);
+    d.state = again;
+    lane_start(&d);
+    assert_int_equal(count_of(&d, KT_EV_REQUEST), 2);
+    kt_writer_done(&writer);
     desk_close(&d);
 }
 
@@ -615,15 +684,6 @@ static void test_invalid_rows(void **state)
     desk_close(&d);
 }
 
-static void lane_start(desk *d)
-{
-    kt_ev_lane_start ev;
-
-    kt_event_init(KT_EV_LANE_START, &ev);
-    ev.lane = KT_TEXT("market");
-    fake_input(&d->env, &kt_market_service, d->state, KT_EV_LANE_START, "lane.start.market", &ev);
-}
-
 static void link_is(desk *d, kt_link state)
 {
     kt_ev_link ev;
@@ -772,6 +832,20 @@ static void test_quality_of_silence(void **state)
     desk_close(&d);
 }
 
+/* A log may hold the links of a venue that is no longer configured. */
+static void test_links_of_another_venue_mean_nothing(void **state)
+{
+    kt_ev_link ev;
+    desk d;
+
+    desk_open(&d);
+    kt_event_init(KT_EV_LINK, &ev);
+    ev.state = KT_LINK_CONNECTED;
+    fake_input(&d.env, &kt_market_service, d.state, KT_EV_LINK, "feed.gone.link", &ev);
+    assert_int_equal(d.env.output_count, 0);
+    desk_close(&d);
+}
+
 /* The house stands still for half an hour: of the minutes between the last ones are told, as silent. */
 static void test_quality_of_a_standstill(void **state)
 {
@@ -856,12 +930,15 @@ int main(void)
         cmocka_unit_test(test_later_change),
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_asking),
+        cmocka_unit_test(test_rest_is_switched),
+        cmocka_unit_test(test_rest_is_there_after_a_restart),
         cmocka_unit_test(test_too_many_is_for_all),
         cmocka_unit_test(test_instruments),
         cmocka_unit_test(test_missing_of_numbers),
         cmocka_unit_test(test_composite_names_trades),
         cmocka_unit_test(test_invalid_rows),
         cmocka_unit_test(test_quality_of_silence),
+        cmocka_unit_test(test_links_of_another_venue_mean_nothing),
         cmocka_unit_test(test_quality_of_a_standstill),
         cmocka_unit_test(test_snapshot_before_quality),
         cmocka_unit_test(test_snapshot_refused),
