@@ -35,6 +35,9 @@ enum {
     STEP_US_MAX = 40,   /* virtual time that a step takes, at most */
     SETTLE_S_MAX = 180, /* after the mischief: by then all must be well */
     FULL_MS_MAX = 1500, /* that the disk is full */
+    HISTORY_S_MAX = 300,
+    SMALL_RATE = 20,             /* trades a second, at which no answer of REST is long */
+    FULL_PAGE_SEGMENT = 1 << 20, /* an eighth of it holds an answer of 1,000 trades */
     FOLLOWED_EACH = 25, /* long runs: clients follow one of so many symbols, of the others they hear the minutes */
     FUSE_MAX = 3000,    /* calls until a death */
     WIDE_MIN = 16,      /* symbols, above which only the generic format is gathered */
@@ -102,6 +105,7 @@ typedef struct task {
 typedef struct simulation {
     const kt_simulate_options *options;
     run_kind kind;
+    int64_t history_ns; /* for which the market has been open before the house was */
     kt_simulate_report *report;
     kt_rng rng;
     int64_t now_ns;
@@ -190,6 +194,14 @@ static kt_code task_new(simulation *sim, uint32_t owner, task *out_task, kt_err 
         &out_task->loop, err);
 }
 
+/* Half of the houses begin in the midst of things: REST knows of trades from before. */
+static int64_t history_of(const kt_simulate_options *options)
+{
+    uint64_t dice = kt_hash_u64(options->seed, 0);
+
+    return options->span_ns >= LONG_NS || dice % 2 == 0 ? 0 : (int64_t)(dice % HISTORY_S_MAX + 1) * KT_NS_PER_S;
+}
+
 static run_kind kind_of(const kt_simulate_options *options)
 {
     run_kind kind = options->span_ns < LONG_NS ? short_run : long_run;
@@ -200,6 +212,8 @@ static run_kind kind_of(const kt_simulate_options *options)
         kind.windows = "1m, 3m, 5m";
         kind.kept_ns = 40 * KT_NS_PER_S;
     }
+    if (kind.segment_size < FULL_PAGE_SEGMENT && (history_of(options) > 0 || options->rate > SMALL_RATE))
+        kind.segment_size = FULL_PAGE_SEGMENT;
     return kind;
 }
 
@@ -248,7 +262,10 @@ static kt_code open_venues(simulation *sim, kt_err *err)
         options->market.skew = sim->kind.skew;
         options->market.start_ns = START_NS;
         options->market.count = (uint64_t)(rate * (double)sim->options->span_ns / (double)KT_NS_PER_S) + 1;
+        options->history_ns = sim->history_ns;
+        options->market.count += (uint64_t)(rate * (double)sim->history_ns / (double)KT_NS_PER_S);
         sim->markets[i] = options->market;
+        sim->markets[i].start_ns -= sim->history_ns;
         code = kt_sim_open(sim->venue_task.loop, options, &sim->venues[i], err);
         if (code == KT_OK)
             kt_sim_start(sim->venues[i]);
@@ -1020,6 +1037,7 @@ kt_code kt_simulate(const kt_simulate_options *options, kt_simulate_report *out_
 {
     simulation sim = { .options = options,
         .kind = kind_of(options),
+        .history_ns = history_of(options),
         .report = out_report,
         .now_ns = START_NS,
         .mischief_ns = START_NS + short_run.pause_ms * KT_NS_PER_MS / 2,
