@@ -27,7 +27,7 @@ typedef struct house {
 typedef struct visitor {
     kt_ws_client *client;
     bool free_on_open, free_on_message, free_on_close;
-    int opened, messages, closed;
+    int opened, messages, drained, closed;
     uint16_t close_code;
     char reason[256];
     size_t size;
@@ -897,6 +897,38 @@ static void a_client_talks_to_a_server(void **state)
     house_close(own);
 }
 
+static void guest_on_drain(void *ctx, kt_ws_conn *conn)
+{
+    ((visitor *)ctx)->drained++;
+}
+
+static void a_client_hears_when_what_it_sent_has_gone(void **state)
+{
+    static char large[300000];
+    house *own = house_open((kt_ws_server_options){ 0 });
+    visitor guest = { 0 };
+    char url[64];
+    kt_ws_client_options options = { .url = url,
+        .on_open = guest_on_open,
+        .on_message = guest_on_message,
+        .on_drain = guest_on_drain,
+        .on_close = guest_on_close,
+        .ctx = &guest };
+
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u/ws", kt_http_server_port(own->http));
+    assert_int_equal(kt_ws_connect(own->loop, &options, &guest.client, NULL), KT_OK);
+    TURN_UNTIL(own->loop, guest.opened == 1);
+    kt_ws_conn *conn = kt_ws_client_conn(guest.client);
+    assert_int_equal(kt_ws_send(conn, KT_WS_BINARY, large, sizeof large), KT_OK);
+    kt_ws_drain_mark(conn, 0);
+    assert_int_equal(guest.drained, 0);
+    TURN_UNTIL(own->loop, guest.drained == 1);
+    assert_int_equal(kt_ws_pending(conn), 0);
+    kt_ws_client_free(guest.client);
+    TURN_UNTIL(own->loop, own->closed == 1);
+    house_close(own);
+}
+
 static void a_server_closes_with_code_and_reason(void **state)
 {
     house *own = house_open((kt_ws_server_options){ 0 });
@@ -942,7 +974,7 @@ static void a_client_may_be_freed_anywhere(void **state)
 /* A listener that answers a handshake with whatever the row says. */
 static const struct {
     const char *name;
-    const char *answer; /* NULL: closes at once */
+    const char *answer; /* NULL: closes at once; # stands for what belongs to the client's key */
     const char *reason; /* part of it */
 } answer_rows[] = {
     { "closes at once", NULL, "ended during the WebSocket handshake" },
@@ -954,9 +986,29 @@ static const struct {
         "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
         "Sec-WebSocket-Accept" },
+    { "a subprotocol that nobody offered",
+        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+        "Sec-WebSocket-Accept: #\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
+        "a subprotocol that was not offered" },
     { "bare LF", "HTTP/1.1 101 x\nUpgrade: websocket\n\n", "bare LF" },
     { "slow", "HTTP/1.1 101", "no connection within 10000 ms" },
 };
+
+/* The row's answer to this request. */
+static const char *answer_of(const char *answer, const char *request)
+{
+    static char expanded[512];
+    char accept_key[KT_WS_ACCEPT_SIZE + 1];
+    const char *mark = strchr(answer, '#'), *key = strstr(request, "Sec-WebSocket-Key: ");
+
+    assert_non_null(key);
+    key += strlen("Sec-WebSocket-Key: ");
+    kt_ws_accept_key((kt_text){ key, strcspn(key, "\r") }, accept_key);
+    if (mark == NULL)
+        return answer;
+    snprintf(expanded, sizeof expanded, "%.*s%s%s", (int)(mark - answer), answer, accept_key, mark + 1);
+    return expanded;
+}
 
 static void a_client_checks_the_answer(void **state)
 {
@@ -983,7 +1035,8 @@ static void a_client_checks_the_answer(void **state)
         if (answer_rows[i].answer != NULL) {
             client_read(own->loop, fd, own->buf, sizeof own->buf, "\r\n\r\n");
             KT_ROW(answer_rows[i].name, strncmp(own->buf, "GET / HTTP/1.1\r\nHost: 127.0.0.1:", 32) == 0);
-            client_send(own->loop, fd, answer_rows[i].answer, strlen(answer_rows[i].answer), 1);
+            const char *answer = answer_of(answer_rows[i].answer, own->buf);
+            client_send(own->loop, fd, answer, strlen(answer), 1);
         } else {
             close(fd);
         }
@@ -999,6 +1052,19 @@ static void a_client_checks_the_answer(void **state)
             close(fd);
     }
     close(listener);
+
+    /* A name of more letters than one may have is nobody's. */
+    visitor nobody = { 0 };
+    static const char no_host[] =
+        "ws://0123456789012345678901234567890123456789012345678901234567890123456789.invalid/";
+    kt_ws_client_options to_nobody = {
+        .url = no_host, .on_open = guest_on_open, .on_close = guest_on_close, .ctx = &nobody
+    };
+    assert_int_equal(kt_ws_connect(own->loop, &to_nobody, &nobody.client, NULL), KT_OK);
+    TURN_UNTIL(own->loop, nobody.closed == 1);
+    assert_memory_equal(nobody.reason, "0123456789", 10);
+    assert_int_equal(nobody.opened, 0);
+    kt_ws_client_free(nobody.client);
 
     /* Nobody listens there any more. */
     visitor guest = { 0 };
@@ -1261,6 +1327,7 @@ int main(void)
         cmocka_unit_test(handshakes_are_checked),
         cmocka_unit_test(frames_may_come_with_the_handshake),
         cmocka_unit_test(a_client_talks_to_a_server),
+        cmocka_unit_test(a_client_hears_when_what_it_sent_has_gone),
         cmocka_unit_test(a_server_closes_with_code_and_reason),
         cmocka_unit_test(a_client_may_be_freed_anywhere),
         cmocka_unit_test(a_client_checks_the_answer),
