@@ -155,6 +155,7 @@ static kt_code log_roll(kt_log *log)
     atomic_fetch_sub(&log->ready_count, 1);
     memmove(log->ready, log->ready + 1, (KT_AHEAD_MAX - 1) * sizeof ready);
     log->current->last_seq = seal_seq;
+    atomic_store(&log->current->filled, log->current->segment.size);
     log->current->next = open;
     log->dir_dirty = true;
     pthread_cond_signal(&log->work);
@@ -387,6 +388,7 @@ void kt_log_kick(kt_log *log)
     if (written == log->kicked)
         return;
     log->kicked = written;
+    atomic_store_explicit(&log->current->filled, log->at, memory_order_relaxed);
     if (log->options.wake != NULL)
         log->options.wake(log->options.ctx, KT_MOVED_WRITTEN);
     if (log->thread_runs && kt_log_is_resting(log)) {

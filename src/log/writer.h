@@ -15,8 +15,10 @@
 typedef struct kt_open_segment {
     kt_segment segment;
     int fd;
-    uint64_t last_seq; /* of the seal; 0 while it is the current one; guarded by lock */
-    bool synced;       /* wholly on disk; belongs to the work */
+    uint64_t last_seq;       /* of the seal; 0 while it is the current one; guarded by lock */
+    bool synced;             /* wholly on disk; belongs to the work */
+    _Atomic uint64_t filled; /* what stands before it is not written to any more: moved at each kick */
+    uint64_t let_go;         /* up to there its pages are out of the mapping; belongs to the work */
     struct kt_open_segment *next;
 } kt_open_segment;
 
