@@ -91,7 +91,7 @@ static kt_code emit(kt_env *env, uint16_t kind, kt_text subject, const void *eve
 {
     kt_lane *lane = env->lane;
     kt_made_queue *made = &lane->made;
-    uint32_t id, size = 0, room = 1024;
+    uint32_t id = 0, size = 0, room = 1024;
     kt_code code = KT_OK;
     void *payload = NULL;
 
@@ -121,6 +121,7 @@ static kt_code emit(kt_env *env, uint16_t kind, kt_text subject, const void *eve
         return emit_failed(lane, env, KT_SYS, kind, subject);
     *item = (kt_made){ .kind = kind,
         .request = request,
+        .subject_id = id,
         .subject = name,
         .subject_size = (uint32_t)subject.n,
         .size = size,
@@ -253,7 +254,7 @@ static uint32_t mask_of(const kt_lane *lane, const char *log, kt_text subject)
                 mask |= 1u << i;
         }
     }
-    return mask;
+    return log[0] == 0 ? mask | kt_lane_feeds_mask(lane, subject) : mask;
 }
 
 /* The mask of a subject id, kept in a table that grows with the number of subjects of the log. */
@@ -274,13 +275,10 @@ static uint32_t mask_cached(
     return (*masks)[id] & ~KT_MASK_KNOWN;
 }
 
-static uint32_t own_mask(kt_lane *lane, kt_text subject)
+/* Of the own log; `id` 0: not declared yet. */
+static uint32_t own_mask(kt_lane *lane, uint32_t id, kt_text subject)
 {
-    uint32_t id;
-
-    if (kt_log_subject_find(lane->log, subject, &id) != KT_OK)
-        return mask_of(lane, "", subject);
-    return mask_cached(lane, &lane->masks, &lane->mask_count, id, "", subject);
+    return id == 0 ? mask_of(lane, "", subject) : mask_cached(lane, &lane->masks, &lane->mask_count, id, "", subject);
 }
 
 uint32_t kt_lane_foreign_mask(kt_lane *lane, kt_lane_source *source, uint32_t subject_id)
@@ -309,6 +307,7 @@ kt_lane_source *kt_lane_source_of(kt_lane *lane, kt_text name)
 
 static void deliver(kt_lane *lane, const kt_event *event, uint32_t mask)
 {
+    mask &= KT_MASK_SERVICES;
     for (uint32_t i = 0; mask != 0; i++, mask >>= 1) {
         kt_lane_service *service = &lane->services[i];
         if ((mask & 1) != 0 && service->spec->on_event != NULL)
@@ -324,7 +323,7 @@ static void offer(kt_lane *lane)
     while (made->offered < made->count && !lane->failed) {
         kt_made item = made->items[made->offered++]; /* a copy: the table may move */
         kt_text subject = { item.subject, item.subject_size };
-        uint32_t mask = own_mask(lane, subject);
+        uint32_t mask = own_mask(lane, item.subject_id, subject);
         kt_rec rec = { .size = (uint32_t)sizeof rec + item.size,
             .kind = item.kind,
             .flags = KT_REC_OUTPUT,
@@ -489,14 +488,14 @@ void kt_lane_apply(kt_lane *lane, const kt_rec *rec, kt_text subject, const void
         break;
     case KT_EV_LANE_START:
         apply_lane_start(lane, rec, payload, size);
-        deliver(lane, &event, own_mask(lane, subject));
+        deliver(lane, &event, own_mask(lane, rec->subject, subject));
         break;
     case KT_EV_LOST:
         apply_lost(lane, payload, size);
-        deliver(lane, &event, own_mask(lane, subject));
+        deliver(lane, &event, own_mask(lane, rec->subject, subject));
         break;
     default:
-        deliver(lane, &event, own_mask(lane, subject));
+        deliver(lane, &event, own_mask(lane, rec->subject, subject));
     }
     offer(lane);
     leave(lane, lane->log_index, rec);
@@ -576,12 +575,17 @@ bool kt_lane_lacks_room(const kt_lane *lane, kt_code code)
 kt_code kt_lane_write_made(kt_lane *lane, const kt_made *made)
 {
     kt_text subject = { made->subject, made->subject_size };
-    kt_rec_head head = {
-        .kind = made->kind, .flags = KT_REC_OUTPUT, .time_ns = made->time_ns, .cause = lane->input_seq
-    };
+    uint32_t flags = subject_flags(lane, subject);
+    kt_rec_head head = { .kind = made->kind,
+        .flags = KT_REC_OUTPUT,
+        .subject = made->subject_id,
+        .time_ns = made->time_ns,
+        .cause = lane->input_seq };
     uint64_t seq;
-    kt_code code = kt_log_subject(lane->log, subject, subject_flags(lane, subject), &head.subject, NULL);
+    kt_code code = KT_OK;
 
+    if (head.subject == 0 || kt_log_subject_info_of(lane->log, head.subject).flags != flags)
+        code = kt_log_subject(lane->log, subject, flags, &head.subject, NULL);
     if (code == KT_OK)
         code = kt_log_append(lane->log, &head, made->payload, made->size, &seq);
     if (code != KT_OK) {
@@ -592,13 +596,9 @@ kt_code kt_lane_write_made(kt_lane *lane, const kt_made *made)
         return code;
     }
     lane->bytes_since += sizeof(kt_rec) + made->size;
-    if (made->request && lane->live && lane->requests != NULL) {
-        if (lane->request_count == KT_LANE_REQUEST_MAX) {
-            kt_lane_fail(lane, false, "more than %d requests that no feed has taken", KT_LANE_REQUEST_MAX);
-            return KT_FULL;
-        }
-        lane->requests[lane->request_count++] = seq;
-    }
+    uint32_t mask = lane->live ? own_mask(lane, head.subject, subject) : 0;
+    if (mask >= KT_MASK_FEED)
+        kt_lane_feeds_keep(lane, made, &head, seq, mask);
     return KT_OK;
 }
 

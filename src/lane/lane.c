@@ -243,124 +243,6 @@ static void on_timer_due(kt_timer *timer)
     kt_loop_busy(((kt_lane *)timer->ctx)->loop); /* the work is done in the publish phase of the next turn */
 }
 
-/* ---- feeds ---- */
-
-static bool feed_wants(const kt_feed_spec *spec, kt_text subject)
-{
-    for (uint32_t p = 0; spec->outputs[p] != NULL; p++)
-        if (kt_subject_match(kt_text_of(spec->outputs[p]), subject))
-            return true;
-    return false;
-}
-
-static bool is_request(kt_lane *lane, kt_lane_feed *feed, uint64_t seq)
-{
-    while (feed->request_next < lane->request_count && lane->requests[feed->request_next] < seq)
-        feed->request_next++;
-    return feed->request_next < lane->request_count && lane->requests[feed->request_next] == seq;
-}
-
-static uint64_t feed_limit(const kt_lane *lane, const kt_lane_feed *feed)
-{
-    return feed->spec->after_durable ? kt_log_durable(lane->log) : kt_log_written(lane->log);
-}
-
-static void feed_outputs(kt_lane *lane, kt_lane_feed *feed)
-{
-    uint64_t limit = feed_limit(lane, feed);
-    const kt_rec *rec;
-    kt_code code;
-
-    while (!lane->failed && kt_reader_position(feed->reader) <= limit) {
-        code = kt_reader_next(feed->reader, limit, &rec);
-        if (code != KT_OK) {
-            if (code != KT_EMPTY)
-                kt_lane_fail(lane, false, "feed %s can not read its own log: %s", feed->spec->name,
-                    kt_reader_error(feed->reader)->msg);
-            return;
-        }
-        kt_text subject = kt_reader_subject(feed->reader, rec->subject);
-        if ((rec->flags & KT_REC_OUTPUT) == 0 || !feed_wants(feed->spec, subject))
-            continue;
-        kt_event event = { .rec = rec,
-            .subject = subject,
-            .log = kt_text_of(lane->name),
-            .input_seq = rec->cause,
-            .payload = kt_rec_payload(rec),
-            .size = kt_rec_payload_size(rec) };
-        lane->worked = true;
-        if (feed->spec->on_request != NULL && is_request(lane, feed, rec->seq))
-            feed->spec->on_request(feed->state, &event);
-        else if (feed->spec->on_output != NULL)
-            feed->spec->on_output(feed->state, &event);
-    }
-}
-
-static void feeds_turn(kt_lane *lane)
-{
-    bool all_taken = true;
-
-    for (uint32_t i = 0; i < lane->feed_count && !lane->failed; i++) {
-        kt_lane_feed *feed = &lane->feeds[i];
-        if (feed->reader != NULL) {
-            feed_outputs(lane, feed);
-            is_request(lane, feed, kt_reader_position(feed->reader)); /* passes those that it does not want */
-            all_taken = all_taken && feed->request_next == lane->request_count;
-        }
-        if (feed->spec->turn != NULL)
-            feed->spec->turn(feed->state);
-    }
-    if (!all_taken)
-        return;
-    lane->request_count = 0;
-    for (uint32_t i = 0; i < lane->feed_count; i++)
-        lane->feeds[i].request_next = 0;
-}
-
-static kt_code feeds_start(kt_lane *lane, kt_err *err)
-{
-    for (uint32_t i = 0; i < lane->feed_count; i++) {
-        kt_lane_feed *feed = &lane->feeds[i];
-        kt_code code =
-            feed->spec->start != NULL ? feed->spec->start(lane, lane->options.config, &feed->state, err) : KT_OK;
-        if (code != KT_OK)
-            return kt_fail_within(err, code, "feed %s", feed->spec->name);
-        feed->started = true;
-    }
-    return KT_OK;
-}
-
-/* Feeds see what is made from here on. */
-static kt_code feeds_attach(kt_lane *lane, kt_err *err)
-{
-    for (uint32_t i = 0; i < lane->feed_count; i++) {
-        kt_lane_feed *feed = &lane->feeds[i];
-        if (feed->spec->outputs == NULL)
-            continue;
-        kt_code code = kt_reader_open(lane->dir, lane->boot_id, &feed->reader, err);
-        if (code == KT_OK)
-            code = kt_reader_seek_end(feed->reader, err);
-        if (code != KT_OK)
-            return code;
-        if (lane->requests == NULL)
-            lane->requests = calloc(KT_LANE_REQUEST_MAX, sizeof *lane->requests);
-        if (lane->requests == NULL)
-            return kt_fail(err, KT_SYS, "no memory for requests");
-    }
-    return KT_OK;
-}
-
-static void feeds_stop(kt_lane *lane)
-{
-    for (uint32_t i = lane->feed_count; i > 0; i--) {
-        kt_lane_feed *feed = &lane->feeds[i - 1];
-        if (feed->spec->stop != NULL && feed->started)
-            feed->spec->stop(feed->state);
-        kt_reader_close(feed->reader);
-    }
-    lane->feed_count = 0;
-}
-
 /* ---- answers ---- */
 
 static void send_answers(kt_lane *lane)
@@ -437,7 +319,7 @@ static void work(void *ctx)
         source_admit(lane, &lane->sources[i]);
     if (kt_bus_poll(lane->bus) > 0)
         lane->worked = true;
-    feeds_turn(lane);
+    kt_lane_feeds_turn(lane);
     if (lane->options.inline_sync && !lane->failed)
         kt_log_sync(lane->log, NULL);
     send_answers(lane);
@@ -464,13 +346,8 @@ bool kt_lane_pending(kt_lane *lane)
             return true;
     if (kt_bus_pending(lane->bus))
         return true;
-    for (uint32_t i = 0; i < lane->feed_count; i++) {
-        kt_lane_feed *feed = &lane->feeds[i];
-        if (feed->reader != NULL && kt_reader_position(feed->reader) <= feed_limit(lane, feed))
-            return true;
-        if (feed->spec->pending != NULL && feed->spec->pending(feed->state))
-            return true;
-    }
+    if (kt_lane_feeds_pending(lane))
+        return true;
     for (uint32_t i = 0; i < lane->answer_count; i++)
         if (lane->answers[i].body != NULL && lane->answers[i].seq <= kt_log_durable(lane->log))
             return true;
@@ -485,11 +362,7 @@ static bool pending(void *ctx)
 /* Somebody in this lane waits for the own log's durable. */
 static bool wants_durable(const kt_lane *lane)
 {
-    bool wants = lane->answer_count > 0 || lane->snapshot_seq != 0;
-
-    for (uint32_t i = 0; i < lane->feed_count; i++)
-        wants = wants || (lane->feeds[i].reader != NULL && lane->feeds[i].spec->after_durable);
-    return wants;
+    return lane->answer_count > 0 || lane->snapshot_seq != 0 || kt_lane_feeds_wait(lane);
 }
 
 static void want(kt_lane *lane, int log_index, uint64_t written, uint64_t durable)
@@ -708,9 +581,7 @@ static kt_code go_live(kt_lane *lane, kt_err *err)
         code = KT_LIMIT;
     if (code != KT_OK)
         return kt_fail(err, code, "lane '%s' can not write its start: %s", lane->name, kt_code_text(code));
-    for (uint32_t i = 0; i < lane->feed_count; i++)
-        if (lane->feeds[i].spec->live != NULL)
-            lane->feeds[i].spec->live(lane->feeds[i].state);
+    kt_lane_feeds_live(lane);
     return lane->failed ? kt_lane_failure(lane, err) : KT_OK;
 }
 
@@ -837,9 +708,7 @@ static kt_code lane_start(kt_lane *lane, bool *out_park, kt_err *err)
     if (code == KT_OK && lane->options.links != NULL)
         code = kt_lane_links_start(lane, err);
     if (code == KT_OK)
-        code = feeds_start(lane, err);
-    if (code == KT_OK)
-        code = feeds_attach(lane, err);
+        code = kt_lane_feeds_start(lane, err);
     if (code == KT_OK)
         code = go_live(lane, err);
     if (code == KT_OK) {
@@ -856,7 +725,7 @@ static kt_code lane_start(kt_lane *lane, bool *out_park, kt_err *err)
 /* The clean mark says that every output of every input stands: a lane that has failed can not say so. */
 static void lane_free(kt_lane *lane, bool clean)
 {
-    feeds_stop(lane);
+    kt_lane_feeds_stop(lane);
     lane->live = false;
     for (uint32_t i = 0; i < lane->service_count; i++)
         if (lane->services[i].spec->stop != NULL)
@@ -877,7 +746,7 @@ static void lane_free(kt_lane *lane, bool clean)
     for (uint32_t i = 0; i < lane->answer_count; i++)
         free(lane->answers[i].body);
     free(lane->answers);
-    free(lane->requests);
+    free(lane->outputs);
     free(lane->masks);
     free(lane->scratch);
     kt_timers_done(&lane->timers);
@@ -919,7 +788,7 @@ static void close_cleanly(kt_lane *lane)
 {
     kt_err err;
 
-    feeds_stop(lane);
+    kt_lane_feeds_stop(lane);
     if (lane->failed || kt_log_failed(lane->log))
         return;
     kt_log_sync(lane->log, NULL);

@@ -13,7 +13,7 @@
 #include "net/loop.h"
 
 enum {
-    KT_LANE_REQUEST_MAX = 65536,  /* requests that feeds have not seen yet */
+    KT_LANE_OUTPUT_MAX = 1 << 20, /* outputs that feeds have not seen yet */
     KT_LANE_ANSWER_MAX = 4096,    /* answers that wait for the durability of their command */
     KT_LANE_SNAPSHOT_VERSION = 2, /* 2: epochs of sources. Reads the one before */
     KT_LANE_BLOCK_SIZE = 256 << 10,
@@ -23,6 +23,7 @@ enum {
 typedef struct kt_made {
     uint16_t kind;
     bool request;
+    uint32_t subject_id; /* 0: not declared when it was made */
     const char *subject;
     uint32_t subject_size;
     uint32_t size;
@@ -61,10 +62,21 @@ typedef struct kt_lane_service {
 typedef struct kt_lane_feed {
     const kt_feed_spec *spec;
     void *state;
-    kt_reader *reader;     /* of the own log, NULL without patterns */
-    uint32_t request_next; /* in lane->requests */
+    uint32_t output_next; /* in lane->outputs */
+    uint64_t seen;        /* its outputs up to this seq have been given to it */
     bool started;
 } kt_lane_feed;
+
+/* An output that some feed wants, kept from when it is written until all feeds have passed it: to read the log again for the
+ * few that are wanted would cost every record a second checksum. */
+typedef struct kt_lane_output {
+    uint32_t mask; /* of the feeds */
+    uint32_t size;
+    bool request;
+    kt_text subject; /* the log's */
+    kt_rec rec;      /* without its checksum */
+    uint8_t payload[];
+} kt_lane_output;
 
 /* A foreign log that some service reads. */
 typedef struct kt_lane_source {
@@ -83,7 +95,11 @@ typedef struct kt_lane_source {
     uint32_t mask_count;
 } kt_lane_source;
 
+/* Who wants a subject: services from bit 0 on, then the feeds. */
+#define KT_MASK_SERVICES ((1u << KT_SERVICE_MAX) - 1)
+#define KT_MASK_FEED (1u << KT_SERVICE_MAX)
 #define KT_MASK_KNOWN (1u << 31)
+_Static_assert(KT_SERVICE_MAX + KT_FEED_MAX < 31, "a bit for each, and one for KNOWN");
 
 typedef struct kt_lane_answer {
     uint64_t seq; /* of the command */
@@ -146,8 +162,8 @@ struct kt_lane {
     uint64_t call_token;     /* of the command being written */
     kt_lane_answer *answers; /* in the order of their commands */
     uint32_t answer_count;
-    uint64_t *requests; /* seqs of requests that some feed has not seen */
-    uint32_t request_count;
+    kt_lane_output **outputs; /* that some feed has not seen, in order */
+    uint32_t output_count, output_room;
     uint64_t bytes_since;  /* own and foreign bytes applied since the last snapshot */
     uint64_t snapshot_seq; /* handed to the log and not yet known to be on disk; 0: none */
     bool was_clean;        /* the log had its clean mark */
@@ -194,6 +210,17 @@ void kt_lane_on_bus_call(void *ctx, const kt_bus_call *call);
 bool kt_lane_lacks_room(const kt_lane *lane, kt_code code); /* KT_FULL that passes when there is room again */
 kt_code kt_lane_put_input(kt_lane *lane, uint16_t kind, kt_text subject, uint64_t cause, const void *payload,
     uint32_t size, uint64_t *out_seq);
+
+/* feeds.c */
+uint32_t kt_lane_feeds_mask(const kt_lane *lane, kt_text subject);
+/* An output stands in the log that the feeds of `mask` want. */
+void kt_lane_feeds_keep(kt_lane *lane, const kt_made *made, const kt_rec_head *head, uint64_t seq, uint32_t mask);
+kt_code kt_lane_feeds_start(kt_lane *lane, kt_err *err);
+void kt_lane_feeds_live(kt_lane *lane);
+void kt_lane_feeds_turn(kt_lane *lane);
+bool kt_lane_feeds_pending(kt_lane *lane);    /* a turn may have something to do */
+bool kt_lane_feeds_wait(const kt_lane *lane); /* one of them sees outputs when they are durable */
+void kt_lane_feeds_stop(kt_lane *lane);
 
 /* recover.c */
 kt_code kt_lane_recover(kt_lane *lane, bool *out_park, kt_err *err);
