@@ -166,6 +166,8 @@ static void bodies(void **state)
             "application/json" },
         { "the type with its charset", "POST /v1/store/query", "Content-Type: Application/JSON; charset=utf-8\r\n",
             "{\"sql\":\"S\"}", 200, "" },
+        { "the same with a space behind the type", "POST /v1/store/query",
+            "Content-Type: application/json ; charset=utf-8\r\n", "{\"sql\":\"S\"}", 200, "" },
         { "too large", "POST /v1/store/query", "", large, 413, "131072" },
         { "a query with an unknown parameter", "GET /v1/health?x=1", "", "", 400, "no parameters" },
         { "a query that lacks a parameter", "GET /v1/book/snapshot?venue=binance", "", "", 400,

@@ -275,6 +275,45 @@ static void latest_follows_corrections_of_ranges(void **state)
     check(&before, 1);
 }
 
+/* REST leaves no trade of the newest mark: there is no value of its own to follow, and none to show. */
+static void latest_follows_a_correction_that_leaves_nothing(void **state)
+{
+    static const row value = { "the value", "GET /latest?ticker=ETH", 200, "\"price\":\"1\"," };
+    static const row none = { "no trade is left", "GET /latest?ticker=ETH", 404, "no price yet" };
+    int64_t mark_ns = INT64_C(1684083700000) * KT_NS_PER_MS;
+    kt_ev_correction correction;
+
+    put_value("ETH/USDT", mark_ns, 2);
+    kt_event_init(KT_EV_CORRECTION, &correction);
+    correction.mark_from = correction.mark_to = mark_ns - KT_NS_PER_S;
+    correction.window = 300 * KT_NS_PER_S;
+    correction.revision = 3;
+    kt_test_event(&house, KT_EV_CORRECTION, "correction.5m.binance.ETH/USDT", &correction);
+    check(&value, 1); /* of an older mark */
+    correction.mark_from = correction.mark_to = mark_ns;
+    kt_test_event(&house, KT_EV_CORRECTION, "correction.5m.binance.ETH/USDT", &correction);
+    check(&none, 1);
+    put_value("ETH/USDT", mark_ns + KT_NS_PER_S, 3);
+    check(&value, 1);
+}
+
+/* The store holds the same sums, and lane keep says that it can not add to them. */
+static void latest_stays_where_a_sum_would_leave_its_range(void **state)
+{
+    static const row value = { "the value", "GET /latest?ticker=ETH", 200, "\"price\":\"1\"," };
+    int64_t mark_ns = INT64_C(1684083800000) * KT_NS_PER_MS;
+    kt_ev_correction correction;
+
+    put_value("ETH/USDT", mark_ns, 2);
+    kt_event_init(KT_EV_CORRECTION, &correction);
+    correction.mark_from = correction.mark_to = mark_ns;
+    correction.window = 300 * KT_NS_PER_S;
+    correction.delta_pq = kt_sum_of(((kt_i128)1 << 126) - 1 + ((kt_i128)1 << 126), 3);
+    correction.price_scale = 2;
+    kt_test_event(&house, KT_EV_CORRECTION, "correction.5m.binance.ETH/USDT", &correction);
+    check(&value, 1);
+}
+
 static void page_is_not_sent_twice(void **state)
 {
     const char *answer;
@@ -315,6 +354,8 @@ int main(void)
         cmocka_unit_test(historical),
         cmocka_unit_test(latest_is_the_newest),
         cmocka_unit_test(latest_follows_corrections_of_ranges),
+        cmocka_unit_test(latest_follows_a_correction_that_leaves_nothing),
+        cmocka_unit_test(latest_stays_where_a_sum_would_leave_its_range),
         cmocka_unit_test(page_is_not_sent_twice),
         cmocka_unit_test(addresses),
     };
