@@ -34,6 +34,7 @@ typedef struct test_house {
     /* Monotonic, moved by each look at it, so that waiting for the next batch takes no time; desks look, too. */
     _Atomic int64_t clock;
     _Atomic uint32_t step_ms;
+    uint64_t hold_bytes; /* of the market's log */
 } test_house;
 
 static int64_t clock_of(void *ctx)
@@ -63,7 +64,7 @@ static void open_market_after(test_house *house, uint64_t retention_bytes, uint8
     options.segment_size = KT_SEGMENT_SIZE_MIN;
     options.sync = KT_SYNC_INLINE;
     options.retention_bytes = retention_bytes;
-    options.hold_bytes = UINT64_C(1) << 30;
+    options.hold_bytes = house->hold_bytes;
     options.boot_id[0] = boot; /* 0: the kernel's own */
     MUST(kt_log_open(&options, &house->market, &last));
 }
@@ -110,6 +111,7 @@ static void open_house(test_house *house, uint64_t seed)
 
     memset(house, 0, sizeof *house);
     house->step_ms = 100;
+    house->hold_bytes = UINT64_C(1) << 30;
     kt_rng_init(&house->rng, seed);
     snprintf(house->data, sizeof house->data, "%s", kt_test_dir());
     snprintf(yaml, sizeof yaml,
@@ -607,6 +609,56 @@ static void test_retention_waits_for_the_store(void **state)
     close_house(&house);
 }
 
+/* The lane is away longer than the log may wait for it: what is gone is told once, by range, and it goes on behind. */
+static void test_what_retention_took_from_the_store_is_told(void **state)
+{
+    test_house house;
+    kt_reader *reader = NULL;
+    const kt_rec *rec;
+    kt_ev_lost lost = { 0 };
+    uint64_t kept, first;
+    char dir[600];
+
+    open_house(&house, kt_test_seed());
+    house.hold_bytes = KT_SEGMENT_SIZE_MIN;
+    open_market(&house, 2 * KT_SEGMENT_SIZE_MIN);
+    open_keep(&house);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    kept = cursor_of(&house);
+    close_keep(&house, true);
+    for (uint32_t i = 0; i < 20; i++) {
+        write_some(&house, 400);
+        MUST(kt_log_sync(house.market, &last));
+        kt_log_retain(house.market);
+    }
+    snprintf(dir, sizeof dir, "%s/market", house.data);
+    MUST(kt_reader_open(dir, NULL, &reader, &last));
+    first = kt_reader_first(reader);
+    kt_reader_close(reader);
+    assert_true(first > kept + 1);
+
+    open_keep(&house);
+    catch_up(&house);
+    write_some(&house, 10);
+    MUST(kt_log_sync(house.market, &last));
+    catch_up(&house);
+    close_keep(&house, true);
+    assert_int_equal(count_events(&house, "keep", KT_EV_LOST, NULL, 0), 1);
+    snprintf(dir, sizeof dir, "%s/keep", house.data);
+    MUST(kt_reader_open(dir, NULL, &reader, &last));
+    MUST(kt_reader_seek(reader, 0, 1, NULL, &last));
+    while (kt_reader_next(reader, UINT64_MAX, &rec) == KT_OK)
+        if (rec->kind == KT_EV_LOST)
+            MUST(kt_event_decode(rec->kind, kt_rec_payload(rec), kt_rec_payload_size(rec), &lost));
+    assert_true(kt_text_equal(lost.log, KT_TEXT("market")));
+    assert_int_equal(lost.from_seq, kept + 1);
+    assert_int_equal(lost.to_seq, first - 1);
+    kt_reader_close(reader);
+    close_house(&house);
+}
+
 static void test_busy_store_is_told_and_tried_again(void **state)
 {
     test_house house;
@@ -931,6 +983,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_ends_where_it_has_changed_enough_rows),
         cmocka_unit_test(test_rebuild_keeps_what_the_log_does_not_hold_any_more),
         cmocka_unit_test(test_retention_waits_for_the_store),
+        cmocka_unit_test(test_what_retention_took_from_the_store_is_told),
         cmocka_unit_test(test_busy_store_is_told_and_tried_again),
         cmocka_unit_test(test_unknown_kind_is_skipped_and_told),
         cmocka_unit_test(test_bad_event_parks_the_lane),
