@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import time
+import types
 import urllib.error
 import urllib.request
 
@@ -800,6 +801,15 @@ def any_port(tap, folder):
             assert status == 200 and f'"127.0.0.1:{said[1]}"' in body, (status, body[:500])
 
 
+def silent_venue(tap, folder):
+    place = os.path.join(folder, "silent")
+    os.makedirs(place)
+    closed = types.SimpleNamespace(port=h.free_port())
+    with tap.case("a venue that does not answer: diag says it of its stream, and of its REST"), h.House(place, config(closed)) as house:
+        for line in (f"venue binance: disconnected: 127.0.0.1:{closed.port}", "venue binance: no instruments: 127.0.0.1"):
+            h.wait_for(lambda: f"'{line}' in\n{house.said()}", lambda: line in house.said())
+
+
 def busy_port(tap, folder):
     place = os.path.join(folder, "busy")
     os.makedirs(place)
@@ -1030,6 +1040,7 @@ def main():
         bad_logs(tap, house, bad)
         bad_stores(tap, house, bad)
         any_port(tap, folder)
+        silent_venue(tap, folder)
         busy_port(tap, folder)
         ends(tap, folder)
         read_only_logs(tap, house, bad)
