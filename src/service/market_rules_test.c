@@ -338,6 +338,45 @@ static void test_later_change(void **state)
     desk_close(&d);
 }
 
+/* REST says of a validated trade that it was 2 s later: it leaves the windows that it was in, and comes into those it is in. */
+static void test_later_change_of_time(void **state)
+{
+    static const given first[] = { { 100500, "100", "1", "a" }, { 103200, "100", "2", "b" },
+        { 110100, "100", "1", "c" } };
+    static const given again[] = { { 99900, "100", "1", "d" }, { 102500, "100", "1", "a" }, { 103200, "100", "2", "b" },
+        { 110100, "100", "1", "c" } };
+    static const given earlier[] = { { 10, "100", "1", "z" } };
+    static const int expected[] = { -1, -1, 0, 0, 0, 1, 1, 0 }; /* trades of the marks from 101 s on, windows of 5 s */
+    int delta[KT_COUNT(expected)] = { 0 };
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &first[0]);
+    answer(&d, 200, first, 3, 0);
+    wait_for(&d, 60 * MS);
+    answer(&d, 200, earlier, 1, 0);
+    tick(&d, &again[0]);
+    wait_for(&d, S);
+    answer(&d, 200, &first[2], 1, 0);
+    wait_for(&d, S);
+    answer(&d, 200, again, 4, 0);
+    for (size_t i = 0; i < d.env.output_count; i++) {
+        const fake_output *o = &d.env.outputs[i];
+        kt_ev_correction ev;
+
+        if (o->kind != KT_EV_CORRECTION || kt_event_decode(o->kind, d.env.bytes + o->at, o->size, &ev) != KT_OK ||
+            ev.revision != 0 || ev.window != 5 * S || !kt_text_equal(kt_texts_get(&ev.trade_ids, 0), KT_TEXT("a")))
+            continue;
+        for (size_t mark = 0; mark < KT_COUNT(delta); mark++)
+            if (ev.mark_from <= T0 + (101 + (int64_t)mark) * S && T0 + (101 + (int64_t)mark) * S <= ev.mark_to)
+                delta[mark] += (int)ev.delta_trades;
+    }
+    for (size_t mark = 0; mark < KT_COUNT(delta); mark++)
+        if (delta[mark] != expected[mark])
+            fail_msg("mark %zu s: %d trades", 101 + mark, delta[mark]);
+    desk_close(&d);
+}
+
 static void test_scales(void **state)
 {
     kt_ev_vwap value = { 0 };
@@ -693,6 +732,52 @@ static void link_is(desk *d, kt_link state)
     fake_input(&d->env, &kt_market_service, d->state, KT_EV_LINK, "feed.gen.link", &ev);
 }
 
+/* REST's pages by time have rows that are not valid, one behind the other: the holes that they leave are one, and what no window
+ * reaches any more is forgotten. */
+static void test_holes_that_touch_are_one(void **state)
+{
+    static const given trades[] = { { 500, "100", "1", "a" }, { 1500, "100", "1", "b" }, { 2500, "100", "1", "c" },
+        { 12500, "100", "1", "d" }, { 22500, "100", "1", "e" }, { 32500, "100", "1", "f" }, { 42500, "100", "1", "g" },
+        { 52500, "100", "1", "h" } };
+    static const given earlier[] = { { 10, "100", "1", "z" } };
+    static const struct {
+        const char *subject;
+        int64_t incomplete_until; /* the last mark whose window reaches back to the holes' end, 1.5 s */
+    } windows[] = { { "vwap.5s.gen.BTC", 6 }, { "vwap.20s.gen.BTC", 21 } };
+    uint32_t complete = 0;
+    desk d;
+
+    desk_open(&d);
+    for (size_t i = 0; i < KT_COUNT(trades); i++)
+        tick(&d, &trades[i]);
+    answer_with(&d, 200, trades, 1, 1, 0);
+    wait_for(&d, S);
+    answer(&d, 200, earlier, 1, 0);
+    wait_for(&d, S);
+    answer_with(&d, 200, &trades[1], 1, 1, 0);
+    wait_for(&d, S);
+    for (size_t count = 2; count <= 6; count += 2) {
+        answer(&d, 200, &trades[2], (uint32_t)count, 0);
+        wait_for(&d, 6 * S);
+    }
+    for (size_t i = 0; i < d.env.output_count; i++) {
+        const fake_output *o = &d.env.outputs[i];
+
+        for (size_t w = 0; w < KT_COUNT(windows); w++) {
+            kt_ev_vwap ev;
+
+            if (strcmp(o->subject, windows[w].subject) != 0 ||
+                kt_event_decode(o->kind, d.env.bytes + o->at, o->size, &ev) != KT_OK || !ev.validated)
+                continue;
+            if (ev.complete != (ev.mark > T0 + windows[w].incomplete_until * S))
+                fail_msg("%s at %lld s: complete is %d", o->subject, (long long)((ev.mark - T0) / S), ev.complete);
+            complete += ev.complete;
+        }
+    }
+    assert_true(complete > 30);
+    desk_close(&d);
+}
+
 /* What was told last of the minute that starts so many seconds behind T0; revision 0: nothing. */
 static kt_ev_quality minute_at(const desk *d, const char *subject, int64_t start_s)
 {
@@ -832,6 +917,24 @@ static void test_quality_of_silence(void **state)
     desk_close(&d);
 }
 
+/* Each second one of 200 ms: what is known of silence begins with the oldest that is kept. */
+static void test_quality_of_a_link_that_flaps(void **state)
+{
+    enum { OUTAGES = KT_QUALITY_OUTAGE_MAX + 6 };
+    kt_quality_clock clock = { 0 };
+
+    kt_quality_clock_move(&clock, T0, T0);
+    for (int64_t i = 0; i < OUTAGES; i++) {
+        kt_quality_clock_lost(&clock, T0 + i * S);
+        kt_quality_clock_connected(&clock, T0 + i * S + 200 * MS);
+    }
+    assert_int_equal(clock.outage_count, KT_QUALITY_OUTAGE_MAX);
+    for (int64_t i = 0; i < KT_QUALITY_OUTAGE_MAX; i++) {
+        assert_int_equal(clock.outages[i].from_ns, T0 + (6 + i) * S);
+        assert_int_equal(clock.outages[i].to_ns, T0 + (6 + i) * S + 200 * MS);
+    }
+}
+
 /* A log may hold the links of a venue that is no longer configured. */
 static void test_links_of_another_venue_mean_nothing(void **state)
 {
@@ -928,6 +1031,7 @@ int main(void)
         cmocka_unit_test(test_market_time_while_not_sure),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_later_change),
+        cmocka_unit_test(test_later_change_of_time),
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_asking),
         cmocka_unit_test(test_rest_is_switched),
@@ -937,7 +1041,9 @@ int main(void)
         cmocka_unit_test(test_missing_of_numbers),
         cmocka_unit_test(test_composite_names_trades),
         cmocka_unit_test(test_invalid_rows),
+        cmocka_unit_test(test_holes_that_touch_are_one),
         cmocka_unit_test(test_quality_of_silence),
+        cmocka_unit_test(test_quality_of_a_link_that_flaps),
         cmocka_unit_test(test_links_of_another_venue_mean_nothing),
         cmocka_unit_test(test_quality_of_a_standstill),
         cmocka_unit_test(test_snapshot_before_quality),
