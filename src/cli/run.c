@@ -17,7 +17,7 @@
 
 enum {
     /* Version of the services' logic, see lane/lane.h: raise it when the same inputs give other outputs. */
-    LOGIC = 2,
+    LOGIC = 3,
     /* Small logs share a part of log.retention_bytes, lane market has the rest. */
     SMALL_SHARE = 16,
     SEGMENTS_MIN = 8,      /* segments in a log's share, so that retention can remove a part of it */
