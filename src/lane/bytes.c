@@ -26,7 +26,7 @@ static bool grow(kt_writer *writer, size_t more)
     }
     while (capacity < writer->size + more)
         capacity *= 2;
-    uint8_t *bytes = capacity == writer->capacity ? writer->bytes : realloc(writer->bytes, capacity);
+    uint8_t *bytes = realloc(writer->bytes, capacity);
     if (bytes == NULL) {
         writer->code = KT_SYS;
         return false;
@@ -36,37 +36,43 @@ static bool grow(kt_writer *writer, size_t more)
     return true;
 }
 
-void kt_writer_put(kt_writer *writer, const void *bytes, size_t size)
+/* Inlined, so that a number is one store: a snapshot has millions of them. */
+static inline void put(kt_writer *writer, const void *bytes, size_t size)
 {
-    if (writer->code != KT_OK || size == 0 || !grow(writer, size))
+    if (writer->code != KT_OK || size == 0 || (size > writer->capacity - writer->size && !grow(writer, size)))
         return;
     memcpy(writer->bytes + writer->size, bytes, size);
     writer->size += size;
 }
 
+void kt_writer_put(kt_writer *writer, const void *bytes, size_t size)
+{
+    put(writer, bytes, size);
+}
+
 void kt_writer_u8(kt_writer *writer, uint8_t value)
 {
-    kt_writer_put(writer, &value, sizeof value);
+    put(writer, &value, sizeof value);
 }
 
 void kt_writer_u32(kt_writer *writer, uint32_t value)
 {
-    kt_writer_put(writer, &value, sizeof value);
+    put(writer, &value, sizeof value);
 }
 
 void kt_writer_u64(kt_writer *writer, uint64_t value)
 {
-    kt_writer_put(writer, &value, sizeof value);
+    put(writer, &value, sizeof value);
 }
 
 void kt_writer_i64(kt_writer *writer, int64_t value)
 {
-    kt_writer_put(writer, &value, sizeof value);
+    put(writer, &value, sizeof value);
 }
 
 void kt_writer_i128(kt_writer *writer, kt_i128 value)
 {
-    kt_writer_put(writer, &value, sizeof value);
+    put(writer, &value, sizeof value);
 }
 
 void kt_writer_decimal(kt_writer *writer, kt_decimal value)
@@ -82,7 +88,21 @@ void kt_writer_text(kt_writer *writer, kt_text text)
         return;
     }
     kt_writer_u32(writer, (uint32_t)text.n);
-    kt_writer_put(writer, text.s, text.n);
+    put(writer, text.s, text.n);
+}
+
+size_t kt_writer_begin(kt_writer *writer)
+{
+    kt_writer_u32(writer, 0);
+    return writer->size;
+}
+
+void kt_writer_end(kt_writer *writer, size_t begun)
+{
+    uint32_t size = (uint32_t)(writer->size - begun);
+
+    if (writer->code == KT_OK)
+        memcpy(writer->bytes + begun - sizeof size, &size, sizeof size);
 }
 
 void kt_taker_init(kt_taker *taker, const void *bytes, size_t size)

@@ -30,6 +30,10 @@ void kt_writer_i128(kt_writer *writer, kt_i128 value);
 void kt_writer_decimal(kt_writer *writer, kt_decimal value);
 void kt_writer_text(kt_writer *writer, kt_text text); /* its size in 4 bytes, then its bytes */
 
+/* What is put between these two reads as one text. `begun`: what begin answered. */
+size_t kt_writer_begin(kt_writer *writer);
+void kt_writer_end(kt_writer *writer, size_t begun);
+
 typedef struct kt_taker {
     const uint8_t *bytes;
     size_t left;

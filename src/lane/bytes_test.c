@@ -41,6 +41,29 @@ static void what_was_put_is_taken(void **state)
     kt_writer_done(&writer);
 }
 
+static void what_is_put_between_begin_and_end_is_one_text(void **state)
+{
+    kt_writer writer;
+    kt_taker taker, part;
+
+    kt_writer_init(&writer);
+    size_t begun = kt_writer_begin(&writer);
+    kt_writer_u64(&writer, 1);
+    kt_writer_text(&writer, KT_TEXT("text"));
+    kt_writer_end(&writer, begun);
+    begun = kt_writer_begin(&writer); /* of nothing */
+    kt_writer_end(&writer, begun);
+    kt_taker_init(&taker, writer.bytes, writer.size);
+    kt_text text = kt_taker_text(&taker);
+    kt_taker_init(&part, text.s, text.n);
+    assert_true(kt_taker_u64(&part) == 1);
+    assert_true(kt_text_equal(kt_taker_text(&part), KT_TEXT("text")));
+    assert_int_equal(kt_taker_end(&part), KT_OK);
+    assert_int_equal(kt_taker_text(&taker).n, 0);
+    assert_int_equal(kt_taker_end(&taker), KT_OK);
+    kt_writer_done(&writer);
+}
+
 static void cut_short_anywhere_it_is_corrupt_and_gives_zeros(void **state)
 {
     kt_writer writer;
@@ -108,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_put_is_taken),
+        cmocka_unit_test(what_is_put_between_begin_and_end_is_one_text),
         cmocka_unit_test(cut_short_anywhere_it_is_corrupt_and_gives_zeros),
         cmocka_unit_test(a_count_that_can_not_be_there_is_corrupt),
         cmocka_unit_test(a_snapshot_has_a_largest_size),

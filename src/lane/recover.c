@@ -55,19 +55,15 @@ static void write_services(const kt_lane *lane, kt_writer *writer)
     kt_writer_u32(writer, lane->service_count);
     for (uint32_t i = 0; i < lane->service_count && writer->code == KT_OK; i++) {
         const kt_lane_service *service = &lane->services[i];
-        kt_writer part;
-        kt_writer_init(&part);
-        if (service->spec->snapshot != NULL) {
-            kt_code code = service->spec->snapshot(service->state, &part);
-            if (code != KT_OK)
-                part.code = code;
-        }
         kt_writer_text(writer, kt_text_of(service->spec->name));
         kt_writer_u32(writer, service->spec->version);
-        kt_writer_text(writer, (kt_text){ (const char *)part.bytes, part.size });
-        if (part.code != KT_OK)
-            writer->code = part.code;
-        kt_writer_done(&part);
+        size_t begun = kt_writer_begin(writer);
+        kt_code code = KT_OK;
+        if (service->spec->snapshot != NULL)
+            code = service->spec->snapshot(service->state, writer);
+        kt_writer_end(writer, begun);
+        if (code != KT_OK)
+            writer->code = code;
     }
 }
 
