@@ -26,9 +26,11 @@ typedef struct feed {
     bool has_stats;
     bool has_link;
     bool has_quality;
+    bool has_minute;
     kt_link link;
     kt_ev_feed_stats stats;
     kt_ev_quality quality; /* of the newest minute that was told */
+    kt_ev_minute minute;   /* the last one that was told */
 } feed;
 
 struct kt_metrics {
@@ -134,6 +136,20 @@ static void take_quality(kt_metrics *metrics, const kt_rec *rec, kt_text subject
     of->has_quality = true;
 }
 
+static void take_minute(kt_metrics *metrics, const kt_rec *rec, kt_text subject)
+{
+    kt_ev_minute ev;
+    feed *of;
+
+    if (kt_event_decode(KT_EV_MINUTE, kt_rec_payload(rec), kt_rec_payload_size(rec), &ev) != KT_OK)
+        return;
+    of = feed_of(metrics, subject, true);
+    if (of == NULL)
+        return;
+    of->minute = ev;
+    of->has_minute = true;
+}
+
 static void take_link(kt_metrics *metrics, const kt_rec *rec, kt_text subject)
 {
     kt_ev_link ev;
@@ -223,6 +239,8 @@ static void look(kt_metrics *metrics, uint32_t max)
             take_stats(metrics, rec, kt_reader_subject(metrics->reader, rec->subject));
         else if (rec->kind == KT_EV_QUALITY)
             take_quality(metrics, rec, kt_reader_subject(metrics->reader, rec->subject));
+        else if (rec->kind == KT_EV_MINUTE)
+            take_minute(metrics, rec, kt_reader_subject(metrics->reader, rec->subject));
         else if (rec->kind == KT_EV_LINK)
             take_link(metrics, rec, kt_reader_subject(metrics->reader, rec->subject));
     }
@@ -442,6 +460,25 @@ static void put_quality(const kt_metrics *metrics, kt_builder *out)
     }
 }
 
+/* How many of our own minutes stand beside the venue's, so far. */
+static void put_minutes(const kt_metrics *metrics, kt_builder *out)
+{
+    static const char *const names[] = { "compared", "different" };
+    const kt_table *table = &kt_event_by_kind(KT_EV_MINUTE)->table;
+    char name[NAME_SIZE];
+
+    for (uint32_t n = 0; n < KT_COUNT(names); n++) {
+        const kt_field *field = kt_table_field(table, kt_text_of(names[n]));
+
+        snprintf(name, sizeof name, "kontor_minutes_%s", names[n]);
+        put_head(out, name, "gauge", field->text);
+        for (uint32_t i = 0; i < metrics->feed_count; i++)
+            if (metrics->feeds[i].has_minute)
+                put_u64(out, name, LABELS("venue", metrics->feeds[i].venue, "symbol", metrics->feeds[i].symbol),
+                    number_of(field, &metrics->feeds[i].minute));
+    }
+}
+
 static void put_clients(const kt_metrics *metrics, kt_builder *out)
 {
     kt_edge_counts counts;
@@ -632,6 +669,7 @@ kt_code kt_metrics_write(kt_metrics *metrics, char *buf, size_t size, kt_text *o
     put_delays(metrics, &out);
     put_feeds(metrics, &out);
     put_quality(metrics, &out);
+    put_minutes(metrics, &out);
     put_clients(metrics, &out);
     put_lanes(metrics, &out);
     put_logs(metrics, &out);

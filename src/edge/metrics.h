@@ -8,7 +8,8 @@
  *          When the reader is further behind than KT_METRICS_LAG_MAX it goes on at the end, and says how many records
  *          it did not look at: figures must not cost the house its speed.
  * Names    kontor_..., in base units (seconds, bytes); counters end in _total. Counters of feeds are the fields of
- *          feed_stats, by their names there; kontor_quality_... those of the newest minute that was told (quality).
+ *          feed_stats, by their names there; kontor_quality_... those of the newest minute that was told (quality);
+ *          kontor_minutes_... those of the last one of our own (minute).
  */
 #ifndef KT_EDGE_METRICS_H
 #define KT_EDGE_METRICS_H

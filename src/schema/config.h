@@ -156,7 +156,7 @@ typedef struct kt_config_venue {
     uint32_t requests_per_s; /* to REST, at most */
     uint32_t renew_s;        /* until a connection is replaced by a new one; 0: ahead of the end that the venue sets */
     bool books;              /* gather books and best prices too, where the format has them */
-    bool candles;            /* and the venue's own minutes */
+    bool candles;            /* minutes of our own are made, and the venue's own gathered */
     bool compression;        /* offer permessage-deflate to its stream */
 } kt_config_venue;
 

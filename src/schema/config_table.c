@@ -39,7 +39,8 @@ const kt_value_spec kt_config_venue_parts[KT_CONFIG_VENUE_PART_COUNT] = {
         "s until a connection is replaced by a new one; 0: ahead of the end that the venue sets"),
     PART(BOOL, kt_config_venue, books, 0, 1, "false",
         "gather books and best prices too (binance, which needs rest_url, and kraken)"),
-    PART(BOOL, kt_config_venue, candles, 0, 1, "false", "gather the venue's own minutes too (kraken)"),
+    PART(BOOL, kt_config_venue, candles, 0, 1, "false",
+        "make minutes of the confirmed trades, and compare them with the venue's own (kraken)"),
     PART(BOOL, kt_config_venue, compression, 0, 1, "false",
         "offer permessage-deflate: fewer bytes on the way, more work at both ends"),
 };

@@ -82,6 +82,11 @@
     E(3, KT_LEVEL_DEBUG, "debug")     \
     E(4, KT_LEVEL_VERBOSE, "verbose")
 
+#define KT_AGREEMENT_MAP(E)             \
+    E(0, KT_AGREEMENT_NONE, "not told") \
+    E(1, KT_AGREEMENT_EQUAL, "equal")   \
+    E(2, KT_AGREEMENT_DIFFERENT, "different")
+
 #define KT_ENUM_MAP(M)                              \
     M(kt_side, side, KT_SIDE_MAP)                   \
     M(kt_source, source, KT_SOURCE_MAP)             \
@@ -90,7 +95,8 @@
     M(kt_what, what, KT_WHAT_MAP)                   \
     M(kt_cause, cause, KT_CAUSE_MAP)                \
     M(kt_lane_state, lane_state, KT_LANE_STATE_MAP) \
-    M(kt_level, level, KT_LEVEL_MAP)
+    M(kt_level, level, KT_LEVEL_MAP)                \
+    M(kt_agreement, agreement, KT_AGREEMENT_MAP)
 
 /* Rows inside events */
 
@@ -320,6 +326,31 @@
     F(T, 13, I64, none, latency_max, "ns", INT64_MIN, INT64_MAX, 0, "the greatest")                      \
     F(T, 14, U64, none, timed, "trades", 0, UINT64_MAX, 0, "first deliveries, of which the latencies are; 0: none")
 
+#define KT_FIELDS_minute(F, T)                                                                                         \
+    F(T, 1, TIME, none, begin, "ns", 0, INT64_MAX, 0,                                                                  \
+        "its first instant; trades from here to before begin + 60 s are in it")                                        \
+    F(T, 2, U32, none, revision, "", 1, UINT32_MAX, 1, "2 and more: it changed after it was first told")               \
+    F(T, 3, DEC, none, open, "quote", 0, INT64_MAX, 0, "price of the first trade; 0: there was none")                  \
+    F(T, 4, DEC, none, high, "quote", 0, INT64_MAX, 0, "greatest price")                                               \
+    F(T, 5, DEC, none, low, "quote", 0, INT64_MAX, 0, "least price")                                                   \
+    F(T, 6, DEC, none, close, "quote", 0, INT64_MAX, 0, "price of the last trade")                                     \
+    F(T, 7, DEC, none, vwap, "quote", 0, INT64_MAX, 0,                                                                 \
+        "average price by volume at the instrument's scale + 2, half to even")                                         \
+    F(T, 8, SUM, none, volume, "base", 0, INT64_MAX, 0, "sum of the quantities, exact")                                \
+    F(T, 9, U64, none, trades, "trades", 0, UINT64_MAX, 0, "how many")                                                 \
+    F(T, 10, BOOL, none, complete, "", 0, 1, 0, "nothing of it is known to be missing")                                \
+    F(T, 11, ENUM, agreement, told, "", 0, 2, 0,                                                                       \
+        "whether the venue's own minute is the same: its values follow, cut to its digits")                            \
+    F(T, 12, DEC, none, told_open, "quote", 0, INT64_MAX, 0, "as the venue has it; 0: not told")                       \
+    F(T, 13, DEC, none, told_high, "quote", 0, INT64_MAX, 0, "as the venue has it")                                    \
+    F(T, 14, DEC, none, told_low, "quote", 0, INT64_MAX, 0, "as the venue has it")                                     \
+    F(T, 15, DEC, none, told_close, "quote", 0, INT64_MAX, 0, "as the venue has it")                                   \
+    F(T, 16, DEC, none, told_vwap, "quote", 0, INT64_MAX, 0, "as the venue cuts or rounds it")                         \
+    F(T, 17, DEC, none, told_volume, "base", 0, INT64_MAX, 0, "as the venue has it")                                   \
+    F(T, 18, U64, none, told_trades, "trades", 0, UINT64_MAX, 0, "as the venue has it")                                \
+    F(T, 19, U64, none, compared, "minutes", 0, UINT64_MAX, 0, "minutes of the symbol so far that the venue told too") \
+    F(T, 20, U64, none, different, "minutes", 0, UINT64_MAX, 0, "of these, not the same")
+
 #define KT_FIELDS_lane_start(F, T)                                                                                \
     F(T, 1, TEXT, none, lane, "", 1, 64, 0, "which lane")                                                         \
     F(T, 2, U64, none, generation, "", 1, UINT64_MAX, 1, "1 for the first start on this log, then one more each") \
@@ -413,6 +444,8 @@
         "open, high, low, close and volume of an interval as the venue gives them, again while it lasts")            \
     E(16, QUALITY, quality, "quality.{venue}.{symbol}",                                                              \
         "what was wrong with a feed's trades in a minute; again when that changes")                                  \
+    E(17, MINUTE, minute, "minute.{venue}.{symbol}",                                                                 \
+        "a minute made of the trades that REST confirmed, beside the venue's own; again when it changes")            \
     E(100, LANE_START, lane_start, "lane.start.{lane}", "a lane starts or starts again")                             \
     E(101, ADMIT, admit, "lane.admit.{log}", "records of another log apply now")                                     \
     E(102, SET_ASIDE, set_aside, "house.set_aside",                                                                  \

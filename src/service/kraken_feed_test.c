@@ -10,7 +10,11 @@
 
 enum { NODE_MAX = 1 << 16 };
 
-static kt_ev_candle minute; /* the last one */
+/* The last minute that the venue told, and the last one of our own. */
+static struct {
+    kt_ev_candle told;
+    kt_ev_minute own;
+} minute;
 
 /* Candles are inputs, which only services see. */
 static kt_code minutes_start(kt_env *env, const kt_config *config, void **out_state, kt_err *err)
@@ -21,8 +25,14 @@ static kt_code minutes_start(kt_env *env, const kt_config *config, void **out_st
 
 static void minutes_event(void *state, kt_env *env, const kt_event *event)
 {
-    kt_ev_candle *candle = state;
+    kt_ev_candle *candle = &minute.told;
 
+    if (event->rec->kind == KT_EV_MINUTE) {
+        assert_true(kt_text_equal(event->subject, KT_TEXT("minute.market.BTC/USDT")));
+        assert_int_equal(kt_event_decode(KT_EV_MINUTE, event->payload, event->size, &minute.own), KT_OK);
+        assert_true(minute.own.complete && minute.own.trades > 0);
+        return;
+    }
     assert_true(kt_text_equal(event->subject, KT_TEXT("candle.market.1m.BTC/USDT")));
     assert_int_equal(kt_event_decode(KT_EV_CANDLE, event->payload, event->size, candle), KT_OK);
     assert_true(candle->begin % KT_NS_PER_MIN == 0 && candle->interval_s == 60 && candle->trades > 0);
@@ -30,7 +40,7 @@ static void minutes_event(void *state, kt_env *env, const kt_event *event)
         kt_decimal_compare(candle->low, candle->close) <= 0 && kt_decimal_compare(candle->close, candle->high) <= 0);
 }
 
-static const char *const minutes_subjects[] = { "candle.>", NULL };
+static const char *const minutes_subjects[] = { "candle.>", "minute.>", NULL };
 static const kt_service_spec minutes = {
     .name = "minutes", .version = 1, .subjects = minutes_subjects, .start = minutes_start, .on_event = minutes_event
 };
@@ -52,11 +62,12 @@ static void play(const char *format, const char *flags, bool book_follows)
     kt_test_lane *lane = kt_test_lane_open(
         &(kt_test_play){ .format = format, .flags = flags, .venue = ", books: true, candles: true", .more = &minutes });
 
-    minute = (kt_ev_candle){ 0 };
+    memset(&minute, 0, sizeof minute);
     kt_test_settle(lane, format);
     assert_int_equal(lane->stats.repeated, kt_test_truth(lane, "\"feeds\"", "repeated"));
     assert_true(lane->stats.missing > 0 && kt_test_truth(lane, "\"faults\"", "disconnect") > 0);
-    assert_true(lane->book_known && lane->ticker.bid.m > 0 && minute.trades > 0);
+    assert_true(lane->book_known && lane->ticker.bid.m > 0 && minute.told.trades > 0);
+    assert_true(minute.own.compared > 0 && minute.own.different == 0);
     assert_true(KT_TEST_WAIT(kt_test_turn(lane) && lane->book_resyncs > 0, KT_TEST_WAIT_S));
     if (book_follows)
         assert_true(KT_TEST_WAIT(book_is_the_venues(lane), KT_TEST_WAIT_S));

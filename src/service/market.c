@@ -10,6 +10,7 @@
 #include "log/record.h"
 #include "schema/config.h"
 #include "service/gather.h"
+#include "service/minutes.h"
 #include "service/quality.h"
 #include "service/repair.h"
 #include "service/vwap.h"
@@ -27,7 +28,7 @@ enum {
     TRADE_MAX = 1 << 22, /* trades remembered of one feed */
     NAME_SIZE = 129,
     SUBJECT_SIZE = KT_SUBJECT_MAX + 1,
-    SNAPSHOT_VERSION = 2, /* 1 was without minutes of quality */
+    SNAPSHOT_VERSION = 3, /* 1 was without minutes of quality, 2 without our own */
 };
 
 /* Timers: which of them, and of what. */
@@ -50,6 +51,8 @@ typedef struct market_venue {
     uint32_t instruments_next; /* symbol that is asked for alone, since all together were refused; 0: all, else + 1 */
     kt_quality_clock clock;
     kt_quality quality; /* of messages that named no symbol */
+    bool minutes;       /* are made of its trades */
+    uint64_t breaks;    /* how often words of it may have been lost: the link was, or one was refused */
     char request_subject[SUBJECT_SIZE];
     char stats_subject[SUBJECT_SIZE];
     char quality_subject[SUBJECT_SIZE];
@@ -66,6 +69,7 @@ typedef struct market_feed {
     kt_gather gather;
     kt_repair repair;
     kt_average_feed *average;
+    kt_minutes minutes;
     int64_t ask_ns;  /* when to ask next, unless a request is open; 0: not planned */
     bool slot;       /* ask_ns is a slot of the venue: ask then */
     int64_t stats_s; /* market second of the last stats */
@@ -77,6 +81,7 @@ typedef struct market_feed {
     char watermark_subject[SUBJECT_SIZE];
     char stats_subject[SUBJECT_SIZE];
     char quality_subject[SUBJECT_SIZE];
+    char minute_subject[SUBJECT_SIZE];
     char instrument_subject[SUBJECT_SIZE];
 } market_feed;
 
@@ -113,6 +118,7 @@ static void feed_free(market_feed *feed)
     if (feed == NULL)
         return;
     kt_average_feed_free(feed->average);
+    kt_minutes_done(&feed->minutes);
     kt_gather_done(&feed->gather);
     free(feed);
 }
@@ -154,12 +160,14 @@ static market_feed *feed_new(market *m, market_venue *venue, kt_text symbol)
     kt_event_init(KT_EV_INSTRUMENT, &feed->instrument);
     feed->instrument.version = 0;
     kt_repair_init(&feed->repair, &repair);
+    kt_minutes_init(&feed->minutes);
     if (kt_gather_init(&feed->gather, &gather, m->hash_seed) != KT_OK ||
         !kt_subject_make(feed->feed_subject, "feed", name, symbol) ||
         !kt_subject_make(feed->trades_subject, "trades", name, symbol) ||
         !kt_subject_make(feed->watermark_subject, "watermark", name, symbol) ||
         !kt_subject_make(feed->stats_subject, "stats", name, symbol) ||
         !kt_subject_make(feed->quality_subject, "quality", name, symbol) ||
+        !kt_subject_make(feed->minute_subject, "minute", name, symbol) ||
         !kt_subject_make(feed->instrument_subject, "instrument", name, symbol) ||
         kt_average_feed_new(m->averages, name, symbol, &feed->gather, &feed->average) != KT_OK) {
         feed_free(feed);
@@ -254,9 +262,11 @@ static bool feed_fit(market_feed *feed, kt_decimal price, kt_decimal quantity)
     price_factor = kt_gather_factor(gather->price_scale, price_scale);
     qty_factor = kt_gather_factor(gather->quantity_scale, quantity_scale);
     if (!kt_average_fits(feed->average, price_factor, qty_factor) ||
+        !kt_minutes_fit(&feed->minutes, price_factor, qty_factor) ||
         !kt_gather_rescale(gather, price_scale, quantity_scale))
         return false;
     kt_average_rescale(feed->average, price_factor, qty_factor);
+    kt_minutes_rescale(&feed->minutes, price_factor, qty_factor);
     return true;
 }
 
@@ -458,6 +468,16 @@ static void quality_move(market *m, kt_env *env, market_feed *feed)
     quality_close(m, env, feed->venue);
 }
 
+static void minutes_tell(market_feed *feed, kt_env *env)
+{
+    if (!feed->venue->minutes) {
+        kt_minutes_skip(&feed->minutes, feed->repair.until_ns);
+        return;
+    }
+    kt_minutes_tell(&feed->minutes, &feed->gather, feed->instrument.version != 0 ? feed->instrument.price_scale : 0,
+        feed->repair.until_ns, feed->repair.from_ns, env, feed->minute_subject);
+}
+
 /* Asking ------------------------------------------------------------------------------------------------------------
  */
 
@@ -573,6 +593,8 @@ static void step_apply(market_feed *feed, kt_env *env, const kt_gather_step *ste
     if (step->what == KT_GATHER_SAME || step->what == KT_GATHER_REFUSED)
         return;
     kt_average_step(feed->average, env, step, rest);
+    if (rest && feed->venue->minutes)
+        kt_minutes_step(&feed->minutes, &feed->gather, step);
     emit_trade(feed, env, step->position, rest);
 }
 
@@ -618,6 +640,7 @@ static void on_invalid(market *m, kt_env *env, const kt_event *event)
     if (venue == NULL)
         return;
     venue->invalid++;
+    venue->breaks++;
     kt_quality_count(&venue->quality, KT_QUALITY_RECEIVED, 0);
     kt_quality_count(&venue->quality, KT_QUALITY_INVALID, 0);
     stats_note(m, env, venue, NULL);
@@ -631,12 +654,37 @@ static void on_link(market *m, kt_env *env, const kt_event *event)
 
     if (venue == NULL || kt_event_decode(KT_EV_LINK, event->payload, event->size, &link) != KT_OK)
         return;
+    venue->breaks += link.state != KT_LINK_CONNECTED;
     if (link.state == KT_LINK_CONNECTED)
         kt_quality_clock_connected(&venue->clock, kt_env_now(env));
     else if (link.state == KT_LINK_SILENT)
         kt_quality_clock_lost(&venue->clock, kt_env_now(env) - venue->config->silence_ms * KT_NS_PER_MS);
     else
         kt_quality_clock_lost(&venue->clock, kt_env_now(env));
+}
+
+/* The venue's own minute, "candle.{venue}.{interval}.{symbol}". */
+static void on_candle(market *m, kt_env *env, const kt_event *event)
+{
+    market_venue *venue = venue_of_subject(m, event->subject);
+    char subject[SUBJECT_SIZE];
+    market_feed *feed;
+    kt_ev_candle candle;
+    kt_builder b;
+
+    if (venue == NULL || !venue->minutes)
+        return;
+    kt_builder_init(&b, subject, sizeof subject);
+    kt_builder_str(&b, "feed.");
+    kt_builder_text(&b, kt_subject_part(event->subject, 1));
+    kt_builder_char(&b, '.');
+    kt_builder_text(&b, kt_subject_part(event->subject, 3));
+    feed = b.code == KT_OK ? feed_of(m, env, kt_builder_done(&b)) : NULL;
+    if (feed == NULL || kt_event_decode(KT_EV_CANDLE, event->payload, event->size, &candle) != KT_OK)
+        return;
+    kt_minutes_word(&feed->minutes, &candle, venue->breaks);
+    if (feed->minutes.due)
+        minutes_tell(feed, env);
 }
 
 static bool scales_learn(market_feed *feed, const kt_row_instrument *row)
@@ -752,17 +800,30 @@ static int compare_times(const void *a, const void *b)
 
     if (x->venue_time != y->venue_time)
         return (x->venue_time > y->venue_time) - (x->venue_time < y->venue_time);
+    if (x->trade_number != y->trade_number)
+        return compare_numbers(a, b);
     return kt_text_compare(x->trade_id, y->trade_id);
 }
 
-/* The rows of an answer in order. */
+static bool in_order_of_time(const kt_row_trade *rows, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (rows[i].venue_time < rows[i - 1].venue_time)
+            return false;
+    return true;
+}
+
+/* The rows of an answer in order. Of trades of one time the venue's own order stays. */
 static uint32_t rows_take(market *m, const market_feed *feed, const kt_ev_answer *answer)
 {
     uint32_t count = answer->rows.count < KT_ROW_COUNT_MAX ? answer->rows.count : KT_ROW_COUNT_MAX;
 
     for (uint32_t i = 0; i < count; i++)
         kt_rows_get(&kt_row_table_trade, &answer->rows, i, &m->rows[i]);
-    qsort(m->rows, count, sizeof *m->rows, feed->venue->format->numbered ? compare_numbers : compare_times);
+    if (feed->venue->format->numbered)
+        qsort(m->rows, count, sizeof *m->rows, compare_numbers);
+    else if (!in_order_of_time(m->rows, count))
+        qsort(m->rows, count, sizeof *m->rows, compare_times);
     return count;
 }
 
@@ -839,13 +900,16 @@ static bool answer_apply(market *m, kt_env *env, market_feed *feed, const kt_ev_
             row_apply(feed, env, &m->rows[i], answer->receive_time, &counts);
     if (step.from_start)
         kt_gather_from_start(&feed->gather);
-    if (step.hole)
+    if (step.hole) {
         kt_average_hole(feed->average, step.hole_from_ns, step.hole_to_ns);
+        kt_minutes_hole(&feed->minutes, step.hole_from_ns, step.hole_to_ns);
+    }
     counts.full_ms += step.full_ms;
     if (step.before_ns != 0 || step.below != 0)
         kt_gather_pass(
             &feed->gather, feed->repair.until_ns, step.before_ns, step.below, on_lost, &(lost_ctx){ feed, &counts });
     publish(feed, env, true);
+    minutes_tell(feed, env);
     kt_gather_forget(&feed->gather, kt_average_named_ns(feed->average));
     quality_move(m, env, feed);
     quality_tell_feed(feed, env);
@@ -907,8 +971,10 @@ static void on_lane_start(market *m, kt_env *env)
         else if (feed->venue->repairs && feed->repair.phase != KT_REPAIR_WAIT)
             ask(m, feed, env); /* REST was switched on with this start */
     }
-    for (uint32_t i = 0; i < m->venue_count; i++)
+    for (uint32_t i = 0; i < m->venue_count; i++) {
         kt_quality_clock_lost(&m->venues[i].clock, m->heard_ns);
+        m->venues[i].breaks++;
+    }
     quality_timer(m, env);
 }
 
@@ -946,6 +1012,9 @@ static void market_event(void *state, kt_env *env, const kt_event *event)
         break;
     case KT_EV_LINK:
         on_link(state, env, event);
+        break;
+    case KT_EV_CANDLE:
+        on_candle(state, env, event);
         break;
     case KT_EV_ANSWER:
         on_answer(state, env, event);
@@ -1008,6 +1077,7 @@ static kt_code venue_init(market *m, const kt_config_venue *config, kt_err *err)
     venue->format = kt_venue_format_of(kt_text_of(kt_config_format_names[config->format]));
     kt_assert(venue->format != NULL);
     venue->repairs = repairs(m, venue);
+    venue->minutes = config->candles;
     if (!kt_subject_make(venue->request_subject, "request", kt_text_of(config->name), (kt_text){ 0 }) ||
         !kt_subject_make(venue->stats_subject, "stats", kt_text_of(config->name), (kt_text){ 0 }) ||
         !kt_subject_make(venue->quality_subject, "quality", kt_text_of(config->name), (kt_text){ 0 }))
@@ -1071,6 +1141,7 @@ static kt_code market_snapshot(const void *state, kt_writer *writer)
         kt_writer_u32(writer, venue->instruments_next);
         kt_quality_clock_save(&venue->clock, writer);
         kt_quality_save(&venue->quality, writer);
+        kt_writer_u64(writer, venue->breaks);
     }
     kt_writer_u32(writer, m->feed_count);
     for (uint32_t i = 0; i < m->feed_count; i++) {
@@ -1096,6 +1167,7 @@ static kt_code market_snapshot(const void *state, kt_writer *writer)
         kt_repair_save(&feed->repair, writer);
         kt_average_feed_save(feed->average, writer);
         kt_quality_save(&feed->gather.quality, writer);
+        kt_minutes_save(&feed->minutes, writer);
     }
     return writer->code;
 }
@@ -1121,6 +1193,8 @@ static kt_code venue_restore(market *m, uint16_t version, kt_taker *taker)
         if (code == KT_OK)
             code = kt_quality_load(&venue->quality, taker);
     }
+    if (code == KT_OK && version > 2)
+        venue->breaks = kt_taker_u64(taker);
     kt_quality_done(&skipped.quality);
     return code == KT_OK ? taker->code : code;
 }
@@ -1155,6 +1229,10 @@ static kt_code feed_load(market_feed *feed, uint16_t version, kt_taker *taker)
         code = kt_average_feed_load(feed->average, taker);
     if (code == KT_OK && version > 1)
         code = kt_quality_load(&feed->gather.quality, taker);
+    if (code == KT_OK && version > 2)
+        code = kt_minutes_load(&feed->minutes, taker);
+    else if (code == KT_OK)
+        kt_minutes_skip(&feed->minutes, feed->repair.until_ns);
     return code == KT_OK ? taker->code : code;
 }
 
@@ -1202,7 +1280,7 @@ static kt_code market_restore(void *state, uint16_t version, kt_text bytes, kt_e
     return code == KT_OK ? KT_OK : kt_fail(err, code, "snapshot of service market does not read");
 }
 
-static const char *const market_subjects[] = { "feed.>", "answer.>", "lane.start.>", "settings.*", NULL };
+static const char *const market_subjects[] = { "feed.>", "candle.>", "answer.>", "lane.start.>", "settings.*", NULL };
 
 const kt_service_spec kt_market_service = {
     .name = "market",

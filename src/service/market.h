@@ -9,15 +9,17 @@
  *               v                         v
  *          [ vwap ]  provisional when market time passes a mark, validated when REST has, corrections
  *
- * How good a minute was is told by quality.{venue}.{symbol}, from what gather counts.
+ * How good a minute was is told by quality.{venue}.{symbol}, from what gather counts. Of a venue with `candles` the minutes
+ * themselves are told by minute.{venue}.{symbol}, beside the venue's.
  *
- * The four are state machines of their own (service/gather.h, repair.h, vwap.h, quality.h), but one service with one snapshot:
- * they share the table of trades, and a trade is counted, confirmed and summed in one step, with no copy of it anywhere
- * else.
+ * These are state machines of their own (service/gather.h, repair.h, vwap.h, quality.h, minutes.h), but one service with one
+ * snapshot: they share the table of trades, and a trade is counted, confirmed and summed in one step, with no copy of it
+ * anywhere else.
  *
- * Inputs   tick, invalid, link, instrument, answer, timer, lane_start, and settings (service/settings.h), after which
+ * Inputs   tick, invalid, link, candle, instrument, answer, timer, lane_start, and settings (service/settings.h), after which
  *          suspect_percent, step_s and repair.* are read again. Other kinds are skipped.
- * Outputs  trade, watermark, vwap, correction, feed_stats, quality, instrument, and request (carried out by service/feed.h).
+ * Outputs  trade, watermark, vwap, correction, feed_stats, quality, minute, instrument, and request (carried out by
+ *          service/feed.h).
  * Feeds    one per venue and symbol, made when its first trade comes or when it is configured, KT_MARKET_FEED_MAX at
  *          most. Ticks of a venue that is not configured, and of feeds beyond the bound, are ignored.
  */

@@ -48,9 +48,12 @@ static const char config_text[] =
     "  enabled: %s\n"
     "venues:\n"
     "  - {name: gen, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
-    "\"http://127.0.0.1:1/trades\", price_scale: 4, quantity_scale: 8, requests_per_s: 50}\n"
+    "\"http://127.0.0.1:1/trades\", price_scale: 4, quantity_scale: 8, requests_per_s: 50, candles: true}\n"
     "  - {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
-    "\"http://127.0.0.1:1\", symbols: [BTC/USDT], requests_per_s: 50}\n";
+    "\"http://127.0.0.1:1\", symbols: [BTC/USDT], requests_per_s: 50, candles: true}\n";
+
+/* Digits of prices, as that says or the answer about instruments. */
+static const uint8_t price_digits[VENUE_MAX] = { 4, 2 };
 
 /* One true trade, and what is known of it. */
 typedef struct model_trade {
@@ -67,6 +70,7 @@ typedef struct model_trade {
 typedef struct model_minute {
     uint64_t received, repeated, reordered, suspect, timed;
     int64_t latency_max;
+    bool word; /* the venue has had its last word of it, and nothing broke before the next one */
 } model_minute;
 
 typedef struct model_venue {
@@ -81,6 +85,8 @@ typedef struct model_venue {
     int64_t order_max;
     uint64_t received, repeated, reordered, suspect, corrected, invalid;
     model_minute minutes[MINUTE_MAX];
+    uint32_t word_minute; /* of the last word */
+    bool word_broken;     /* since then */
     /* messages on their way: the index of a trade, a price, and how many messages still go before it */
     struct {
         uint32_t trade;
@@ -506,6 +512,63 @@ static void queue_run(model *m, uint32_t venue, bool all)
     }
 }
 
+/* The minute at `from_ns` of those of the first `count` trades that the venue told, or of all; volume 0: there is none. */
+static kt_ev_candle minute_made(const model *m, uint32_t venue, int64_t from_ns, uint32_t count, bool all)
+{
+    const model_venue *v = &m->venues[venue];
+    kt_i128 pq = 0, q = 0;
+    kt_ev_candle ev;
+
+    kt_event_init(KT_EV_CANDLE, &ev);
+    ev.begin = from_ns;
+    ev.interval_s = 60;
+    ev.receive_time = m->env.now_ns;
+    for (uint32_t i = 0; i < count; i++) {
+        const model_trade *t = &v->trades[i];
+
+        if (t->time_ns < from_ns || t->time_ns >= from_ns + 60 * S || !(t->told || all))
+            continue;
+        if (ev.trades == 0)
+            ev.open = ev.high = ev.low = decimal_of(t->price);
+        if (kt_decimal_compare(decimal_of(t->price), ev.high) > 0)
+            ev.high = decimal_of(t->price);
+        if (kt_decimal_compare(decimal_of(t->price), ev.low) < 0)
+            ev.low = decimal_of(t->price);
+        ev.close = decimal_of(t->price);
+        pq += (kt_i128)t->price * t->qty;
+        q += t->qty;
+        ev.trades++;
+    }
+    if (ev.trades == 0)
+        return ev;
+    ev.volume = decimal_of((int64_t)q);
+    ev.vwap = kt_decimal_canon(
+        (kt_decimal){ .m = (int64_t)(pq / q / kt_pow10(SCALE - price_digits[venue])), .scale = price_digits[venue] });
+    return ev;
+}
+
+/* After each trade the venue says how its minute is now; of a long tape now and then, and always after a minute's last trade. */
+static bool word_comes(const model *m, const model_venue *v)
+{
+    return v->count < 1000 || v->released % 64 == 0 || v->released == v->count ||
+           minute_of(m, v->trades[v->released].time_ns) != minute_of(m, v->trades[v->released - 1].time_ns);
+}
+
+static void word_next(model *m, uint32_t venue)
+{
+    model_venue *v = &m->venues[venue];
+    int64_t time_ns = v->trades[v->released - 1].time_ns;
+    kt_ev_candle ev = minute_made(m, venue, time_ns - time_ns % (60 * S), v->released, true);
+    char subject[64];
+
+    if (minute_of(m, time_ns) != v->word_minute)
+        v->minutes[v->word_minute].word = !v->word_broken;
+    v->word_minute = minute_of(m, time_ns);
+    v->word_broken = false;
+    snprintf(subject, sizeof subject, "candle.%s.1m.%s", venue_names[venue], symbols[venue]);
+    input(m, KT_EV_CANDLE, subject, &ev);
+}
+
 static void stream_next(model *m, uint32_t venue)
 {
     model_venue *v = &m->venues[venue];
@@ -536,6 +599,7 @@ static void stream_next(model *m, uint32_t venue)
             snprintf(subject, sizeof subject, "feed.%s.invalid", venue_names[venue]);
             input(m, KT_EV_INVALID, subject, &ev);
             v->invalid++;
+            v->word_broken = true;
             break;
         }
         default:
@@ -543,6 +607,8 @@ static void stream_next(model *m, uint32_t venue)
             break;
         }
     }
+    if (m->repairs && word_comes(m, v))
+        word_next(m, venue);
     queue_run(m, venue, false);
 }
 
@@ -910,6 +976,79 @@ static void minutes_check(model *m, uint32_t venue)
     assert_int_equal(invalid, v->invalid);
 }
 
+/* Is this the price of the first trade of a minute, or of the last? Those of one ms have no order, unless they are numbered. */
+static bool price_is_at_end(const model *m, uint32_t venue, int64_t begin_ns, bool last, kt_decimal price)
+{
+    const model_venue *v = &m->venues[venue];
+    const model_trade *end = NULL;
+    bool found = false;
+
+    for (uint32_t i = 0; i < v->count; i++) {
+        const model_trade *t = &v->trades[i];
+
+        if (!t->told || t->time_ns < begin_ns || t->time_ns >= begin_ns + 60 * S)
+            continue;
+        if (end == NULL || (last && (numbered(venue) || t->time_ns > end->time_ns))) {
+            end = t;
+            found = false;
+        }
+        found |= (t == end || (t->time_ns == end->time_ns && !numbered(venue))) &&
+                 kt_decimal_compare(decimal_of(t->price), price) == 0;
+    }
+    return found;
+}
+
+/* The last that was told of each of our own minutes is what a loop over the trades of REST says; the venue's word is the same,
+ * unless there were more trades than REST gives. */
+static void own_minutes_check(model *m, uint32_t venue)
+{
+    static const kt_ev_minute none;
+    kt_ev_minute told[MINUTE_MAX] = { 0 };
+    uint64_t compared = 0, different = 0;
+    uint32_t last = 0;
+    char subject[64];
+
+    snprintf(subject, sizeof subject, "minute.%s.%s", venue_names[venue], symbols[venue]);
+    for (size_t i = 0; i < m->env.output_count; i++) {
+        const fake_output *o = &m->env.outputs[i];
+        kt_ev_minute ev;
+
+        if (o->kind != KT_EV_MINUTE || strcmp(o->subject, subject) != 0)
+            continue;
+        assert_int_equal(kt_event_decode(o->kind, m->env.bytes + o->at, o->size, &ev), KT_OK);
+        last = minute_of(m, ev.begin);
+        assert_int_equal(ev.revision, told[last].revision + 1);
+        told[last] = ev;
+    }
+    for (uint32_t i = 0; i < MINUTE_MAX; i++) {
+        int64_t begin = (m->base_s / 60 + i) * 60 * S;
+        kt_ev_candle want = minute_made(m, venue, begin, m->venues[venue].count, false);
+        kt_ev_candle all = minute_made(m, venue, begin, m->venues[venue].count, true);
+        const kt_ev_minute *ev = &told[i];
+        bool same_ends = kt_decimal_compare(ev->open, all.open) == 0 && kt_decimal_compare(ev->close, all.close) == 0;
+        kt_agreement word = !m->venues[venue].minutes[i].word        ? KT_AGREEMENT_NONE
+                            : want.trades == all.trades && same_ends ? KT_AGREEMENT_EQUAL
+                                                                     : KT_AGREEMENT_DIFFERENT;
+
+        if (want.trades == 0 || begin + 60 * S > m->watermark[venue].validated_until) {
+            assert_memory_equal(ev, &none, sizeof none);
+            continue;
+        }
+        assert_int_equal(ev->begin, begin);
+        assert_int_equal(ev->trades, want.trades);
+        assert_int_equal(ev->complete, want.trades == all.trades);
+        assert_true(price_is_at_end(m, venue, begin, false, ev->open));
+        assert_true(price_is_at_end(m, venue, begin, true, ev->close));
+        assert_true(kt_decimal_compare(ev->high, want.high) == 0 && kt_decimal_compare(ev->low, want.low) == 0);
+        assert_true(at_scale(ev->volume, SCALE) == at_scale(kt_sum_of(want.volume.m, want.volume.scale), SCALE));
+        assert_int_equal(ev->told, word);
+        assert_int_equal(ev->told_trades, word == KT_AGREEMENT_NONE ? 0 : all.trades);
+        compared += word != KT_AGREEMENT_NONE;
+        different += word == KT_AGREEMENT_DIFFERENT;
+    }
+    assert_true(told[last].compared == compared && told[last].different == different);
+}
+
 static void counters_check(model *m)
 {
     for (uint32_t v = m->first_venue; v < m->first_venue + m->venue_count; v++) {
@@ -947,6 +1086,7 @@ static void counters_check(model *m)
             assert_int_equal(stats.full_ms, full);
         }
         minutes_check(m, v);
+        own_minutes_check(m, v);
     }
 }
 
