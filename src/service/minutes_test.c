@@ -336,7 +336,7 @@ static void test_minutes_that_are_switched_on_later(void **state)
 
 static void test_words_of_the_venue(void **state)
 {
-    static const struct {
+    const struct {
         const char *name;
         word said[3]; /* trades 0: nothing more */
         enum { NOTHING, LINK, REFUSED, RESTART } breaks;
@@ -483,7 +483,7 @@ static void covered(desk *d)
 static void test_a_later_change_tells_the_minute_again(void **state)
 {
     static const given before = { -5000, "100", "1", 100 };
-    static const struct {
+    const struct {
         const char *name;
         given again[7];
         uint32_t count;
@@ -522,7 +522,7 @@ static void test_a_later_change_tells_the_minute_again(void **state)
 static void test_a_change_of_what_is_forgotten_is_told_as_not_complete(void **state)
 {
     static const given before = { -5000, "100", "1", 100 }, changed = { 20000, "104", "2", 2 };
-    static const struct {
+    const struct {
         const char *name;
         int64_t until_minute;
         given again[2];
