@@ -26,6 +26,7 @@ enum {
     RETRY_AFTER_MAX_S = 3600,
     DOUBLINGS_MAX = 20,
     HTTP_OK = 200,
+    WARN_EACH_S = 10, /* of REST that fails, so often for each venue; of each time when one asks for all */
     RENEW_PARTS = 20, /* a connection is renewed after all but one of so many parts of its life, at the latest */
 };
 
@@ -98,6 +99,7 @@ struct venue_feed {
         char subject[SUBJECT_SIZE];
         uint32_t symbol_size, subject_size; /* 0: none yet */
     } known[KNOWN_MAX];
+    int64_t warned_ns; /* when diag had the last warning of REST */
     char link_subject[SUBJECT_SIZE];
     char invalid_subject[SUBJECT_SIZE];
     char answer_subject[SUBJECT_SIZE];
@@ -612,6 +614,18 @@ static int64_t retry_after_ns(const venue_feed *venue, const char *header, bool 
     return kt_lane_clock(venue->state->lane) + (int64_t)seconds * KT_NS_PER_S;
 }
 
+/* Where REST fails, it fails for each of a thousand symbols. */
+static void warn_of(venue_feed *venue, const kt_ev_answer *ev)
+{
+    bool due = ev->receive_time - venue->warned_ns >= WARN_EACH_S * KT_NS_PER_S;
+
+    if (due)
+        venue->warned_ns = ev->receive_time;
+    kt_lane_diag(venue->state->lane, due ? KT_LEVEL_WARNING : KT_LEVEL_VERBOSE, "venue %s: no %s%s%.*s: %.*s",
+        venue->config->name, kt_enum_what.values[ev->what], ev->symbol.n > 0 ? " of " : "", KT_TEXT_ARG(ev->symbol),
+        KT_TEXT_ARG(ev->error));
+}
+
 static void tell_answer(request *r, kt_ev_answer *ev)
 {
     venue_feed *venue = r->venue;
@@ -622,9 +636,7 @@ static void tell_answer(request *r, kt_ev_answer *ev)
     ev->symbol = r->ev.symbol;
     ev->receive_time = kt_lane_clock(venue->state->lane);
     if (ev->error.n > 0)
-        kt_lane_diag(venue->state->lane, KT_LEVEL_WARNING, "venue %s: no %s%s%.*s: %.*s", venue->config->name,
-            kt_enum_what.values[ev->what], ev->symbol.n > 0 ? " of " : "", KT_TEXT_ARG(ev->symbol),
-            KT_TEXT_ARG(ev->error));
+        warn_of(venue, ev);
     code = kt_lane_input(venue->state->lane, KT_EV_ANSWER, kt_text_of(venue->answer_subject), r->seq, ev, NULL);
     if (code == KT_LIMIT) {
         ev->rows = (kt_rows){ 0 };
