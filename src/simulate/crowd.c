@@ -26,7 +26,7 @@ typedef struct subscription {
     char epoch[EPOCH_SIZE]; /* of the last event, or as answered; "": none yet */
     uint64_t offset;        /* last heard */
     uint64_t lost_at;       /* of crowd->losses when it was heard */
-    int64_t heard_ns;       /* when this offset was known to be the last, or near it */
+    int64_t last_ns;        /* what comes behind this offset is not older; 0: nobody knows */
     bool conflate;
     bool heard; /* an event, on this connection: the first may be of an epoch before the one that was answered */
     bool answered;
@@ -164,7 +164,8 @@ static void on_event(guest *who, kt_text message)
     remember(who, sub, offset, kt_hash64(rest, (size_t)(message.s + message.n - rest), 0));
     sub->offset = offset;
     sub->lost_at = who->losses;
-    sub->heard_ns = who->heard_ns;
+    /* It may have been long under way: its own time counts. */
+    kt_assert(kt_time_parse_iso(member(message, "\"publish_time\":\""), &sub->last_ns) == KT_OK);
     crowd->counts.events++;
     crowd->counts.skipped += skipped;
 }
@@ -197,7 +198,7 @@ static void on_answer(guest *who, const kt_json_doc *doc)
         return;
     bool resumed = sub->epoch[0] != '\0', whole = recovered != 0 && kt_json_kind_of(doc, recovered) == KT_JSON_TRUE;
     kt_assert(number_at(doc, 0, "offset", &offset));
-    bool kept = who->heard_ns - sub->heard_ns <= crowd->options.kept_ns;
+    bool kept = sub->last_ns != 0 && who->heard_ns - sub->last_ns <= crowd->options.kept_ns;
     if (resumed && !whole && sub->lost_at == crowd->losses && kept)
         FAIL(who, "client %u can not resume %s at epoch %s, offset %llu (%.*s), and nothing was lost", who->number,
             sub->channel, sub->epoch, (unsigned long long)sub->offset, KT_TEXT_ARG(text_at(doc, "reason")));
@@ -206,10 +207,11 @@ static void on_answer(guest *who, const kt_json_doc *doc)
             (unsigned long long)sub->offset, (unsigned long long)offset);
     crowd->counts.resumes += resumed;
     crowd->counts.recovered += resumed && whole;
+    if (resumed && !whole)
+        sub->last_ns = 0;
     set_epoch(sub->epoch, epoch);
     sub->offset = offset;
     sub->lost_at = who->losses;
-    sub->heard_ns = who->heard_ns;
     sub->answered = true;
 }
 
@@ -288,10 +290,14 @@ static void subscribe(guest *who, subscription *sub)
     char from[96] = "\"live\"";
 
     sub->answered = sub->heard = false;
-    if (sub->epoch[0] != '\0')
+    if (sub->epoch[0] != '\0') {
         snprintf(from, sizeof from, "{\"epoch\":\"%s\",\"offset\":%llu}", sub->epoch, (unsigned long long)sub->offset);
-    else if (kt_rng_chance(who->crowd->options.rng, 0.3))
+    } else if (kt_rng_chance(who->crowd->options.rng, 0.3)) {
         snprintf(from, sizeof from, "\"snapshot\"");
+        sub->last_ns = 0;
+    } else {
+        sub->last_ns = kt_loop_now(who->crowd->options.loop);
+    }
     snprintf(text, sizeof text, "{\"id\":1,\"op\":\"subscribe\",\"channel\":\"%s\",\"conflate\":%s,\"from\":%s}",
         sub->channel, sub->conflate ? "true" : "false", from);
     say(who, text);
