@@ -54,8 +54,9 @@ typedef struct symbol {
     uint32_t count, room;
     kt_i128 pq, q;
     int64_t first_ns, last_ns, checked_s;
-    int64_t heard_ns
-        [2]; /* time of the first trade that each format's stream gave; 0: none, so nobody knows of the symbol */
+    /* Of each format: time of the first trade that its stream gave, 0: none, so nobody knows of the symbol; and the record's seq. */
+    int64_t heard_ns[2];
+    uint64_t heard_seq[2];
     uint8_t *
         marks; /* of each second from first_s on: bit (format * KT_JUDGE_WINDOW_MAX + window) of its validated averages */
     int64_t first_s;
@@ -312,8 +313,10 @@ static void judge_trade(kt_judge *judge, const kt_rec *rec, kt_text subject, con
 
     judge->counts.trades++;
     if (own != NULL && trade->source == KT_SOURCE_STREAM &&
-        (own->heard_ns[format] == 0 || trade->venue_time < own->heard_ns[format]))
+        (own->heard_ns[format] == 0 || trade->venue_time < own->heard_ns[format])) {
         own->heard_ns[format] = trade->venue_time;
+        own->heard_seq[format] = rec->seq;
+    }
     if (own == NULL || !trade->validated || trade->trade_number == 0)
         return;
     for (uint32_t i = trade_from(own, trade->venue_time); i < own->count && own->trades[i].time_ns == trade->venue_time;
@@ -490,6 +493,14 @@ void kt_judge_look(kt_judge *judge, uint32_t index)
         log->durable = durable;
 }
 
+/* What the house heard of a symbol and may have lost: it knows no more of it than before. */
+static void forget_lost(symbol *own, uint64_t durable)
+{
+    for (uint32_t f = 0; f < 2; f++)
+        if (own->heard_seq[f] > durable)
+            own->heard_ns[f] = 0;
+}
+
 void kt_judge_power_cut(kt_judge *judge)
 {
     for (uint32_t i = 0; i < judge->log_count; i++) {
@@ -500,6 +511,9 @@ void kt_judge_power_cut(kt_judge *judge)
         log->reader = NULL;
         log->cut = true;
     }
+    for (uint32_t m = 0; m < judge->options.market_count; m++)
+        for (uint32_t i = 0; i < judge->markets[m].count; i++)
+            forget_lost(&judge->markets[m].symbols[i], judge->logs[0].durable);
 }
 
 uint64_t kt_judge_durable(const kt_judge *judge, uint32_t log)
