@@ -128,6 +128,7 @@ typedef struct simulation {
     char yaml[YAML_SIZE];
     int64_t mischief_ns, room_ns, progress_ns, settle_ns;
     uint64_t memory_base;
+    uint64_t durable_before; /* of log market, when it was last looked whether all is well */
     uint32_t next_event;
 } simulation;
 
@@ -771,7 +772,10 @@ static bool is_settled(simulation *sim, char *out_why, size_t why_size)
     }
     uint64_t kept = 0, durable = kt_judge_durable(sim->judge, KT_HOUSE_MARKET);
     kt_cursor_each("house/market", on_cursor, &kept, NULL);
-    if (kept != durable) {
+    /* REST is asked for each of many symbols also when nothing happens: the store is always some records behind. */
+    bool follows = is_long(sim) && kept >= sim->durable_before;
+    sim->durable_before = durable;
+    if (kept != durable && !follows) {
         snprintf(out_why, why_size, "the store holds log market up to %llu of %llu", (unsigned long long)kept,
             (unsigned long long)durable);
         return false;
@@ -1042,6 +1046,7 @@ kt_code kt_simulate(const kt_simulate_options *options, kt_simulate_report *out_
         .now_ns = START_NS,
         .mischief_ns = START_NS + short_run.pause_ms * KT_NS_PER_MS / 2,
         .room_ns = INT64_MAX,
+        .durable_before = UINT64_MAX,
         .cuts = options->span_ns <= KT_SIMULATE_CUTS_MAX_NS && options->symbol_count <= WIDE_MIN };
     int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct rlimit files;
