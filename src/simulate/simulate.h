@@ -4,6 +4,7 @@
  * House     the supervisor, lanes market, keep and edge with all that they host, the faulty market (venue/sim) and a crowd of
  *           clients: all of it the code that runs in production, but for the end of a lane's process, libcurl, and the system
  *           calls behind net/net.h, kt_log_io and SQLite's VFS.
+ *           Half of the short runs begin in the midst of a market of which REST knows more than the house has seen.
  * Steps     One task is run at a time, picked by the seed among those that have something to do: a turn of a loop, an opening
  *           of a lane, a sync of its log (at any moment between, and at the steps of falling asleep), a turn of the supervisor.
  *           A lane is run when it is woken or a timer of its own is due, and not otherwise: when nobody has anything to do and
