@@ -362,6 +362,42 @@ static void a_silent_probe_opens_it_again(void **state)
     assert_int_equal(breaker(), KT_BREAKER_OPEN);
 }
 
+/* A probe that was never asked has said nothing about the other side: the next call is the probe. */
+static void a_probe_that_is_not_sent_leaves_its_turn_to_the_next(void **state)
+{
+    try_and_fail(20, KT_SYS);
+    pass(10000);
+    the.sending = KT_LIMIT; /* not sent, for good */
+    assert_int_equal(call(), 0);
+    assert_int_equal(the.last.end, KT_CALLER_ANSWERED);
+    assert_int_equal(the.last.code, KT_LIMIT);
+    assert_int_equal(breaker(), KT_BREAKER_HALF_OPEN);
+    the.sending = KT_OK;
+    uint64_t probe = call();
+    assert_true(probe != 0);
+    kt_caller_answer_try(the.caller, the.now_ns, probe, KT_OK, KT_TEXT("{}"));
+    assert_int_equal(breaker(), KT_BREAKER_CLOSED);
+
+    close_world(state);
+    open_world(state);
+    for (int i = 0; i < KT_CALLER_OPEN_MAX + 20; i++)
+        call_for(KT_ACTION_store_query, 60000);
+    for (int i = 0; i < 20; i++)
+        kt_caller_answer_try(the.caller, the.now_ns, the.tries[i].id, KT_SYS, KT_TEXT("no"));
+    assert_int_equal(breaker(), KT_BREAKER_OPEN);
+    pass(10000);
+    the.try_count = the.answer_count = 0;
+    assert_true(call_for(KT_ACTION_store_query, 500) != 0); /* waits for one of those that are under way */
+    assert_int_equal(call(), 0);
+    assert_int_equal(the.last.end, KT_CALLER_CLOSED);
+    pass(500);
+    assert_int_equal(the.try_count, 0);
+    assert_int_equal(the.answer_count, 2);
+    assert_int_equal(the.last.end, KT_CALLER_LATE);
+    assert_int_equal(breaker(), KT_BREAKER_HALF_OPEN);
+    assert_true(call() != 0);
+}
+
 static void failures_are_forgotten_after_a_minute(void **state)
 {
     try_and_fail(19, KT_SYS);
@@ -430,6 +466,7 @@ int main(void)
         CASE(one_failure_of_many_does_not_open_it),
         CASE(one_call_is_let_through_to_see),
         CASE(a_silent_probe_opens_it_again),
+        CASE(a_probe_that_is_not_sent_leaves_its_turn_to_the_next),
         CASE(failures_are_forgotten_after_a_minute),
         CASE(random_calls_are_answered_once),
     };

@@ -99,6 +99,53 @@ static void it_says_what_a_bad_segment_loses(void **state)
     assert_non_null(strstr(f.text, path));
 }
 
+/* A byte of the segment's table of subjects, with checksums that hold: what only a program can have done. */
+static void contradict_table(const char *dir, kt_seg_name name)
+{
+    char path[KT_PATH_SIZE];
+    kt_seg_header header;
+    kt_subject_row row;
+    size_t size;
+    char *bytes = kt_test_read_file(kt_seg_path(path, dir, name, ".seg"), &size);
+
+    assert_non_null(bytes);
+    memcpy(&header, bytes, sizeof header);
+    memcpy(&row, bytes + sizeof header, sizeof row);
+    row.name_size = 1; /* the log's own subject has no name */
+    memcpy(bytes + sizeof header, &row, sizeof row);
+    header.table_crc = kt_crc32c(0, bytes + sizeof header, header.table_size);
+    header.crc = 0;
+    header.crc = kt_crc32c(0, &header, sizeof header);
+    overwrite(path, 0, &header, sizeof header);
+    overwrite(path, sizeof header, &row, sizeof row);
+    free(bytes);
+}
+
+static void it_says_what_a_table_that_contradicts_itself_loses(void **state)
+{
+    kt_log_options options = small_log(1);
+    kt_log *log = must_open(&options);
+    char expected[128];
+    findings f;
+
+    append_keys(log, must_subject(log, "a", 0), 1, 700);
+    uint64_t written = kt_log_written(log);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+    kt_seg_names names = segments_of(options.dir);
+    uint64_t from = names.list[1].first_seq, to = names.list[2].first_seq - 1;
+    contradict_table(options.dir, names.list[1]);
+    free(names.list);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_int_equal(sum.lost_count, to - from + 1);
+    assert_int_equal(sum.record_count, written - sum.lost_count);
+    assert_int_equal(sum.last_seq, written); /* those behind it have a table of their own */
+    snprintf(expected, sizeof expected,
+        "segment %d can not be read: its table of subjects does not hold\nseq %d to %d are lost", (int)from, (int)from,
+        (int)to);
+    assert_non_null(strstr(f.text, expected));
+    assert_int_equal(f.losses, 2);
+}
+
 static void it_says_what_is_lost_behind_a_bad_record_that_was_durable(void **state)
 {
     kt_log_options options = small_log(1);
@@ -207,6 +254,31 @@ static void it_says_where_the_store_is_the_record(void **state)
     assert_int_equal(f.losses, 0);
 }
 
+/* Copies and backups may lack the page that readers poll: everything else is said all the same. */
+static void without_a_control_page_nobody_is_said_to_write(void **state)
+{
+    kt_log_options options = small_log(1);
+    char path[KT_PATH_SIZE], expected[64];
+    findings f;
+
+    assert_int_equal(kt_boot_id(options.boot_id, NULL), KT_OK);
+    kt_log *log = must_open(&options);
+    append_keys(log, must_subject(log, "a", 0), 1, 30);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    uint64_t written = kt_log_written(log);
+    examine(options.dir, &f);
+    snprintf(expected, sizeof expected, "written by process %d, up to seq %d\n", (int)getpid(), (int)written);
+    assert_non_null(strstr(f.text, expected));
+    assert_int_equal(unlink(kt_file_path(path, options.dir, "control")), 0);
+    kt_doctor_summary sum = examine(options.dir, &f);
+    assert_null(strstr(f.text, "written by process"));
+    assert_non_null(strstr(f.text, "not closed"));
+    assert_int_equal(sum.durable, written);
+    assert_int_equal(sum.record_count, written);
+    assert_int_equal(f.losses + f.warnings, 0);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 static void it_changes_nothing_and_names_what_it_can_not_examine(void **state)
 {
     kt_log_options options = small_log(1);
@@ -233,10 +305,12 @@ int main(void)
         cmocka_unit_test(a_whole_log_is_whole),
         cmocka_unit_test(a_torn_tail_and_a_missing_index_are_warnings),
         cmocka_unit_test(it_says_what_a_bad_segment_loses),
+        cmocka_unit_test(it_says_what_a_table_that_contradicts_itself_loses),
         cmocka_unit_test(it_says_what_is_lost_behind_a_bad_record_that_was_durable),
         cmocka_unit_test(it_says_what_is_lost_without_segments_and_without_a_state),
         cmocka_unit_test(it_says_which_cursor_lost_records_and_which_will),
         cmocka_unit_test(it_says_where_the_store_is_the_record),
+        cmocka_unit_test(without_a_control_page_nobody_is_said_to_write),
         cmocka_unit_test(it_changes_nothing_and_names_what_it_can_not_examine),
     };
 
