@@ -248,6 +248,51 @@ static void outputs_of_changed_logic_or_configuration_stand_and_are_not_compared
     }
 }
 
+/* The services are others now: what the former ones made of that log is kept, and nothing is added to it. */
+static void outputs_made_of_a_log_that_no_service_reads_any_more_stand_and_are_not_compared(void **state)
+{
+    kt_script script;
+    char id[32];
+
+    kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
+    for (uint64_t i = 1; i <= 9; i++) {
+        kt_ev_tick tick = kt_test_tick_of(i, id);
+        kt_script_foreign(&script, 100, KT_EV_TICK, KT_TEXT("feed.sim.BTC"), &tick);
+    }
+    kt_script_turn(&script);
+    assert_int_equal(kt_script_each(&script, "stats.>", NULL, NULL), 12);
+    script.options.services = services;
+    for (uint32_t own = 0; own < 2; own++) {
+        kt_script_restart(&script, false);
+        assert_int_equal(kt_lane_count(script.lane)->uncompared, 12 + own);
+        assert_int_equal(kt_lane_count(script.lane)->compared, 0);
+        assert_int_equal(kt_lane_count(script.lane)->completed, 0);
+        assert_int_equal(counting_of(&script)->count, own); /* of its own log only */
+        kt_test_tick(&script, 1000, 10);
+        assert_int_equal(kt_script_each(&script, "stats.>", NULL, NULL), 12 + own + 1);
+    }
+    kt_script_close(&script);
+}
+
+static void an_admit_that_can_not_be_decoded_parks_with_its_number(void **state)
+{
+    kt_script script;
+    kt_lane *lane = NULL;
+    char expected[64];
+    kt_err err = { 0 };
+    bool park = false;
+    kt_rec rec;
+
+    kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
+    assert_int_equal(kt_lane_append(script.lane, KT_EV_ADMIT, KT_REC_ADMIT, KT_TEXT("lane.admit.test.market"), 0,
+                         "not an admit", 12, &rec),
+        KT_OK);
+    assert_int_equal(reopen(&script, 0, &lane, &park, &err), KT_CORRUPT);
+    assert_true(park);
+    snprintf(expected, sizeof expected, "admit %llu of lane 'test' can not be decoded", (unsigned long long)rec.seq);
+    assert_string_equal(err.msg, expected);
+}
+
 typedef struct key_set {
     uint64_t keys[64];
     uint32_t count;
@@ -773,6 +818,41 @@ static void a_source_made_anew_is_read_from_its_beginning_and_told(void **state)
     }
 }
 
+/* The snapshot under way names a position in the log as it was: safe means that its writer may remove what lies before. */
+static void a_cursor_of_a_log_made_anew_is_not_safe_up_to_where_the_old_one_was(void **state)
+{
+    kt_script script;
+    kt_cursor_position at;
+    char dir[600];
+    bool park;
+
+    kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
+    foreign_ticks(&script, 1, 20);
+    turns(&script, 2);
+    kt_lane_options options = script.lane->options;
+    kt_lane_close(script.lane, true);
+    kt_log_close(script.foreign, NULL);
+    log_path(&script, "market", dir);
+    assert_true(kt_test_remove(dir));
+    foreign_open(&script, false);
+    foreign_ticks(&script, 100, 102);
+    assert_int_equal(kt_lane_open(&options, &script.lane, &park, NULL), KT_OK);
+    kt_lane_source *source = &script.lane->sources[0];
+    assert_int_equal(kt_lane_snapshot(script.lane, NULL), KT_OK); /* the other log has not been looked at yet */
+    uint64_t before = source->position;
+    turns(&script, 1);
+    assert_int_equal(counting_of(&script)->lost, 1);
+    assert_int_equal(script.lane->snapshot_seq, 0); /* it is on disk */
+    at = kt_cursor_get(source->cursor);
+    assert_true(at.seq < before);
+    assert_int_equal(at.safe, 0);
+    assert_int_equal(kt_lane_snapshot(script.lane, NULL), KT_OK);
+    turns(&script, 1);
+    at = kt_cursor_get(source->cursor);
+    assert_int_equal(at.safe, kt_log_written(script.foreign));
+    kt_script_close(&script);
+}
+
 /* The state file of a log as the power left it: durable is less than what was on disk. */
 static void after_a_power_cut_what_was_admitted_is_there_before_its_writer_opens(void **state)
 {
@@ -1065,6 +1145,8 @@ int main(void)
         cmocka_unit_test_setup(a_difference_is_a_divergence_event_and_parks, setup),
         cmocka_unit_test_setup(every_field_of_an_output_that_stands_is_compared, setup),
         cmocka_unit_test_setup(outputs_of_changed_logic_or_configuration_stand_and_are_not_compared, setup),
+        cmocka_unit_test_setup(outputs_made_of_a_log_that_no_service_reads_any_more_stand_and_are_not_compared, setup),
+        cmocka_unit_test_setup(an_admit_that_can_not_be_decoded_parks_with_its_number, setup),
         cmocka_unit_test_setup(keys_are_given_out_once_across_logics_that_take_fewer, setup),
         cmocka_unit_test_setup(timers_are_inputs_in_the_order_they_are_due, setup),
         cmocka_unit_test_setup(answers_carry_their_correlation, setup),
@@ -1080,6 +1162,7 @@ int main(void)
         cmocka_unit_test_setup(answers_to_commands_wait_for_the_durability_of_the_cause, setup),
         cmocka_unit_test_setup(a_source_that_cuts_the_reader_off_is_told_and_reading_goes_on, setup),
         cmocka_unit_test_setup(a_source_made_anew_is_read_from_its_beginning_and_told, setup),
+        cmocka_unit_test_setup(a_cursor_of_a_log_made_anew_is_not_safe_up_to_where_the_old_one_was, setup),
         cmocka_unit_test_setup(after_a_power_cut_what_was_admitted_is_there_before_its_writer_opens, setup),
         cmocka_unit_test_setup(inputs_lost_in_a_fence_park_the_lane_with_the_range, setup),
         cmocka_unit_test_setup(a_snapshot_behind_a_fence_replaces_what_is_lost_in_it, setup),
