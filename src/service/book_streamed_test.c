@@ -234,10 +234,57 @@ static void rules(void **state)
         }
 }
 
+/* What callers are answered. The edge has checked their parameters before, which is no reason to trust them. */
+static const struct {
+    const char *name, *steps, *action, *params;
+    kt_code code;
+    const char *answer;
+} calls[] = {
+    { "the best levels, so many of each side", "s c", "book.snapshot",
+        "{\"venue\":\"kraken\",\"symbol\":\"BTC/USD\",\"depth\":1}", KT_OK,
+        "{\"sequence\":2,\"venue_time\":\"2027-01-15T08:00:00.000Z\",\"receive_time\":\"2027-01-15T08:00:00.000Z\","
+        "\"bids\":[{\"price\":\"100\",\"quantity\":\"1\"}],\"asks\":[{\"price\":\"101\",\"quantity\":\"5\"}]}" },
+    { "of a book that is lost there is none for now", "s C", "book.snapshot",
+        "{\"venue\":\"kraken\",\"symbol\":\"BTC/USD\"}", KT_EMPTY,
+        "the book is being read anew; try again in a second" },
+    { "of a symbol without a book: the books that are there are named", "s 2s", "book.snapshot",
+        "{\"venue\":\"kraken\",\"symbol\":\"XRP/USD\"}", KT_NOENT,
+        "no book of 'XRP/USD' at venue 'kraken'; there are: kraken BTC/USD, kraken ETH/USD" },
+    { "so they are to those who ask another venue for its best prices", "2s", "ticker.latest",
+        "{\"venue\":\"bin\",\"symbol\":\"ETH/USD\"}", KT_NOENT,
+        "no book of 'ETH/USD' at venue 'bin'; there are: kraken ETH/USD" },
+    { "a book that is known says nothing of best prices", "s", "ticker.latest",
+        "{\"venue\":\"kraken\",\"symbol\":\"BTC/USD\"}", KT_EMPTY, "the venue has not said it yet" },
+    { "parameters that are no JSON", "s", "book.snapshot", "{\"venue\":", KT_SYNTAX,
+        "JSON is truncated: it ends at byte 9, expected a value" },
+    { "a parameter that is missing", "s", "book.snapshot", "{\"venue\":\"kraken\"}", KT_RANGE,
+        "book.snapshot.symbol: a length of 0 is not allowed; allowed is text of 1 to 128 bytes" },
+    { "a number out of its range", "s", "book.snapshot", "{\"venue\":\"kraken\",\"symbol\":\"BTC/USD\",\"depth\":0}",
+        KT_RANGE, "book.snapshot.depth: 0 is not allowed; allowed is a whole number from 1 to 1000" },
+};
+
+static void answers(void **state)
+{
+    for (size_t i = 0; i < KT_COUNT(calls); i++)
+        for (int restored = 0; restored < 2; restored++) {
+            kt_call call = { .action = kt_text_of(calls[i].action), .params = kt_text_of(calls[i].params) };
+            desk d;
+
+            desk_open(&d);
+            play(&d, calls[i].steps, restored != 0);
+            assert_int_equal(kt_book_service.on_call(d.state, &d.env, &call), KT_OK);
+            if (d.env.answer_code != calls[i].code || strcmp(d.env.answer, calls[i].answer) != 0)
+                fail_msg("%s%s: %s: %s", calls[i].name, restored ? ", restored" : "", kt_code_text(d.env.answer_code),
+                    d.env.answer);
+            desk_close(&d);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules),
+        cmocka_unit_test(answers),
     };
 
     return cmocka_run_group_tests_name("book_streamed", tests, NULL, NULL);

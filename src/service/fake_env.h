@@ -1,5 +1,6 @@
-/* service/fake_env.h - the smallest env that a service can live in: timers in a list, outputs in a buffer. For tests
- * that call a service's handlers themselves, to look at it between any two inputs; tests of recovery use lane/script.h.
+/* service/fake_env.h - the smallest env that a service can live in: timers in a list, outputs in a buffer, and the last answer
+ * to a call. For tests that call a service's handlers themselves, to look at it between any two inputs; tests of recovery use
+ * lane/script.h.
  */
 #ifndef KT_SERVICE_FAKE_ENV_H
 #define KT_SERVICE_FAKE_ENV_H
@@ -11,7 +12,7 @@
 #include "lane/service.h"
 #include "log/record.h"
 
-enum { FAKE_TIMER_MAX = 64, FAKE_EVENT_SIZE = 1 << 20 };
+enum { FAKE_TIMER_MAX = 64, FAKE_EVENT_SIZE = 1 << 20, FAKE_ANSWER_SIZE = 1024 };
 
 typedef struct fake_output {
     size_t at; /* of the payload in bytes */
@@ -34,6 +35,8 @@ struct kt_env {
     size_t output_count, output_capacity;
     uint8_t *bytes;
     size_t byte_count, byte_capacity;
+    kt_code answer_code;
+    char answer[FAKE_ANSWER_SIZE];
 };
 
 int64_t kt_env_now(const kt_env *env)
@@ -109,8 +112,11 @@ kt_code kt_env_timer(kt_env *env, uint64_t timer_id, int64_t at_ns)
 
 void kt_env_answer(kt_env *env, const kt_call *call, kt_code code, kt_text body)
 {
-    (void)env, (void)call, (void)code, (void)body;
-    abort(); /* nobody calls here */
+    (void)call;
+    kt_assert(body.n < sizeof env->answer);
+    env->answer_code = code;
+    memcpy(env->answer, body.s, body.n);
+    env->answer[body.n] = '\0';
 }
 
 static inline void fake_input(
