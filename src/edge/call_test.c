@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "bus/caller.h"
 #include "edge/call.h"
+#include "log/cursor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -318,6 +319,105 @@ static void a_lane_that_is_not_there(void **state)
     check(&there, 1);
 }
 
+static int64_t clock_now;
+
+/* A house whose time goes on only when the test says so. */
+static int open_timed(void **state)
+{
+    close_house(state);
+    clock_now = KT_NS_PER_S;
+    kt_test_house_clock = &clock_now;
+    open_house(state);
+    return calm(state);
+}
+
+static int close_timed(void **state)
+{
+    close_house(state);
+    kt_test_house_clock = NULL;
+    return open_house(state);
+}
+
+/* Nobody knows what became of the call: only what does no harm is asked again. */
+static void a_lane_that_was_started_anew(void **state)
+{
+    static const row put = { "what changes something", "POST /v1/config/put", "",
+        "{\"section\":\"edge\",\"settings\":{}}", 503,
+        "\"code\":\"outcome_unknown\"|lane edge was started anew while it had the call|"
+        "look whether config.put was done before trying again" };
+    kt_test_client client;
+
+    others.code = KT_UNKNOWN;
+    others.body = "";
+    check(&put, 1);
+    assert_int_equal(others.asked, 1);
+    others.asked = 0;
+    kt_test_client_open(&client, &house);
+    kt_test_client_say(&client, "{\"op\":\"call\",\"action\":\"store.tables\"}");
+    for (uint32_t tries = 1; tries <= KT_CALLER_TRY_MAX; tries++) {
+        assert_true(KT_TEST_WAIT((kt_test_house_turn(&house), others.asked == tries), KT_TEST_BOUND_S));
+        clock_now += (KT_CALLER_WAIT_NS << (tries - 1)) * 3 / 2; /* as long as chance can make it */
+    }
+    kt_test_client_want(&client, "error");
+    assert_string_equal(kt_test_client_text(&client, "code"), "outcome_unknown");
+    assert_non_null(strstr(client.message, "lane keep was started anew while it had the call"));
+    assert_int_equal(others.asked, KT_CALLER_TRY_MAX);
+    kt_test_client_close(&client);
+}
+
+static void a_lane_that_keeps_failing_is_left_alone(void **state)
+{
+    static const row failed = { "its own words", "GET /v1/store/tables", "", "", 503, "the disk is gone" };
+    static const row rows[] = {
+        { "left alone", "GET /v1/store/tables", "", "", 503,
+            "\r\nRetry-After: 1\r\n|\"code\":\"unavailable\"|"
+            "store.tables of lane keep has failed too often and is not asked for up to 10 s; try again then" },
+        { "told as such", "GET /v1/node/actions", "", "", 200,
+            "\"action\":\"store.tables\"|\"breaker\":\"open\",\"calls\":21,\"errors\":21" },
+        { "and in the figures", "GET /metrics", "", "", 200,
+            "kontor_action_breaker_open{action=\"store.tables\"} 1\n|"
+            "kontor_action_breaker_open{action=\"store.query\"} 0\n" },
+        { "its other actions are not concerned", "POST /v1/store/query", "", "{\"sql\":\"S\"}", 200, "{}" },
+    };
+    static const row again = { "asked again", "GET /v1/store/tables", "", "", 200, "{}" };
+
+    others.code = KT_SYS;
+    others.body = "the disk is gone";
+    for (int i = 0; i < KT_CALLER_BREAKER_MIN; i++)
+        check(&failed, 1);
+    others.code = KT_OK;
+    others.body = "{}";
+    check(rows, KT_COUNT(rows));
+    assert_int_equal(others.asked, KT_CALLER_BREAKER_MIN + 1);
+    clock_now += KT_CALLER_REST_NS - 1;
+    check(rows, 1);
+    clock_now++;
+    check(&again, 1);
+    check(&again, 1);
+}
+
+static void more_calls_than_one_action_may_have(void **state)
+{
+    static const row rows[] = {
+        { "one too many", "GET /v1/store/tables", "", "", 503, "too many calls of store.tables are open; try again" },
+        { "in the figures", "GET /metrics", "", "", 200, "kontor_action_open_calls{action=\"store.tables\"} 96\n" },
+    };
+    kt_test_client client;
+
+    others.silent = true;
+    kt_test_client_open(&client, &house);
+    for (int i = 0; i < KT_CALLER_OPEN_MAX + KT_CALLER_QUEUE_MAX; i++)
+        kt_test_client_say(&client, "{\"op\":\"call\",\"action\":\"store.tables\"}");
+    kt_test_client_say(&client, "{\"op\":\"ping\"}");
+    kt_test_client_want(&client, "pong");
+    assert_int_equal(others.asked, KT_CALLER_OPEN_MAX);
+    check(rows, KT_COUNT(rows));
+    kt_edge_answer(house.edge, others.id, KT_OK, KT_TEXT("{}")); /* one has gone, and the first that waits is asked */
+    kt_test_client_want(&client, "answer");
+    assert_int_equal(others.asked, KT_CALLER_OPEN_MAX + 1);
+    kt_test_client_close(&client);
+}
+
 static void calls_are_counted(void **state)
 {
     static const row before = { "once answered, once refused", "GET /v1/ticker/latest?venue=a&symbol=b", "", "", 200,
@@ -331,6 +431,77 @@ static void calls_are_counted(void **state)
     others.body = "no such symbol";
     check(&refused, 1);
     check(&told, 1);
+}
+
+/* ---- what is said to everybody ---- */
+
+static kt_lane *writer; /* lane edge, whose log takes what is said */
+static char writer_dir[600];
+
+static int open_with_log(void **state)
+{
+    static const kt_service_spec *const services[] = { NULL };
+    const char *dir = kt_test_dir();
+    kt_err err = { 0 };
+    bool park;
+
+    if (kt_lane_open(&(kt_lane_options){ .name = "edge",
+                         .data_dir = dir,
+                         .services = services,
+                         .version = "test",
+                         .boot_id = { 1 },
+                         .segment_size = KT_SEGMENT_SIZE_MIN,
+                         .retention_bytes = 2 * KT_SEGMENT_SIZE_MIN,
+                         .hold_bytes = 2 * KT_SEGMENT_SIZE_MIN,
+                         .hold_stops_intake = true,
+                         .inline_sync = true },
+            &writer, &park, &err) != KT_OK)
+        fail_msg("%s", err.msg);
+    snprintf(writer_dir, sizeof writer_dir, "%s/edge", dir);
+    house.lane = writer;
+    kt_test_house_open_edge(&house, ask, NULL);
+    return calm(state);
+}
+
+static int close_with_log(void **state)
+{
+    house.lane = NULL;
+    kt_test_house_open_edge(&house, ask, NULL);
+    kt_lane_close(writer, true);
+    return 0;
+}
+
+/* A reader holds all that the log may keep for it: until it goes on, nothing more is taken in. */
+static void nothing_is_said_while_the_log_takes_nothing_in(void **state)
+{
+    static const row taken = { "taken", "POST /v1/event/emit", "", "{\"topic\":\"deploy\",\"text\":\"now\"}", 200,
+        "{\"channel\":\"note.deploy\",\"seq\":" };
+    static const row refused = { "refused", "POST /v1/event/emit", "", "{\"topic\":\"deploy\",\"text\":\"now\"}", 503,
+        "log edge takes nothing in at present" };
+    static char filling[4096];
+    kt_log *log = kt_lane_log(writer);
+    kt_cursor *cursor;
+    kt_ev_note note;
+    kt_code code = KT_OK;
+
+    check(&taken, 1);
+    assert_int_equal(kt_cursor_open(writer_dir, "slow", &cursor, NULL), KT_OK);
+    kt_event_init(KT_EV_NOTE, &note);
+    memset(filling, 'a', sizeof filling);
+    note.text = (kt_text){ filling, sizeof filling };
+    for (int i = 0; i < 1000 && code == KT_OK; i++) {
+        code = kt_lane_input(writer, KT_EV_NOTE, KT_TEXT("note.fill"), 0, &note, NULL);
+        assert_int_equal(kt_lane_turn(writer, 0, NULL), KT_OK);
+    }
+    assert_int_equal(code, KT_FULL);
+    uint64_t written = kt_log_written(log);
+    check(&refused, 1);
+    assert_int_equal(kt_log_written(log), written);
+    assert_int_equal(kt_cursor_store(cursor, (kt_cursor_position){ 1, written, written }, NULL), KT_OK);
+    assert_int_equal(kt_lane_turn(writer, 0, NULL), KT_OK);
+    check(&taken, 1);
+    assert_int_equal(kt_log_written(log), written + 1);
+    kt_cursor_close(cursor);
 }
 
 /* ---- over WebSocket ---- */
@@ -590,6 +761,10 @@ int main(void)
         CASE(pages_of_others_change_nothing),
         CASE(pages_of_others_change_nothing_over_websocket),
         CASE(who_is_connected),
+        cmocka_unit_test_setup_teardown(a_lane_that_was_started_anew, open_timed, close_timed),
+        cmocka_unit_test_setup_teardown(a_lane_that_keeps_failing_is_left_alone, open_timed, close_timed),
+        cmocka_unit_test_setup_teardown(more_calls_than_one_action_may_have, open_timed, close_timed),
+        cmocka_unit_test_setup_teardown(nothing_is_said_while_the_log_takes_nothing_in, open_with_log, close_with_log),
         cmocka_unit_test_setup_teardown(a_client_that_asks_too_much, open_strict, open_again),
     };
 

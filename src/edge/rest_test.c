@@ -314,6 +314,55 @@ static void latest_stays_where_a_sum_would_leave_its_range(void **state)
     check(&value, 1);
 }
 
+/* Whatever a venue calls a symbol: its backslashes, quotes and ends of lines are escaped as the text format wants it. */
+static void figures_escape_the_names_of_venues(void **state)
+{
+    static const row rows[] = {
+        { "before it is told", "GET /metrics", 200, "text/plain; version=0.0.4|kontor_info{version=" },
+        { "told", "GET /metrics", 200,
+            "\nkontor_feed_received_total{venue=\"binance\",symbol=\"A\\\"B\\\\C\\nD\"} 7\n" },
+    };
+    kt_ev_feed_stats stats;
+
+    check(rows, 1); /* whoever reads for the figures begins at the end of the log */
+    kt_event_init(KT_EV_FEED_STATS, &stats);
+    stats.received = 7;
+    kt_test_event(&house, KT_EV_FEED_STATS, "stats.binance.A\"B\\C%0AD", &stats);
+    check(&rows[1], 1);
+}
+
+/* Twenty names help to find the right one; of the others it is enough how many there are. */
+static void a_refusal_lists_twenty_tickers(void **state)
+{
+    static const char venues[] = "edge: {port: 0, silence_ms: 600000}\n"
+                                 "venues:\n"
+                                 "  - {name: binance, format: binance, ws_url: \"ws://127.0.0.1:1/\", rest_url: "
+                                 "\"http://127.0.0.1:1/\", symbols: [";
+    static const row twenty = { "all of them", "GET /latest?ticker=NO", 404,
+        "\"message\":\"there is no ticker 'NO'; known: S1, S2, S3, |, S19, S20\"" };
+    static const row more = { "and more", "GET /latest?ticker=NO", 404,
+        "\"message\":\"there is no ticker 'NO'; known: S1, S2, S3, |, S19, S20 and 3 more\"" };
+    char text[1024], subject[64];
+    size_t size = (size_t)snprintf(text, sizeof text, "%s", venues);
+
+    for (int i = 1; i <= 23; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, "%sS%d", i > 1 ? ", " : "", i);
+    snprintf(text + size, sizeof text - size, "]}\n");
+    close_house(state);
+    kt_test_house_open(&house, text, 0, 0);
+    for (int i = 0; i < 10; i++)
+        kt_test_house_turn(&house);
+    for (int i = 1; i <= 23; i++) {
+        if (i == 21)
+            check(&twenty, 1);
+        snprintf(subject, sizeof subject, "vwap.5m.binance.S%d", i);
+        kt_test_vwap(&house, subject, INT64_C(1684083600000) * KT_NS_PER_MS, "1", 1);
+    }
+    check(&more, 1);
+    close_house(state);
+    open_house(state);
+}
+
 static void page_is_not_sent_twice(void **state)
 {
     const char *answer;
@@ -356,6 +405,8 @@ int main(void)
         cmocka_unit_test(latest_follows_corrections_of_ranges),
         cmocka_unit_test(latest_follows_a_correction_that_leaves_nothing),
         cmocka_unit_test(latest_stays_where_a_sum_would_leave_its_range),
+        cmocka_unit_test(figures_escape_the_names_of_venues),
+        cmocka_unit_test(a_refusal_lists_twenty_tickers),
         cmocka_unit_test(page_is_not_sent_twice),
         cmocka_unit_test(addresses),
     };

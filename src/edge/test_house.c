@@ -68,6 +68,7 @@ void kt_test_house_open_edge(kt_test_house *house, kt_edge_ask ask, void *ask_ct
                          .config = house->config,
                          .sources = &source,
                          .source_count = 1,
+                         .lane = house->lane,
                          .ask = ask,
                          .ask_ctx = ask_ctx,
                          .boot_id = house->boot_id },

@@ -17,6 +17,7 @@ typedef struct kt_test_house {
     kt_log *log;
     char dir[512]; /* of the log */
     kt_config *config;
+    kt_lane *lane; /* of edges that are opened from now on; NULL: none */
     uint8_t boot_id[KT_BOOT_ID_SIZE];
     uint32_t subject_flags; /* of subjects that are written */
     int64_t time_ns;        /* of the next record; moves on by 1 ms with each */
