@@ -25,6 +25,10 @@ static const char config_text[] =
 static const char numbered_venue[] = ", {name: bin, format: binance, ws_url: \"ws://127.0.0.1:1\", rest_url: "
                                      "\"http://127.0.0.1:1\", symbols: [BTC, NOPE, ETH]}";
 
+/* Its trades have numbers, but REST is asked by time. */
+static const char timed_venue[] = ", {name: kra, format: kraken_v2, ws_url: \"ws://127.0.0.1:1\", rest_url: "
+                                  "\"http://127.0.0.1:1\", symbols: [BTC/USD]}";
+
 static const char composite[] = "{ticker: BOTH, members: [{venue: gen, symbol: BTC}, {venue: bin, symbol: BTC}]}";
 
 typedef struct desk {
@@ -73,12 +77,12 @@ static kt_decimal decimal(const char *text)
     return parsed;
 }
 
-/* Where the desk's venue numbers its trades, the number that an id is; 0 otherwise. */
+/* Where the desk's venue gives its trades numbers, the one that an id is; 0 otherwise. */
 static uint64_t number_of(const desk *d, const char *id)
 {
     uint64_t number = 0;
 
-    if (strcmp(d->venue, "bin") == 0)
+    if (strcmp(d->venue, "gen") != 0)
         assert_int_equal(kt_text_u64(kt_text_of(id), &number), KT_OK);
     return number;
 }
@@ -778,6 +782,205 @@ static void test_holes_that_touch_are_one(void **state)
     desk_close(&d);
 }
 
+/* REST is asked by time for the first time, gives these trades, and shows that nothing is earlier. */
+static void rest_gives_all(desk *d, const given *rows, uint32_t count)
+{
+    answer(d, 200, rows, count, 0);
+    wait_for(d, 60 * MS);
+    answer(d, 200, rows, 1, 0);
+}
+
+/* The value of the mark so many seconds behind T0, provisional or validated; false: there is none. */
+static bool value_at(const desk *d, const char *subject, int64_t mark_s, bool validated, kt_ev_vwap *out)
+{
+    for (size_t i = 0; i < d->env.output_count; i++) {
+        const fake_output *o = &d->env.outputs[i];
+
+        if (o->kind != KT_EV_VWAP || strcmp(o->subject, subject) != 0)
+            continue;
+        assert_int_equal(kt_event_decode(o->kind, d->env.bytes + o->at, o->size, out), KT_OK);
+        if (out->mark == T0 + mark_s * S && out->validated == validated)
+            return true;
+    }
+    return false;
+}
+
+/* The correction of that mark, of a provisional value by its validated one. */
+static bool correction_at(const desk *d, const char *subject, int64_t mark_s, kt_ev_correction *out)
+{
+    for (size_t i = 0; i < d->env.output_count; i++) {
+        const fake_output *o = &d->env.outputs[i];
+
+        if (o->kind != KT_EV_CORRECTION || strcmp(o->subject, subject) != 0)
+            continue;
+        assert_int_equal(kt_event_decode(o->kind, d->env.bytes + o->at, o->size, out), KT_OK);
+        if (out->mark_from == T0 + mark_s * S && out->revision != 0)
+            return true;
+    }
+    return false;
+}
+
+/* A trade of the stream that the stream changes again: what was told in between has it otherwise, and names it once. */
+static void test_a_trade_that_changes_twice(void **state)
+{
+    static const given others[] = { { 1600, "100", "1", "b" }, { 2600, "100", "1", "c" }, { 3600, "100", "1", "d" } };
+    enum { MARKS = 3 }; /* with the first copy, the second, the third */
+    static const struct {
+        const char *name;
+        given copies[MARKS]; /* the last one is what REST says */
+        bool corrected[MARKS];
+        uint8_t cause; /* of the last change */
+    } rows[] = {
+        { "both values before are wrong, by what changed last",
+            { { 500, "100", "1", "a" }, { 500, "101", "1", "a" }, { 500, "101", "2", "a" } }, { true, true, false },
+            KT_CAUSE_QUANTITY },
+        { "a change that is taken back makes the first right again",
+            { { 500, "100", "1", "a" }, { 500, "101", "1", "a" }, { 500, "100", "1", "a" } }, { false, true, false },
+            KT_CAUSE_PRICE },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        given truth[1 + MARKS] = { rows[i].copies[MARKS - 1], others[0], others[1], others[2] };
+        desk d;
+
+        desk_open(&d);
+        for (uint32_t k = 0; k < MARKS; k++) {
+            tick(&d, &rows[i].copies[k]);
+            tick(&d, &others[k]);
+        }
+        rest_gives_all(&d, truth, KT_COUNT(truth));
+        for (int64_t mark = 1; mark <= MARKS; mark++) {
+            kt_ev_vwap value = { 0 };
+            kt_ev_correction correction = { 0 };
+            bool corrected = correction_at(&d, "correction.5s.gen.BTC", mark, &correction);
+
+            if (!value_at(&d, "vwap.5s.gen.BTC", mark, true, &value) || corrected != rows[i].corrected[mark - 1] ||
+                value.revision != 1u + corrected)
+                fail_msg("%s: mark %lld, corrected %d", rows[i].name, (long long)mark, corrected);
+            if (!corrected)
+                continue;
+            assert_int_equal(correction.cause, rows[i].cause);
+            assert_int_equal(correction.trade_count, 1);
+            assert_true(kt_text_equal(kt_texts_get(&correction.trade_ids, 0), KT_TEXT("a")));
+        }
+        desk_close(&d);
+    }
+}
+
+/* REST does not have a trade that was alone in its windows: their values are corrected to nothing. */
+static void test_a_value_of_no_trade(void **state)
+{
+    static const given trades[] = { { 500, "100", "1", "a" }, { 60500, "100", "1", "b" } };
+    static const given lost = { 30500, "100", "1", "x" };
+    enum { FIRST = 31, LAST = 35 }; /* marks of 5 s that hold x */
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &trades[0]);
+    tick(&d, &lost);
+    tick(&d, &trades[1]);
+    rest_gives_all(&d, trades, KT_COUNT(trades));
+    for (int64_t mark = FIRST - 1; mark <= LAST + 1; mark++) {
+        kt_ev_vwap value;
+        kt_ev_correction correction = { 0 };
+        bool within = mark >= FIRST && mark <= LAST;
+
+        assert_int_equal(value_at(&d, "vwap.5s.gen.BTC", mark, false, &value), within);
+        assert_false(value_at(&d, "vwap.5s.gen.BTC", mark, true, &value));
+        assert_int_equal(correction_at(&d, "correction.5s.gen.BTC", mark, &correction), within);
+        if (!within)
+            continue;
+        assert_int_equal(correction.old_trades, 1);
+        assert_int_equal(correction.new_trades, 0);
+        assert_int_equal(correction.cause, KT_CAUSE_CHANGED);
+        assert_int_equal(correction.trade_count, 1);
+        assert_true(kt_text_equal(kt_texts_get(&correction.trade_ids, 0), KT_TEXT("x")));
+    }
+    desk_close(&d);
+}
+
+/* Where REST is behind by more than six hours, a window that begins before what is kept of it has no validated value: it is
+ * neither told nor corrected by the half that is kept. */
+static void test_windows_that_are_no_longer_kept(void **state)
+{
+    enum { LAG_S = 6 * 3600, LONGEST_S = 20, KEPT_S = 11, MARKET_S = KEPT_S + LONGEST_S + LAG_S };
+    static const given trades[] = { { 1000, "100", "1", "a" }, { 15000, "101", "1", "b" },
+        { MARKET_S * 1000 - 500, "100", "1", "c" }, { MARKET_S * 1000, "100", "1", "d" } };
+    static const given streamed = { 15000, "100", "1", "b" };
+    static const struct {
+        const char *value, *correction;
+        int64_t span_s;
+    } windows[] = { { "vwap.5s.gen.BTC", "correction.5s.gen.BTC", 5 },
+        { "vwap.20s.gen.BTC", "correction.20s.gen.BTC", LONGEST_S } };
+    desk d;
+
+    desk_open(&d);
+    tick(&d, &trades[0]);
+    tick(&d, &streamed);
+    tick(&d, &trades[2]);
+    tick(&d, &trades[3]);
+    rest_gives_all(&d, trades, KT_COUNT(trades));
+    for (size_t w = 0; w < KT_COUNT(windows); w++)
+        for (int64_t mark = 15; mark <= 15 + windows[w].span_s; mark++) {
+            bool kept = mark - windows[w].span_s >= KEPT_S;
+            kt_ev_correction correction;
+            kt_ev_vwap value;
+
+            assert_true(value_at(&d, windows[w].value, mark, false, &value));
+            if (value_at(&d, windows[w].value, mark, true, &value) != kept ||
+                correction_at(&d, windows[w].correction, mark, &correction) != kept)
+                fail_msg("%s at %lld s", windows[w].value, (long long)mark);
+        }
+    desk_close(&d);
+}
+
+/* REST's rows of one time come in any order; where the venue numbers its trades or names them in order, they are taken so. */
+static void test_order_of_rows(void **state)
+{
+    enum { ROWS = 4 };
+    static const struct {
+        const char *name, *venue;
+        given rows[ROWS];
+        const char *expected;
+    } rows[] = {
+        { "in order of time they stay as the venue gives them", "kra",
+            { { 500, "100", "1", "5" }, { 1000, "100", "1", "10" }, { 1000, "100", "1", "9" },
+                { 2000, "100", "1", "12" } },
+            "5 10 9 12 " },
+        { "out of it they are sorted by time, then by number", "kra",
+            { { 2000, "100", "1", "12" }, { 1000, "100", "1", "10" }, { 1000, "100", "1", "9" },
+                { 500, "100", "1", "5" } },
+            "5 9 10 12 " },
+        { "without numbers by their ids", "gen",
+            { { 2000, "100", "1", "d" }, { 1000, "100", "1", "c" }, { 1000, "100", "1", "b" },
+                { 500, "100", "1", "a" } },
+            "a b c d " },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        char text[64];
+        kt_builder taken;
+        desk d;
+
+        desk_open_with(&d, "", "", timed_venue);
+        d.venue = rows[i].venue;
+        tick(&d, &(given){ 3000, "100", "1", "99" });
+        answer(&d, 200, rows[i].rows, ROWS, 0);
+        kt_builder_init(&taken, text, sizeof text);
+        for (size_t k = 0; k < d.env.output_count; k++) {
+            const fake_output *o = &d.env.outputs[k];
+            kt_ev_trade ev;
+
+            if (o->kind == KT_EV_TRADE && kt_event_decode(o->kind, d.env.bytes + o->at, o->size, &ev) == KT_OK &&
+                ev.source == KT_SOURCE_REST)
+                kt_builder_format(&taken, "%.*s ", KT_TEXT_ARG(ev.trade_id));
+        }
+        if (!kt_text_equal(kt_builder_done(&taken), kt_text_of(rows[i].expected)))
+            fail_msg("%s: %s", rows[i].name, text);
+        desk_close(&d);
+    }
+}
+
 /* What was told last of the minute that starts so many seconds behind T0; revision 0: nothing. */
 static kt_ev_quality minute_at(const desk *d, const char *subject, int64_t start_s)
 {
@@ -1044,6 +1247,10 @@ int main(void)
         cmocka_unit_test(test_later_change),
         cmocka_unit_test(test_later_change_of_time),
         cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_a_trade_that_changes_twice),
+        cmocka_unit_test(test_a_value_of_no_trade),
+        cmocka_unit_test(test_windows_that_are_no_longer_kept),
+        cmocka_unit_test(test_order_of_rows),
         cmocka_unit_test(test_asking),
         cmocka_unit_test(test_rest_is_switched),
         cmocka_unit_test(test_rest_is_there_after_a_restart),

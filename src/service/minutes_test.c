@@ -302,36 +302,56 @@ static void test_without_candles_there_are_none(void **state)
     desk_close(&d);
 }
 
-/* Of the minute in which they are switched on a part was confirmed before. */
-static void test_minutes_that_are_switched_on_later(void **state)
+/* The snapshot as the program before this one wrote it: without minutes, of which there are none here, and without the
+ * venue's breaks. */
+static kt_text without_minutes(kt_writer *writer)
+{
+    enum { BREAKS = 8, FEED_COUNT = 4, MINUTES = 8 * 8 + 1 + 4 };
+    static const char feed[] = "\2\0\0\0kr\7\0\0\0BTC/USD";
+    uint8_t *at = memmem(writer->bytes, writer->size, feed, sizeof feed - 1);
+
+    assert_non_null(at);
+    at -= BREAKS + FEED_COUNT;
+    writer->size -= BREAKS + MINUTES;
+    memmove(at, at + BREAKS, (size_t)(writer->bytes + writer->size - at));
+    return (kt_text){ (char *)writer->bytes, writer->size };
+}
+
+/* Of the minute in which they are switched on a part was confirmed before; or in which a program that has them goes on where
+ * one without them ended. */
+static void test_minutes_that_begin_later(void **state)
 {
     static const given later[] = { { 70000, "100", "1", 6 }, { 125000, "101", "1", 7 }, { 185000, "102", "1", 8 } };
-    kt_writer writer;
-    kt_err err;
-    desk off, on;
 
-    desk_open(&off, "1m", "");
-    stream_all(&off);
-    rest_first(&off, KT_COUNT(known));
-    kt_writer_init(&writer);
-    assert_int_equal(kt_market_service.snapshot(off.state, &writer), KT_OK);
-    desk_open(&on, "1m", ", candles: true");
-    kt_market_service.stop(on.state);
-    assert_int_equal(kt_market_service.start(&on.env, on.config, &on.state, &err), KT_OK);
-    assert_int_equal(kt_market_service.restore(
-                         on.state, kt_market_service.version, (kt_text){ (char *)writer.bytes, writer.size }, &err),
-        KT_OK);
-    lane_start(&on);
-    asked(&on); /* the instruments */
-    for (uint32_t i = 0; i < KT_COUNT(later); i++)
-        tick(&on, &later[i]);
-    rest(&on, later, KT_COUNT(later));
-    assert_int_equal(told(&on, 0).revision, 0);
-    assert_int_equal(told(&on, 1).revision, 0);
-    assert_int_equal(told(&on, 2).trades, 1);
-    kt_writer_done(&writer);
-    desk_close(&off);
-    desk_close(&on);
+    for (uint16_t version = kt_market_service.version - 1; version <= kt_market_service.version; version++) {
+        kt_text bytes;
+        kt_writer writer;
+        kt_err err;
+        desk off, on;
+
+        desk_open(&off, "1m", "");
+        stream_all(&off);
+        rest_first(&off, KT_COUNT(known));
+        kt_writer_init(&writer);
+        assert_int_equal(kt_market_service.snapshot(off.state, &writer), KT_OK);
+        bytes = version == kt_market_service.version ? (kt_text){ (char *)writer.bytes, writer.size }
+                                                     : without_minutes(&writer);
+        desk_open(&on, "1m", ", candles: true");
+        kt_market_service.stop(on.state);
+        assert_int_equal(kt_market_service.start(&on.env, on.config, &on.state, &err), KT_OK);
+        assert_int_equal(kt_market_service.restore(on.state, version, bytes, &err), KT_OK);
+        lane_start(&on);
+        asked(&on); /* the instruments */
+        for (uint32_t i = 0; i < KT_COUNT(later); i++)
+            tick(&on, &later[i]);
+        rest(&on, later, KT_COUNT(later));
+        assert_int_equal(told(&on, 0).revision, 0);
+        assert_int_equal(told(&on, 1).revision, 0);
+        assert_int_equal(told(&on, 2).trades, 1);
+        kt_writer_done(&writer);
+        desk_close(&off);
+        desk_close(&on);
+    }
 }
 
 static void test_words_of_the_venue(void **state)
@@ -742,7 +762,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_minute_is_told_when_the_watermark_reaches_its_end),
         cmocka_unit_test(test_without_candles_there_are_none),
-        cmocka_unit_test(test_minutes_that_are_switched_on_later),
+        cmocka_unit_test(test_minutes_that_begin_later),
         cmocka_unit_test(test_words_of_the_venue),
         cmocka_unit_test(test_other_intervals_are_no_minutes),
         cmocka_unit_test(test_a_minute_that_only_the_venue_has),
