@@ -203,15 +203,43 @@ static void a_flag_holds_its_key_over_a_restart(void **state)
 
 static const uint8_t boot_id[16] = "settings test";
 
+/* Speaks on the subject of settings too, before each change is applied: nothing that the feed answers or tells. */
+static void speak(void *state, kt_env *env, const kt_event *event)
+{
+    kt_ev_feed_stats stats;
+
+    kt_event_init(KT_EV_FEED_STATS, &stats);
+    kt_env_emit(env, KT_EV_FEED_STATS, KT_TEXT("settings.vwap"), &stats);
+}
+
+static const char *const spoken_of[] = { "kv.>", NULL };
+static const kt_service_spec speaker = { .name = "speaker", .subjects = spoken_of, .on_event = speak };
+static const kt_service_spec *const spoken_services[] = { &speaker, &kt_settings_service, &kt_market_service, NULL };
+
+/* To operators. */
+static struct {
+    uint32_t count;
+    kt_level level;
+    char line[512];
+} said;
+
+static void on_diag(void *ctx, kt_level level, const char *line)
+{
+    said.count++;
+    said.level = level;
+    snprintf(said.line, sizeof said.line, "%s", line);
+}
+
 static kt_lane *lane_open(const char *dir, const kt_config *config)
 {
     static const kt_feed_spec *const feeds[] = { &kt_settings_feed, NULL };
     kt_lane_options options = { .name = "market",
         .data_dir = dir,
-        .services = services,
+        .services = spoken_services,
         .feeds = feeds,
         .config = config,
         .version = "test",
+        .diag = on_diag,
         .segment_size = KT_SEGMENT_SIZE_MIN,
         .retention_bytes = 2 * KT_SEGMENT_SIZE_MIN,
         .inline_sync = true };
@@ -295,6 +323,39 @@ static void config_put_is_answered_with_what_changed_or_why_not(void **state)
     kt_config_free(config);
 }
 
+/* Written past config.put, as another program may have left it: the service refuses what config.put would. */
+static void operators_are_told_what_holds_now_or_is_refused(void **state)
+{
+    static const struct {
+        const char *value;
+        kt_level level;
+        const char *begins;
+        uint32_t step_s;
+    } rows[] = {
+        { "{\"step_s\":30}", KT_LEVEL_INFO, "settings of section vwap are now {\"step_s\":30} (revision 1)", 30 },
+        { "{\"step_s\":20,\"windows\":[\"1m\"]}", KT_LEVEL_WARNING,
+            "settings of section vwap are refused: vwap.windows: can not change while the house runs: ", 30 },
+        { "", KT_LEVEL_INFO, "settings of section vwap are now {} (revision 3)", 60 },
+    };
+    kt_config *config = config_new(config_text);
+    kt_lane *lane = lane_open(kt_test_dir(), config);
+
+    for (uint32_t i = 0; i < KT_COUNT(rows); i++) {
+        said.count = 0;
+        assert_int_equal(kt_bus_put(kt_lane_bus(lane), KT_TEXT("config.settings.vwap"), kt_text_of(rows[i].value),
+                             UINT64_MAX, NULL, NULL),
+            KT_OK);
+        for (uint32_t turn = 0; turn < 3; turn++) /* written and synced, then told */
+            assert_int_equal(kt_lane_turn(lane, 0, NULL), KT_OK);
+        if (said.count != 1 || said.level != rows[i].level ||
+            strncmp(said.line, rows[i].begins, strlen(rows[i].begins)) != 0)
+            fail_msg("'%s': %u lines, '%s'", rows[i].value, said.count, said.line);
+        assert_int_equal(config->vwap_step_s, rows[i].step_s);
+    }
+    kt_lane_close(lane, true);
+    kt_config_free(config);
+}
+
 static uint64_t first_of(const char *folder)
 {
     char dir[600];
@@ -342,6 +403,7 @@ int main(void)
         cmocka_unit_test(what_is_not_allowed_changes_nothing_and_says_why),
         cmocka_unit_test(a_flag_holds_its_key_over_a_restart),
         cmocka_unit_test(config_put_is_answered_with_what_changed_or_why_not),
+        cmocka_unit_test(operators_are_told_what_holds_now_or_is_refused),
         cmocka_unit_test(a_change_outlives_its_record),
     };
 
