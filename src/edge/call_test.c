@@ -306,19 +306,6 @@ static void request_ids(void **state)
     assert_null(strstr(answer, "<b>"));
 }
 
-/* Nobody is there: five tries, then the answer says so. Afterwards it works again. */
-static void a_lane_that_is_not_there(void **state)
-{
-    static const row absent = { "absent", "GET /v1/store/tables", "", "", 503, "lane keep|is not running|5 tries" };
-    static const row there = { "there", "GET /v1/store/tables", "", "", 200, "{}" };
-
-    others.sent = KT_NOENT;
-    check(&absent, 1);
-    assert_int_equal(others.asked, KT_CALLER_TRY_MAX);
-    others.sent = KT_OK;
-    check(&there, 1);
-}
-
 static int64_t clock_now;
 
 /* A house whose time goes on only when the test says so. */
@@ -338,6 +325,36 @@ static int close_timed(void **state)
     return open_house(state);
 }
 
+/* As often as the lane is asked for one call; time goes on between as long as chance can make it. */
+static void tries_are_made(void)
+{
+    for (uint32_t tries = 1; tries <= KT_CALLER_TRY_MAX; tries++) {
+        assert_true(KT_TEST_WAIT((kt_test_house_turn(&house), others.asked == tries), KT_TEST_BOUND_S));
+        clock_now += (KT_CALLER_WAIT_NS << (tries - 1)) * 3 / 2;
+    }
+}
+
+/* Nobody is there: five tries, then the answer says so. Afterwards it works again. */
+static void a_lane_that_is_not_there(void **state)
+{
+    static const row there = { "there", "GET /v1/store/tables", "", "", 200, "{}" };
+    kt_test_client client;
+
+    others.sent = KT_NOENT;
+    kt_test_client_open(&client, &house);
+    kt_test_client_say(&client, "{\"op\":\"call\",\"action\":\"store.tables\"}");
+    tries_are_made();
+    kt_test_client_want(&client, "error");
+    assert_string_equal(kt_test_client_text(&client, "code"), "unavailable");
+    assert_non_null(strstr(client.message, "lane keep"));
+    assert_non_null(strstr(client.message, "is not running"));
+    assert_non_null(strstr(client.message, "5 tries"));
+    assert_int_equal(others.asked, KT_CALLER_TRY_MAX);
+    kt_test_client_close(&client);
+    others.sent = KT_OK;
+    check(&there, 1);
+}
+
 /* Nobody knows what became of the call: only what does no harm is asked again. */
 static void a_lane_that_was_started_anew(void **state)
 {
@@ -354,10 +371,7 @@ static void a_lane_that_was_started_anew(void **state)
     others.asked = 0;
     kt_test_client_open(&client, &house);
     kt_test_client_say(&client, "{\"op\":\"call\",\"action\":\"store.tables\"}");
-    for (uint32_t tries = 1; tries <= KT_CALLER_TRY_MAX; tries++) {
-        assert_true(KT_TEST_WAIT((kt_test_house_turn(&house), others.asked == tries), KT_TEST_BOUND_S));
-        clock_now += (KT_CALLER_WAIT_NS << (tries - 1)) * 3 / 2; /* as long as chance can make it */
-    }
+    tries_are_made();
     kt_test_client_want(&client, "error");
     assert_string_equal(kt_test_client_text(&client, "code"), "outcome_unknown");
     assert_non_null(strstr(client.message, "lane keep was started anew while it had the call"));
@@ -751,7 +765,6 @@ int main(void)
         CASE(deadlines),
         CASE(traces),
         CASE(request_ids),
-        CASE(a_lane_that_is_not_there),
         CASE(calls_are_counted),
         CASE(calls_over_websocket),
         CASE(refusals_over_websocket),
@@ -761,6 +774,7 @@ int main(void)
         CASE(pages_of_others_change_nothing),
         CASE(pages_of_others_change_nothing_over_websocket),
         CASE(who_is_connected),
+        cmocka_unit_test_setup_teardown(a_lane_that_is_not_there, open_timed, close_timed),
         cmocka_unit_test_setup_teardown(a_lane_that_was_started_anew, open_timed, close_timed),
         cmocka_unit_test_setup_teardown(a_lane_that_keeps_failing_is_left_alone, open_timed, close_timed),
         cmocka_unit_test_setup_teardown(more_calls_than_one_action_may_have, open_timed, close_timed),
