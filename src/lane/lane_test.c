@@ -283,7 +283,7 @@ static void an_admit_that_can_not_be_decoded_parks_with_its_number(void **state)
     bool park = false;
     kt_rec rec;
 
-    kt_script_open(&script, &(kt_script_options){ .services = foreign, .foreign = "market" });
+    kt_script_open(&script, &(kt_script_options){ .services = foreign });
     assert_int_equal(kt_lane_append(script.lane, KT_EV_ADMIT, KT_REC_ADMIT, KT_TEXT("lane.admit.test.market"), 0,
                          "not an admit", 12, &rec),
         KT_OK);
