@@ -81,6 +81,7 @@ typedef struct own_venue {
     kt_ws_conn *guests[GUEST_MAX]; /* in the order of coming; NULL: gone */
     uint32_t come, gone;
     uint16_t gone_code;
+    const char *type, *body; /* what REST answers to everything; NULL: there is none */
 } own_venue;
 
 static void venue_request(void *ctx, kt_http_server *http, uint64_t exchange, const kt_http_request *request)
@@ -88,7 +89,11 @@ static void venue_request(void *ctx, kt_http_server *http, uint64_t exchange, co
     own_venue *venue = ctx;
 
     if (!kt_text_equal(request->path, KT_TEXT("/stream"))) {
-        kt_http_fail(http, exchange, 404, "this venue has a stream only");
+        if (venue->body != NULL)
+            kt_http_respond(http, exchange,
+                &(kt_http_response){ .status = 200, .type = kt_text_of(venue->type), .body = kt_text_of(venue->body) });
+        else
+            kt_http_fail(http, exchange, 404, "this venue has a stream only");
         return;
     }
     assert_true(venue->come < GUEST_MAX);
@@ -129,27 +134,34 @@ static void venue_end(own_venue *venue)
     kt_loop_free(venue->loop);
 }
 
+static void venue_say(own_venue *venue, uint32_t guest, const char *text)
+{
+    assert_int_equal(kt_ws_send(venue->guests[guest], KT_WS_TEXT, text, strlen(text)), KT_OK);
+}
+
 static void venue_trade(own_venue *venue, uint32_t guest, uint32_t number)
 {
     char text[256];
-    int n = snprintf(text, sizeof text,
+
+    snprintf(text, sizeof text,
         "{\"e\":\"trade\",\"E\":1684083600000,\"s\":\"BTCUSDT\",\"t\":%u,\"p\":\"27000.10\",\"q\":\"0.5\","
         "\"T\":%llu,\"m\":true,\"M\":true}",
         number, 1684083600000ULL + number);
-
-    assert_int_equal(kt_ws_send(venue->guests[guest], KT_WS_TEXT, text, (size_t)n), KT_OK);
+    venue_say(venue, guest, text);
 }
 
-/* A lane that gathers BTC/USDT from it. */
-static kt_test_lane *guest_open(own_venue *venue, bool compression)
+/* A lane that gathers BTC/USDT from it, and asks its REST for instruments when it has one. */
+static kt_test_lane *guest_open(own_venue *venue, bool compression, const char *aside)
 {
-    char text[512];
+    char text[512], rest_url[64] = "";
 
+    if (venue->body != NULL)
+        snprintf(rest_url, sizeof rest_url, ", rest_url: \"http://127.0.0.1:%u\"", kt_http_server_port(venue->http));
     snprintf(text, sizeof text,
         "repair: {enabled: false}\n"
-        "venues: [{name: market, format: binance, ws_url: \"ws://127.0.0.1:%u\", symbols: [BTC/USDT], compression: %s}]\n",
-        kt_http_server_port(venue->http), compression ? "true" : "false");
-    return kt_test_lane_alone(text);
+        "venues: [{name: market, format: binance, ws_url: \"ws://127.0.0.1:%u\", symbols: [BTC/USDT], compression: %s%s}]\n",
+        kt_http_server_port(venue->http), compression ? "true" : "false", rest_url);
+    return kt_test_lane_alone(text, aside);
 }
 
 static bool turn_both(kt_test_lane *lane, own_venue *venue)
@@ -165,7 +177,7 @@ static void test_compression_is_as_configured(void **state)
         own_venue venue;
 
         venue_open(&venue);
-        kt_test_lane *lane = guest_open(&venue, compression);
+        kt_test_lane *lane = guest_open(&venue, compression, NULL);
         assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, KT_TEST_WAIT_S));
         assert_int_equal(kt_ws_deflates(venue.guests[0]), compression);
         kt_test_lane_close(lane);
@@ -180,11 +192,11 @@ static void test_an_end_that_is_announced(void **state)
     own_venue venue;
 
     venue_open(&venue);
-    kt_test_lane *lane = guest_open(&venue, false);
+    kt_test_lane *lane = guest_open(&venue, false, NULL);
     assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, KT_TEST_WAIT_S));
     venue_trade(&venue, 0, 1);
     for (int i = 0; i < 2; i++) /* said twice, done once */
-        assert_int_equal(kt_ws_send(venue.guests[0], KT_WS_TEXT, ends, sizeof ends - 1), KT_OK);
+        venue_say(&venue, 0, ends);
     assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 2, KT_TEST_WAIT_S));
     venue_trade(&venue, 0, 2); /* the old one delivers until the new one does */
     for (int i = 0; i < 10; i++)
@@ -202,12 +214,68 @@ static void test_an_end_that_is_announced(void **state)
     venue_end(&venue);
 }
 
+/* The venue agrees with what it is told, or does not: the operator is warned, and the connection goes on. */
+static void test_what_the_venue_refuses(void **state)
+{
+    own_venue venue;
+
+    venue_open(&venue);
+    kt_test_lane *lane = guest_open(&venue, false, NULL);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && venue.come == 1, KT_TEST_WAIT_S));
+    venue_say(&venue, 0, "{\"result\":null,\"id\":1}");
+    venue_trade(&venue, 0, 1);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && lane->stats.received == 1, KT_TEST_WAIT_S));
+    assert_null(strstr(lane->warned, "venue market: \n"));
+    venue_say(&venue, 0, "{\"error\":{\"code\":2,\"msg\":\"Invalid request: unknown stream\"},\"id\":1}");
+    venue_trade(&venue, 0, 2);
+    assert_true(KT_TEST_WAIT(turn_both(lane, &venue) && lane->stats.received == 2, KT_TEST_WAIT_S));
+    assert_non_null(strstr(lane->warned, "venue market: 2: Invalid request: unknown stream\n"));
+    assert_int_equal(venue.gone, 0);
+    kt_test_lane_close(lane);
+    venue_end(&venue);
+}
+
+/* With status 200 everything can come: what is no answer of the venue is told with its reason, as input and to the operator. */
+static void test_answers_that_are_none(void **state)
+{
+    static const struct {
+        const char *name, *type, *body;
+        bool aside; /* the body ended the lane before */
+        const char *says;
+    } rows[] = {
+        { "a page of a proxy, or of a log-in", "text/html; charset=utf-8", "{\"symbols\":[]}", false,
+            "the answer is text/html; charset=utf-8; the venue's are application/json" },
+        { "JSON that has no rows", "application/json", "{}", false, "the body is no list of rows" },
+        { "spaces between the type and its parameters make it no other", "application/json  ; charset=utf-8", "{}",
+            false, "the body is no list of rows" },
+        { "what ended the lane again and again is not decoded", "application/json", "{\"symbols\":[ ]}", true,
+            "set aside: it ended this lane again and again" },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        char warned[256];
+        own_venue venue;
+
+        snprintf(warned, sizeof warned, "venue market: no instruments: %s\n", rows[i].says);
+        venue_open(&venue);
+        venue.type = rows[i].type;
+        venue.body = rows[i].body;
+        kt_test_lane *lane = guest_open(&venue, false, rows[i].aside ? rows[i].body : NULL);
+        if (!KT_TEST_WAIT(turn_both(lane, &venue) && strstr(lane->heard, rows[i].says) != NULL, KT_TEST_WAIT_S) ||
+            strstr(lane->warned, warned) == NULL)
+            fail_msg("%s: heard '%s', warned '%s'", rows[i].name, lane->heard, lane->warned);
+        kt_test_lane_close(lane);
+        venue_end(&venue);
+    }
+}
+
 /* Nobody listens: the lane lives, tells each attempt, and waits longer between them. */
 static void test_nobody_listens(void **state)
 {
     kt_test_lane *lane =
         kt_test_lane_alone("venues: [{name: market, format: generic, ws_url: \"ws://127.0.0.1:1/stream\", rest_url: "
-                           "\"http://127.0.0.1:1/trades\", symbols: [BTC]}]\ngather: {backoff_min_ms: 1}\n");
+                           "\"http://127.0.0.1:1/trades\", symbols: [BTC]}]\ngather: {backoff_min_ms: 1}\n",
+            NULL);
 
     assert_true(KT_TEST_WAIT(kt_test_turn(lane) && lane->lost_count >= 4, KT_TEST_WAIT_S));
     kt_test_lane_close(lane);
@@ -223,6 +291,8 @@ int main(void)
         cmocka_unit_test(test_compressed),
         cmocka_unit_test(test_compression_is_as_configured),
         cmocka_unit_test(test_an_end_that_is_announced),
+        cmocka_unit_test(test_what_the_venue_refuses),
+        cmocka_unit_test(test_answers_that_are_none),
         cmocka_unit_test(test_connections_are_renewed),
     };
 

@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/test.h"
 #include "base/test_util.h"
 #include "base/time.h"
+#include "bus/board.h"
 #include "log/record.h"
 #include "net/fetch.h"
 #include "service/book.h"
@@ -23,7 +26,10 @@ enum { ARG_MAX_COUNT = 40 };
 static kt_test_lane here;
 static kt_config *config;
 static kt_fetcher *fetcher;
-static pid_t market; /* 0: none */
+static pid_t market;    /* 0: none */
+static bool supervised; /* with these: */
+static kt_board board;
+static int control[2]; /* of the lane, of its supervisor */
 static bool answered;
 
 /* ---- the market ---- */
@@ -68,13 +74,23 @@ static void stop_market(void)
 
 /* ---- what the lane says: inputs are seen by a service, outputs by a feed ---- */
 
+static void put_once(char *lines, size_t size, kt_text text)
+{
+    size_t n = strlen(lines);
+
+    if (text.s != NULL && text.n > 0 && n + text.n + 2 < size && memmem(lines, n, text.s, text.n) == NULL)
+        snprintf(lines + n, size - n, "%.*s\n", KT_TEXT_ARG(text));
+}
+
 static void hear(kt_text text)
 {
-    size_t n = strlen(here.heard);
+    put_once(here.heard, sizeof here.heard, text);
+}
 
-    if (text.s != NULL && text.n > 0 && n + text.n + 2 < sizeof here.heard &&
-        memmem(here.heard, n, text.s, text.n) == NULL)
-        snprintf(here.heard + n, sizeof here.heard - n, "%.*s\n", KT_TEXT_ARG(text));
+static void on_diag(void *ctx, kt_level level, const char *line)
+{
+    if (level == KT_LEVEL_WARNING)
+        put_once(here.warned, sizeof here.warned, kt_text_of(line));
 }
 
 static kt_code ear_start(kt_env *env, const kt_config *lane_config, void **out_state, kt_err *err)
@@ -158,7 +174,33 @@ static const kt_feed_spec watcher = {
 
 /* ---- the lane ---- */
 
-static void open_lane(const char *text, const kt_service_spec *more)
+/* What a supervisor shares with a lane that it starts anew, after this message ended it. */
+static const kt_lane_links *links_with(const char *aside)
+{
+    static kt_lane_aside asides[1];
+    static kt_lane_links links;
+    static const char *const names[] = { "market" };
+
+    /* As kt_lane_decoding() has it, and logs hold it. */
+    asides[0].hash = kt_crc32c(0, aside, strlen(aside)) | (uint64_t)strlen(aside) << 32;
+    assert_int_equal(kt_board_open(&board, names, KT_COUNT(names), NULL), KT_OK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, control), 0);
+    supervised = true;
+    links = (kt_lane_links){ .board = &board, .control_fd = control[0], .asides = asides, .aside_count = 1 };
+    return &links;
+}
+
+static void end_links(void)
+{
+    if (!supervised)
+        return;
+    supervised = false;
+    close(control[0]);
+    close(control[1]);
+    kt_board_close(&board);
+}
+
+static void open_lane(const char *text, const kt_service_spec *more, const kt_lane_links *links)
 {
     static const kt_service_spec *services[5];
     static const kt_feed_spec *const feeds[] = { &kt_venue_feed, &watcher, NULL };
@@ -169,7 +211,9 @@ static void open_lane(const char *text, const kt_service_spec *more)
         .segment_size = 16 << 20,
         .inline_sync = true,
         .logic = 1,
-        .version = "test" };
+        .version = "test",
+        .links = links,
+        .diag = on_diag };
     kt_err err;
     bool park;
 
@@ -183,10 +227,10 @@ static void open_lane(const char *text, const kt_service_spec *more)
     assert_int_equal(kt_fetcher_new(kt_lane_loop(here.lane), &(kt_fetcher_options){ 0 }, &fetcher, NULL), KT_OK);
 }
 
-kt_test_lane *kt_test_lane_alone(const char *text)
+kt_test_lane *kt_test_lane_alone(const char *text, const char *aside)
 {
     here = (kt_test_lane){ 0 };
-    open_lane(text, NULL);
+    open_lane(text, NULL, aside != NULL ? links_with(aside) : NULL);
     return &here;
 }
 
@@ -218,7 +262,7 @@ kt_test_lane *kt_test_lane_open(const kt_test_play *play)
         "symbols: [%s], requests_per_s: 1000%s}]\n",
         play->ca_folder != NULL ? play->ca_folder : "", play->ca_folder != NULL ? "/authority.crt" : "", play->format,
         s, here.port, at->stream, s, here.port, at->rest, at->symbol, play->venue != NULL ? play->venue : "");
-    open_lane(text, play->more);
+    open_lane(text, play->more, NULL);
     return &here;
 }
 
@@ -226,6 +270,7 @@ void kt_test_lane_close(kt_test_lane *lane)
 {
     kt_fetcher_free(fetcher);
     kt_lane_close(lane->lane, true);
+    end_links();
     kt_config_free(config);
     stop_market();
     kt_level2_done(&lane->book);

@@ -30,6 +30,7 @@ typedef struct kt_test_lane {
     uint32_t sure_count;    /* validated ones */
     uint32_t lost_count;    /* links lost, or not got */
     char heard[1 << 16];    /* reasons of links and errors of answers, a line each, each once */
+    char warned[1 << 12];   /* the same of warnings to operators */
     kt_level2 book;         /* as subscribers have it */
     bool book_known;
     uint32_t book_resyncs;
@@ -37,9 +38,10 @@ typedef struct kt_test_lane {
     char answer[1 << 16]; /* of kt_test_ask */
 } kt_test_lane;
 
-/* A market, and a lane that listens to it; or (the second) a lane alone that lives by this configuration. */
+/* A market, and a lane that listens to it; or (the second) a lane alone that lives by this configuration, which its supervisor
+ * asks to set this message aside (NULL: it has none). */
 kt_test_lane *kt_test_lane_open(const kt_test_play *play);
-kt_test_lane *kt_test_lane_alone(const char *config);
+kt_test_lane *kt_test_lane_alone(const char *config, const char *aside);
 void kt_test_lane_close(kt_test_lane *lane);
 
 /* Let the lane go on for a moment; true, so that it can stand in a condition that is waited for. */
