@@ -3,7 +3,10 @@
 #include "base/text.h"
 #include "base/time.h"
 
-enum { KNOWN_MAX = 20 }; /* tickers that a message lists */
+enum {
+    KNOWN_MAX = 20, /* tickers that a message lists */
+    MORE_SIZE = 32, /* room for a comma before one, and for " and N more" behind the last */
+};
 
 /* ---- tickers ---- */
 
@@ -67,14 +70,18 @@ static bool is_configured(const kt_config *config, kt_text ticker)
 
 typedef struct known_list {
     kt_builder builder;
-    uint32_t count;
+    uint32_t count, listed;
 } known_list;
 
 static void list_one(known_list *list, kt_text ticker)
 {
-    if (list->count++ >= KNOWN_MAX)
+    bool listed = list->listed == list->count && list->count < KNOWN_MAX &&
+                  list->builder.n + ticker.n + MORE_SIZE <= list->builder.size;
+
+    list->count++;
+    if (!listed)
         return;
-    kt_builder_str(&list->builder, list->count > 1 ? ", " : "");
+    kt_builder_str(&list->builder, list->listed++ > 0 ? ", " : "");
     kt_builder_text(&list->builder, ticker);
 }
 
@@ -105,8 +112,8 @@ static const char *known_tickers(const kt_act_house *house, char *mem, size_t si
     }
     if (list.count == 0)
         return "none has a value yet";
-    if (list.count > KNOWN_MAX)
-        kt_builder_format(&list.builder, " and %u more", list.count - KNOWN_MAX);
+    if (list.count > list.listed)
+        kt_builder_format(&list.builder, " and %u more", list.count - list.listed);
     return mem;
 }
 

@@ -114,9 +114,8 @@ static void explain(const open_call *call, const kt_caller_answer *answer, kt_re
             action->lane, action->name, answer->tries);
         break;
     case KT_CALLER_GONE:
-        kt_refuse(out, answer->code, NULL,
-            "lane %s was started anew while it had the call; look whether %s was done before trying again",
-            action->lane, action->name);
+        kt_refuse(out, answer->code, NULL, "lane %s was started anew while it had a call of %s; %s", action->lane,
+            action->name, action->repeats ? "try again" : "look whether it was done before trying again");
         break;
     case KT_CALLER_ANSWERED:
         if (answer->body.n > 0)

@@ -360,8 +360,8 @@ static void a_lane_that_was_started_anew(void **state)
 {
     static const row put = { "what changes something", "POST /v1/config/put", "",
         "{\"section\":\"edge\",\"settings\":{}}", 503,
-        "\"code\":\"outcome_unknown\"|lane edge was started anew while it had the call|"
-        "look whether config.put was done before trying again" };
+        "\"code\":\"outcome_unknown\"|lane edge was started anew while it had a call of config.put; "
+        "look whether it was done before trying again" };
     kt_test_client client;
 
     others.code = KT_UNKNOWN;
@@ -374,7 +374,8 @@ static void a_lane_that_was_started_anew(void **state)
     tries_are_made();
     kt_test_client_want(&client, "error");
     assert_string_equal(kt_test_client_text(&client, "code"), "outcome_unknown");
-    assert_non_null(strstr(client.message, "lane keep was started anew while it had the call"));
+    assert_non_null(
+        strstr(client.message, "lane keep was started anew while it had a call of store.tables; try again"));
     assert_int_equal(others.asked, KT_CALLER_TRY_MAX);
     kt_test_client_close(&client);
 }

@@ -142,7 +142,8 @@ static void refusals(void **state)
         { "historical without ts", "GET /historical?ticker=BTC", 400, "ts is missing" },
         { "historical of no whole second", "GET /historical?ticker=BTC&ts=1684083600123", 400, "whole seconds" },
         { "historical with a ts that is no number", "GET /historical?ticker=BTC&ts=soon", 400, "ts" },
-        { "historical with a negative ts", "GET /historical?ticker=BTC&ts=-1000", 400, "ts" },
+        { "historical with a negative ts", "GET /historical?ticker=BTC&ts=-1000", 400,
+            "vwap.historical.ts: -1000 is not allowed; allowed is milliseconds since 1970" },
         { "historical with a ts of 40 digits", "GET /historical?ticker=BTC&ts=1234567890123456789012345678901234567890",
             400, "ts" },
         { "historical of an interval that is not configured",
@@ -331,34 +332,48 @@ static void figures_escape_the_names_of_venues(void **state)
     check(&rows[1], 1);
 }
 
-/* Twenty names help to find the right one; of the others it is enough how many there are. */
+/* Twenty names help to find the right one, or as many as a message has room for; of the others it is enough how many there
+ * are. */
 static void a_refusal_lists_twenty_tickers(void **state)
 {
+    enum { TICKERS = 23 };
     static const char venues[] = "edge: {port: 0, silence_ms: 600000}\n"
                                  "venues:\n"
                                  "  - {name: binance, format: binance, ws_url: \"ws://127.0.0.1:1/\", rest_url: "
                                  "\"http://127.0.0.1:1/\", symbols: [";
-    static const row twenty = { "all of them", "GET /latest?ticker=NO", 404,
-        "\"message\":\"there is no ticker 'NO'; known: S1, S2, S3, |, S19, S20\"" };
-    static const row more = { "and more", "GET /latest?ticker=NO", 404,
-        "\"message\":\"there is no ticker 'NO'; known: S1, S2, S3, |, S19, S20 and 3 more\"" };
-    char text[1024], subject[64];
-    size_t size = (size_t)snprintf(text, sizeof text, "%s", venues);
+    static const struct {
+        const char *behind; /* the number, in the name of each */
+        uint32_t count;
+        row says;
+    } rows[] = {
+        { "", 20,
+            { "all of them", "GET /latest?ticker=NO", 404,
+                "\"message\":\"there is no ticker 'NO'; known: S1, S2, S3, |, S19, S20\"" } },
+        { "", TICKERS,
+            { "and more", "GET /latest?ticker=NO", 404,
+                "\"message\":\"there is no ticker 'NO'; known: S1, S2, S3, |, S19, S20 and 3 more\"" } },
+        { "-OF-A-NAME-THAT-IS-FORTY-CHARACTERS-LONG", TICKERS,
+            { "long names", "GET /latest?ticker=NO", 404,
+                "known: S1-OF-A-NAME|LONG, S10-OF-A-NAME|LONG and 13 more\"" } },
+    };
+    char text[2048], subject[64];
 
-    for (int i = 1; i <= 23; i++)
-        size += (size_t)snprintf(text + size, sizeof text - size, "%sS%d", i > 1 ? ", " : "", i);
-    snprintf(text + size, sizeof text - size, "]}\n");
-    close_house(state);
-    kt_test_house_open(&house, text, 0, 0);
-    for (int i = 0; i < 10; i++)
-        kt_test_house_turn(&house);
-    for (int i = 1; i <= 23; i++) {
-        if (i == 21)
-            check(&twenty, 1);
-        snprintf(subject, sizeof subject, "vwap.5m.binance.S%d", i);
-        kt_test_vwap(&house, subject, INT64_C(1684083600000) * KT_NS_PER_MS, "1", 1);
+    for (size_t r = 0; r < KT_COUNT(rows); r++) {
+        size_t size = (size_t)snprintf(text, sizeof text, "%s", venues);
+
+        for (int i = 1; i <= TICKERS; i++)
+            size += (size_t)snprintf(text + size, sizeof text - size, "%sS%d%s", i > 1 ? ", " : "", i, rows[r].behind);
+        snprintf(text + size, sizeof text - size, "]}\n");
+        close_house(state);
+        kt_test_house_open(&house, text, 0, 0);
+        for (int i = 0; i < 10; i++)
+            kt_test_house_turn(&house);
+        for (uint32_t i = 1; i <= rows[r].count; i++) {
+            snprintf(subject, sizeof subject, "vwap.5m.binance.S%u%s", i, rows[r].behind);
+            kt_test_vwap(&house, subject, INT64_C(1684083600000) * KT_NS_PER_MS, "1", 1);
+        }
+        check(&rows[r].says, 1);
     }
-    check(&more, 1);
     close_house(state);
     open_house(state);
 }

@@ -637,8 +637,10 @@ static kt_code refuse(kt_err *err, kt_code code, const kt_table *table, const kt
 
 static kt_code check_i64(const kt_table *table, const kt_field *field, int64_t value, kt_err *err)
 {
+    int64_t shown = field->type == KT_FIELD_TIME_MS ? value / KT_NS_PER_MS : value;
+
     if (value < field->min || (value > 0 && (uint64_t)value > field->max))
-        return refuse(err, KT_RANGE, table, field, "%lld is not allowed", (long long)value);
+        return refuse(err, KT_RANGE, table, field, "%lld is not allowed", (long long)shown);
     return KT_OK;
 }
 

@@ -564,7 +564,9 @@ static book *called(books *s, kt_env *env, const kt_call *call, kt_text venue, k
         return b;
     kt_builder_init(&says, text, sizeof text);
     kt_builder_format(&says, "no book of '%.*s' at venue '%.*s'; %s", KT_TEXT_ARG(symbol), KT_TEXT_ARG(venue),
-        s->count > 0 ? "there are:" : "no venue has `books: true` in the configuration");
+        s->count > 0         ? "there are:"
+        : s->venue_count > 0 ? "no venue has told one yet"
+                             : "no venue has `books: true` in the configuration");
     for (uint32_t i = 0; i < s->count && says.n < 300; i++)
         kt_builder_format(
             &says, " %s %s%s", s->at[i]->venue->config->name, s->at[i]->symbol, i + 1 < s->count ? "," : "");

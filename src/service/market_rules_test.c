@@ -899,6 +899,47 @@ static void test_a_value_of_no_trade(void **state)
     desk_close(&d);
 }
 
+/* A trade that REST left out, and that the stream then gives otherwise: the values after that hold it, too, and name it. */
+static void test_a_trade_that_changes_after_rest_left_it_out(void **state)
+{
+    static const given stream[] = { { 500, "100", "1", "a" }, { 30500, "100", "1", "x" }, { 32000, "100", "1", "b" },
+        { 33600, "100", "1", "c" }, { 35200, "100", "1", "d" } };
+    static const given known[] = { { 500, "100", "1", "a" }, { 32000, "100", "1", "b" } };
+    static const given later[] = { { 32000, "100", "1", "b" }, { 33600, "100", "1", "c" }, { 35200, "100", "1", "d" } };
+    static const struct {
+        const char *name;
+        given change;
+        int64_t from, to; /* marks of 5 s that hold the trade */
+    } rows[] = {
+        { "its price", { 30500, "101", "1", "x" }, 31, 35 },
+        { "its time: values before it hold it where it was", { 31900, "101", "1", "x" }, 31, 35 },
+    };
+
+    for (size_t i = 0; i < KT_COUNT(rows); i++) {
+        desk d;
+
+        desk_open(&d);
+        for (uint32_t k = 0; k < 3; k++)
+            tick(&d, &stream[k]);
+        rest_gives_all(&d, known, KT_COUNT(known));
+        tick(&d, &stream[3]);
+        tick(&d, &rows[i].change);
+        tick(&d, &stream[4]);
+        wait_for(&d, 6 * S);
+        answer(&d, 200, later, KT_COUNT(later), 0);
+        for (int64_t mark = rows[i].from; mark <= rows[i].to; mark++) {
+            kt_ev_correction correction = { 0 };
+            bool corrected = correction_at(&d, "correction.5s.gen.BTC", mark, &correction);
+
+            if (!corrected || correction.cause != KT_CAUSE_CHANGED || correction.trade_count != 1 ||
+                !kt_text_equal(kt_texts_get(&correction.trade_ids, 0), KT_TEXT("x")))
+                fail_msg("%s: mark %lld: corrected %d, cause %d, %u trades", rows[i].name, (long long)mark, corrected,
+                    correction.cause, correction.trade_count);
+        }
+        desk_close(&d);
+    }
+}
+
 /* Where REST is behind by more than six hours, a window that begins before what is kept of it has no validated value: it is
  * neither told nor corrected by the half that is kept. */
 static void test_windows_that_are_no_longer_kept(void **state)
@@ -1249,6 +1290,7 @@ int main(void)
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_a_trade_that_changes_twice),
         cmocka_unit_test(test_a_value_of_no_trade),
+        cmocka_unit_test(test_a_trade_that_changes_after_rest_left_it_out),
         cmocka_unit_test(test_windows_that_are_no_longer_kept),
         cmocka_unit_test(test_order_of_rows),
         cmocka_unit_test(test_asking),

@@ -838,6 +838,28 @@ static void deviation_lost(kt_average_feed *feed, const kt_trade *trade, uint64_
     }
 }
 
+/* The stream has changed a trade that REST has left out: as before those values deviate that hold it. */
+static void deviation_moves(
+    kt_average_feed *feed, const kt_trade *was, const kt_trade *now, uint64_t position, uint64_t stamp)
+{
+    bool was_live = (was->flags & KT_TRADE_LIVE) != 0, is_live = (now->flags & KT_TRADE_LIVE) != 0;
+    deviation *known;
+
+    if (was_live && is_live && was->time_ns == now->time_ns)
+        return;
+    known = was_live ? deviation_find(&feed->deviations, was->time_ns, position) : NULL;
+    if (known != NULL)
+        known->until = stamp;
+    if (!is_live)
+        return;
+    known = deviation_find(&feed->deviations, now->time_ns, position);
+    if (known != NULL)
+        known->until = STAMP_NEVER;
+    else
+        deviation_insert(
+            &feed->deviations, &(deviation){ now->time_ns, position, stamp, STAMP_NEVER, KT_CAUSE_CHANGED });
+}
+
 void kt_average_step(kt_average_feed *feed, kt_env *env, const kt_gather_step *step, bool rest)
 {
     kt_trade *now = kt_trades_at(feed->gather->trades, step->position);
@@ -846,6 +868,7 @@ void kt_average_step(kt_average_feed *feed, kt_env *env, const kt_gather_step *s
     bool validated = (now->flags & KT_TRADE_REST) != 0;
     bool want_live = (now->flags & KT_TRADE_FORGOTTEN) == 0 && (validated || (now->flags & KT_TRADE_SUSPECT) == 0);
     bool differs = was->price != now->price || was->qty != now->qty || was->time_ns != now->time_ns;
+    bool left_out = step->what == KT_GATHER_CHANGED && (now->flags & KT_TRADE_PASSED) != 0;
     uint64_t stamp;
 
     if (validated && (was->flags & KT_TRADE_PASSED) != 0)
@@ -855,9 +878,11 @@ void kt_average_step(kt_average_feed *feed, kt_env *env, const kt_gather_step *s
         if (series_replace(feed->live, was, was_live, now, want_live))
             now->flags |= KT_TRADE_LIVE;
         stamp = ++feed->averages->stamp;
-        if (was_live && was->time_ns != now->time_ns && feed_published(feed, was->time_ns))
+        if (!left_out && was_live && was->time_ns != now->time_ns && feed_published(feed, was->time_ns))
             deviation_until(feed, was->time_ns, step->position, stamp, KT_CAUSE_CHANGED);
-        if (feed_published(feed, now->time_ns))
+        if (left_out)
+            deviation_moves(feed, was, now, step->position, stamp);
+        else if (feed_published(feed, now->time_ns))
             deviation_until(feed, now->time_ns, step->position, stamp, cause_of(step, now, rest));
     }
     if (validated && (!was_sure || differs)) {
