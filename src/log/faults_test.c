@@ -87,6 +87,42 @@ static void durable_does_not_move_before_the_folder_knows_the_new_segment(void *
     kt_log_close(log, NULL);
 }
 
+/* ---- an index that can not be written ---- */
+
+static int rename_but_no_index(void *ctx, const char *from, const char *to)
+{
+    if (strstr(to, ".idx") != NULL) {
+        errno = EDQUOT;
+        return -1;
+    }
+    return rename(from, to);
+}
+
+/* It only saves readers work: the log goes on, readers find everything, and no half of one is left. */
+static void an_index_that_can_not_be_written_is_done_without(void **state)
+{
+    kt_log_options options = small_log(1);
+    char path[KT_PATH_SIZE];
+
+    options.io.rename = rename_but_no_index;
+    kt_log *log = must_open(&options);
+    append_keys(log, must_subject(log, "a", 0), 1, 2000);
+    assert_int_equal(kt_log_sync(log, NULL), KT_OK);
+    kt_seg_names names = segments_of(options.dir);
+    assert_true(names.count > 2);
+    for (uint32_t i = 0; i < names.count; i++) {
+        static const char *const ends[] = { ".idx", ".idx.tmp" };
+
+        for (size_t k = 0; k < KT_COUNT(ends); k++)
+            assert_int_equal(access(kt_seg_path(path, options.dir, names.list[i], ends[k]), F_OK), -1);
+    }
+    free(names.list);
+    kt_reader *reader = must_read(&options);
+    expect_keys(reader, 1, 2000);
+    kt_reader_close(reader);
+    assert_int_equal(kt_log_close(log, NULL), KT_OK);
+}
+
 /* ---- folders ---- */
 
 static int read_only_open(void *ctx, const char *path, int flags, mode_t mode)
@@ -297,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_sync_ends_the_log_and_is_never_retried),
         cmocka_unit_test(durable_does_not_move_before_the_folder_knows_the_new_segment),
+        cmocka_unit_test(an_index_that_can_not_be_written_is_done_without),
         cmocka_unit_test(a_read_only_folder_is_named_and_still_read),
         cmocka_unit_test(a_full_disk_at_any_write_of_opening_is_named_and_loses_nothing),
         KT_TEST_WHERE(mounts, a_really_full_disk_stops_intake_and_keeps_what_was_promised, "mounting is not allowed"),
