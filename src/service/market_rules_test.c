@@ -899,44 +899,56 @@ static void test_a_value_of_no_trade(void **state)
     desk_close(&d);
 }
 
-/* A trade that REST left out, and that the stream then gives otherwise: the values after that hold it, too, and name it. */
+/* A trade that REST left out, and that the stream then gives otherwise: the values that hold it, before and after, name it. */
 static void test_a_trade_that_changes_after_rest_left_it_out(void **state)
 {
-    static const given stream[] = { { 500, "100", "1", "a" }, { 30500, "100", "1", "x" }, { 32000, "100", "1", "b" },
-        { 33600, "100", "1", "c" }, { 35200, "100", "1", "d" } };
-    static const given known[] = { { 500, "100", "1", "a" }, { 32000, "100", "1", "b" } };
-    static const given later[] = { { 32000, "100", "1", "b" }, { 33600, "100", "1", "c" }, { 35200, "100", "1", "d" } };
+    enum { FIRST = 31, LAST = 35 }; /* marks of 5 s that could hold it; those from 34 on are told after the change */
+    static const given first[] = { { 500, "100", "1", "p" }, { 600, "100", "1", "q" }, { 700, "100", "1", "r" },
+        { 800, "100", "1", "s" }, { 32000, "100", "1", "b" } };
+    static const given b = { 32000, "100", "1", "b" }, c = { 33600, "100", "1", "c" },
+                       last = { 35200, "100", "1", "d" };
     static const struct {
         const char *name;
-        given change;
-        int64_t from, to; /* marks of 5 s that hold the trade */
+        given before, after, again; /* `again` is told at the same moment */
+        int64_t from, to;           /* marks whose values hold it */
     } rows[] = {
-        { "its price", { 30500, "101", "1", "x" }, 31, 35 },
-        { "its time: values before it hold it where it was", { 31900, "101", "1", "x" }, 31, 35 },
+        { "its price", { 30500, "100", "1", "x" }, { 30500, "101", "1", "x" }, { 30500, "101", "1", "x" }, 31, 35 },
+        { "its time", { 30500, "100", "1", "x" }, { 31900, "100", "1", "x" }, { 31900, "100", "1", "x" }, 31, 35 },
+        { "its time, and back", { 30500, "100", "1", "x" }, { 31900, "100", "1", "x" }, { 30500, "100", "1", "x" }, 31,
+            35 },
+        { "from then on it is too far away to be counted", { 30500, "100", "1", "x" }, { 30500, "900", "1", "x" },
+            { 30500, "900", "1", "x" }, 31, 33 },
+        { "from then on it is no longer too far away", { 30500, "900", "1", "x" }, { 30500, "100", "1", "x" },
+            { 30500, "100", "1", "x" }, 34, 35 },
     };
 
     for (size_t i = 0; i < KT_COUNT(rows); i++) {
-        desk d;
+        desk at;
 
-        desk_open(&d);
-        for (uint32_t k = 0; k < 3; k++)
-            tick(&d, &stream[k]);
-        rest_gives_all(&d, known, KT_COUNT(known));
-        tick(&d, &stream[3]);
-        tick(&d, &rows[i].change);
-        tick(&d, &stream[4]);
-        wait_for(&d, 6 * S);
-        answer(&d, 200, later, KT_COUNT(later), 0);
-        for (int64_t mark = rows[i].from; mark <= rows[i].to; mark++) {
+        desk_open(&at);
+        for (uint32_t k = 0; k + 1 < KT_COUNT(first); k++)
+            tick(&at, &first[k]);
+        tick(&at, &rows[i].before);
+        tick(&at, &b);
+        rest_gives_all(&at, first, KT_COUNT(first));
+        tick(&at, &c);
+        tick(&at, &rows[i].after);
+        tick(&at, &rows[i].again);
+        tick(&at, &last);
+        wait_for(&at, 6 * S);
+        answer(&at, 200, (const given[]){ b, c, last }, 3, 0);
+        for (int64_t mark = FIRST; mark <= LAST; mark++) {
+            bool holds = mark >= rows[i].from && mark <= rows[i].to;
             kt_ev_correction correction = { 0 };
-            bool corrected = correction_at(&d, "correction.5s.gen.BTC", mark, &correction);
+            bool corrected = correction_at(&at, "correction.5s.gen.BTC", mark, &correction);
 
-            if (!corrected || correction.cause != KT_CAUSE_CHANGED || correction.trade_count != 1 ||
-                !kt_text_equal(kt_texts_get(&correction.trade_ids, 0), KT_TEXT("x")))
+            if (corrected != holds ||
+                (holds && (correction.cause != KT_CAUSE_CHANGED || correction.trade_count != 1 ||
+                              !kt_text_equal(kt_texts_get(&correction.trade_ids, 0), KT_TEXT("x")))))
                 fail_msg("%s: mark %lld: corrected %d, cause %d, %u trades", rows[i].name, (long long)mark, corrected,
                     correction.cause, correction.trade_count);
         }
-        desk_close(&d);
+        desk_close(&at);
     }
 }
 
