@@ -23,7 +23,10 @@ const minute = (data) => ({ minute: iso(last), revision: 1, received: 10, invali
 house.emit('quality.binance.XRP/USDT', 'quality', minute({}));
 const asked = (action) => house.asked.filter((call) => call.action === action).map(({ params }) => params);
 const visit = (query = '', options = {}) => visitAt(origin, `/quality${query}`, { prepare: (page) => page.clock.setFixedTime(at), ...options });
-const drawn = (page) => until(page, () => document.querySelectorAll('.strip').length === 4);
+const drawn = (page) => until(page, () => {
+    const strips = [...document.querySelectorAll('.strip canvas')];
+    return strips.length === 4 && strips.every((canvas) => canvas.getContext('2d').getImageData(0, 2, 1, 1).data[3] === 255);
+});
 const said = (page) => page.evaluate(() => document.querySelector('.cursor').textContent.replace(/\s/g, ' '));
 const figures = (page) => page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.minute .facts > div')].map((row) => [...row.children].map((cell) => cell.textContent.replace(/\s/g, ' ')))));
 const pixel = (page, row, share) => page.evaluate(([at, x]) => {
@@ -41,7 +44,6 @@ try {
         same(await page.evaluate(() => [...document.querySelectorAll('.axis .r, .axis-marks span')].map((one) => one.textContent)), ['UTC', '12:00', '16:00', '20:00', '11-21', '04:00', 'missing / received'], 'the axis');
         equal(await page.evaluate(() => document.querySelectorAll('.strip-name')[3].textContent.startsWith('<img')), true, 'a hostile name is text');
         const cell = (1440 - (last - Date.parse('2026-11-21T03:17:00Z')) / 60000 - 0.5) / 1440;
-        await until(page, () => document.querySelector('.strip canvas').width > 0);
         equal(await page.evaluate(([x, colour]) => { // in the pixels around it; dots are on some rows
             const canvas = document.querySelectorAll('.strip canvas')[2];
             const { data } = canvas.getContext('2d').getImageData(Math.floor(canvas.width * x) - 2, 2, 5, 1);
