@@ -286,7 +286,7 @@ kt_code kt_calls_deadline(kt_calls *calls, kt_text text, int64_t *out_deadline_n
     if (utc_ns <= now_ns)
         return kt_refuse(out_refusal, KT_RANGE, "deadline",
             "the deadline has passed already, %lld ms ago by the clock of the house",
-            (long long)((now_ns - utc_ns) / KT_NS_PER_MS));
+            (long long)(now_ns / KT_NS_PER_MS - utc_ns / KT_NS_PER_MS));
     left_ns = utc_ns - now_ns;
     if (left_ns > KT_CALL_TIME_MAX_MS * KT_NS_PER_MS)
         left_ns = KT_CALL_TIME_MAX_MS * KT_NS_PER_MS;

@@ -233,14 +233,15 @@ static void deadlines(void **state)
             "\"field\":\"deadline\"|has passed already" },
         { "in the past as ISO 8601", "GET /v1/store/tables", "X-Deadline: 2023-05-14T17:00:00Z\r\n", "", 400,
             "has passed" },
+        { "centuries ago", "GET /v1/store/tables", "X-Deadline: 1734-01-01T00:00:00Z\r\n", "", 400, "already, 9" },
         { "no time", "GET /v1/store/tables", "X-Deadline: soon\r\n", "", 400, "\"field\":\"deadline\"|'soon'" },
         { "nothing", "GET /v1/store/tables", "X-Deadline:\r\n", "", 400, "\"field\":\"deadline\"" },
         { "far away", "GET /v1/store/tables", "X-Deadline: 2200-01-01T00:00:00Z\r\n", "", 200, "" },
     };
 
-    check(rows, 4);
+    check(rows, 5);
     assert_int_equal(others.asked, 0);
-    check(&rows[4], 1);
+    check(&rows[5], 1);
     assert_int_equal(others.timeout_ms, KT_CALL_TIME_MAX_MS);
 }
 
